@@ -1,0 +1,36 @@
+//! tcpautopsy reads packet captures after the fact and tells what happened to every TCP connection.
+//!
+//! The crate is a pipeline: bytes become frames, frames segments, segments connections,
+//! connections summaries, summaries findings, findings reports. A later stage never reaches back
+//! into an earlier one. Modules have ranks, and a module uses only lower ranks:
+//!
+//! | rank | module | responsibility |
+//! |---|---|---|
+//! | 0 | [`stamp`] | frame numbers, capture time, spans: the only clock |
+//! | 1 | [`tcp`] | sequence numbers, flags, options, segments, tuples |
+//! | 2 | [`capture`] | what a file is, chunks of records, damage and resync |
+//! | 2 | [`connection`] | sans-IO life of one connection |
+//! | 2 | [`finding`] | plain data of a finding |
+//! | 3 | [`decode`] | frame to segment, or a counted skip |
+//! | 3 | [`flow`] | tuple to live connection, incarnations, expiry |
+//! | 3 | [`summary`] | mergeable totals: capture, listener, host |
+//! | 4 | [`detect`] | detectors, registry, thresholds, advice |
+//! | 4 | [`analysis`] | what the pipeline returns and the reports read |
+//! | 5 | [`pipeline`] | waves, chunks, shards, ordered merge |
+//! | 5 | [`report`] | one file per output format |
+//! | 6 | [`cli`] | the command line |
+//!
+//! # Glossary
+//!
+//! * **frame**: what the capture recorded, link header first; **packet**: IP; **segment**: TCP.
+//! * **flow**: a tuple of addresses and ports (and the tunnel around it); **connection**: one
+//!   incarnation of a flow; **endpoint**: one side of a connection.
+//! * **client**: the side that sent the first SYN; **server**: the side that received it.
+//! * **gap**: bytes of the stream that no captured segment carried; **coverage**: the bytes seen.
+//! * **stall**: time in which a direction could not make progress.
+//! * **tap**: the point in the network where the capture was taken.
+//! * **capture clock**: the highest time seen so far; timers run on it.
+
+pub mod capture;
+pub mod stamp;
+pub mod tcp;

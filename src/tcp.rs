@@ -1,0 +1,16 @@
+//! What a TCP segment says: sequence numbers, flags, options, tuples.
+//!
+//! Pure values with no history. Everything that a segment means *in its connection* is decided in
+//! [`connection`](crate::connection).
+
+mod flags;
+mod options;
+mod segment;
+mod seq;
+mod tuple;
+
+pub use flags::{Control, Flags};
+pub use options::{Extras, SackBlock, SackBlocks, SynOptions, Timestamps};
+pub use segment::{Marks, Segment};
+pub use seq::Seq;
+pub use tuple::{Endpoint, FourTuple, Orientation, Side, TunnelLayer};

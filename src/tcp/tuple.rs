@@ -1,0 +1,117 @@
+//! Who speaks to whom: endpoints, tuples, sides, and the tunnel around a flow.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// An address and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// IPv4 or IPv6 address as it stood in the innermost IP header.
+    pub address: IpAddr,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// `10.0.0.1:443`, `[2001:db8::1]:443`.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            IpAddr::V4(address) => write!(f, "{address}:{}", self.port),
+            IpAddr::V6(address) => write!(f, "[{address}]:{}", self.port),
+        }
+    }
+}
+
+/// The two endpoints of one segment, in the direction in which it travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FourTuple {
+    /// The sender.
+    pub source: Endpoint,
+    /// The receiver.
+    pub destination: Endpoint,
+}
+
+impl FourTuple {
+    /// The same flow, seen from the other direction.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self { source: self.destination, destination: self.source }
+    }
+
+    /// The tuple with its lower endpoint as source, and how the segment travelled through it.
+    #[must_use]
+    pub fn canonical(self) -> (Self, Orientation) {
+        if self.source <= self.destination {
+            (self, Orientation::Forward)
+        } else {
+            (self.reversed(), Orientation::Backward)
+        }
+    }
+}
+
+/// Direction of a segment relative to its flow's canonical tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Orientation {
+    /// From the lower endpoint to the higher one.
+    Forward,
+    /// From the higher endpoint to the lower one.
+    Backward,
+}
+
+impl Orientation {
+    /// The other direction.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Forward => Self::Backward,
+            Self::Backward => Self::Forward,
+        }
+    }
+}
+
+/// One endpoint of a connection by its role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Sent the first SYN, or is assumed to have.
+    Client,
+    /// The other one.
+    Server,
+}
+
+impl Side {
+    /// Both sides, client first.
+    pub const BOTH: [Self; 2] = [Self::Client, Self::Server];
+
+    /// The opposite side.
+    #[must_use]
+    pub const fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// `client` or `server`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// One layer of encapsulation around a flow, outermost first in a list of them.
+///
+/// Part of a flow's identity: two tenants may use the same addresses inside different tunnels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TunnelLayer {
+    /// Which protocol: `ipip`, `6in4`, `gre`, `erspan`, `vxlan`, `geneve`, `gtp-u`, `teredo`, ...
+    pub kind: &'static str,
+    /// The lower of the two outer addresses.
+    pub low: IpAddr,
+    /// The higher of the two outer addresses.
+    pub high: IpAddr,
+    /// VNI, key, TEID or session, where the protocol has one that both directions share.
+    pub id: Option<u64>,
+}
