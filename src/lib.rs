@@ -7,7 +7,9 @@
 //! | rank | module | responsibility |
 //! |---|---|---|
 //! | 0 | [`stamp`] | frame numbers, capture time, spans: the only clock |
+//! | 0 | [`certainty`] | observed, inferred, assumed |
 //! | 1 | [`tcp`] | sequence numbers, flags, options, segments, tuples |
+//! | 1 | [`settings`] | what governs the sockets of a host |
 //! | 2 | [`capture`] | what a file is, chunks of records, damage and resync |
 //! | 2 | [`connection`] | sans-IO life of one connection |
 //! | 2 | [`finding`] | plain data of a finding |
@@ -32,5 +34,9 @@
 //! * **capture clock**: the highest time seen so far; timers run on it.
 
 pub mod capture;
+pub mod certainty;
+pub mod connection;
+pub mod finding;
+pub mod settings;
 pub mod stamp;
 pub mod tcp;
