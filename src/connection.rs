@@ -1,8 +1,10 @@
 //! The life of one connection.
 
+mod coverage;
 mod record;
 mod state;
 mod timeline;
+mod transition;
 
 pub use record::{
     Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, Mark, OfferedOptions,
@@ -10,3 +12,4 @@ pub use record::{
 };
 pub use state::State;
 pub use timeline::{Cause, Entry};
+pub use transition::{Event, as_markdown, next};
