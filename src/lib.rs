@@ -34,3 +34,5 @@
 pub mod capture;
 pub mod stamp;
 pub mod tcp;
+#[cfg(feature = "testkit")]
+pub mod testkit;
