@@ -40,3 +40,5 @@ pub mod finding;
 pub mod settings;
 pub mod stamp;
 pub mod tcp;
+#[cfg(feature = "testkit")]
+pub mod testkit;
