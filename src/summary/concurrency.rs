@@ -57,6 +57,15 @@ impl Concurrency {
         self.cut_off = later(self.cut_off, Some((known_until, 1)));
     }
 
+    /// Adds a socket that was in the state from `from` to before `until`, or, without an end, still
+    /// at `known_until`.
+    pub fn add_interval(&mut self, from: Time, until: Option<Time>, known_until: Time) {
+        match until {
+            Some(until) => self.add(from, until),
+            None => self.add_cut_off(from, known_until),
+        }
+    }
+
     /// Adds the sockets of another shard.
     pub fn merge(&mut self, other: &Self) {
         self.steps.merge(&other.steps);
@@ -223,20 +232,18 @@ impl StateSeries {
     /// Adds the sockets of another shard.
     pub fn merge(&mut self, other: &Self) {
         for (state, series) in &other.series {
-            if let Some(own) = self.of_mut(*state) {
-                own.merge(series);
-            }
+            self.of_mut(*state).merge(series);
         }
     }
 
     /// The series of `state`, begun where there was none.
-    pub(super) fn of_mut(&mut self, state: State) -> Option<&mut Concurrency> {
-        let index = if let Some(index) = self.series.iter().position(|(of, _)| *of == state) {
-            index
-        } else {
+    pub(super) fn of_mut(&mut self, state: State) -> &mut Concurrency {
+        let index = self.series.iter().position(|(of, _)| *of == state);
+        let index = index.unwrap_or_else(|| {
             self.series.push((state, Concurrency::default()));
             self.series.len() - 1
-        };
-        self.series.get_mut(index).map(|(_, series)| series)
+        });
+        #[expect(clippy::indexing_slicing, reason = "found, or pushed just now")]
+        &mut self.series[index].1
     }
 }

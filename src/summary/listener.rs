@@ -1,7 +1,7 @@
 //! What happened at one service: an address and port that connections are made to.
 
 use super::{Activity, Attempts, Concurrency, Distinct, Entry, StateSeries, Totals};
-use crate::connection::{ConnectionRecord, State};
+use crate::connection::{ConnectionRecord, HandshakeOutcome, State};
 use crate::tcp::Side;
 
 /// Totals of one listener, and the states of its sockets over time.
@@ -22,6 +22,8 @@ pub struct Listener {
     /// Sockets of the server by state; SYN-RECEIVED, ESTABLISHED, CLOSE-WAIT, FIN-WAIT-2 and
     /// TIME-WAIT are kept.
     pub concurrency: StateSeries,
+    /// Those of the sockets in SYN-RECEIVED whose handshake was never completed.
+    pub half_open: Concurrency,
     /// Attempts over time.
     pub activity: Activity,
 }
@@ -50,6 +52,9 @@ impl Listener {
             }
         }
         add_intervals(&mut self.concurrency, record, Side::Server, &Self::STATES);
+        if record.handshake.outcome == HandshakeOutcome::HalfOpen {
+            add_intervals_to(&mut self.half_open, record, Side::Server, State::SynReceived);
+        }
     }
 }
 
@@ -66,6 +71,7 @@ impl Entry for Listener {
         self.sources.merge(&other.sources);
         self.lone_syn_sources.merge(&other.lone_syn_sources);
         self.concurrency.merge(&other.concurrency);
+        self.half_open.merge(&other.half_open);
         self.activity.merge(&other.activity);
     }
 }
@@ -79,22 +85,23 @@ pub(super) fn add_intervals(
 ) {
     for (index, entry) in record.states.of(side).iter().enumerate() {
         if states.contains(&entry.state)
-            && let Some(interval) = record.interval(side, index)
-            && let Some(series) = series.of_mut(entry.state)
+            && let Some((from, until)) = record.interval(side, index)
         {
-            add_interval(series, interval, record);
+            series.of_mut(entry.state).add_interval(from, until, record.known_until);
         }
     }
 }
 
-/// Adds one interval; without an end it is cut off where the record's knowledge ends.
-pub(super) fn add_interval(
+/// Adds the intervals that `side` spent in `state`.
+pub(super) fn add_intervals_to(
     series: &mut Concurrency,
-    (from, until): (crate::stamp::Time, Option<crate::stamp::Time>),
     record: &ConnectionRecord,
+    side: Side,
+    state: State,
 ) {
-    match until {
-        Some(until) => series.add(from, until),
-        None => series.add_cut_off(from, record.known_until),
+    for (index, _) in record.states.of(side).iter().enumerate().filter(|(_, e)| e.state == state) {
+        if let Some((from, until)) = record.interval(side, index) {
+            series.add_interval(from, until, record.known_until);
+        }
     }
 }

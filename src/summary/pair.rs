@@ -5,11 +5,11 @@
 
 use std::net::IpAddr;
 
-use super::listener::add_intervals;
+use super::listener::add_intervals_to;
+use super::totals::earliest;
 use super::{Concurrency, Entry};
 use crate::connection::{ConnectionRecord, State};
-use crate::stamp::Time;
-use crate::summary::StateSeries;
+use crate::stamp::{FrameId, Time};
 use crate::tcp::{Endpoint, Side, Sides};
 
 /// Names a pair; orders by client, then by server.
@@ -31,7 +31,9 @@ pub struct Pair {
     /// Local ports that sockets of the client held, in whatever state.
     pub ports_held: Concurrency,
     /// Sockets in TIME-WAIT on each side.
-    pub time_wait: Sides<StateSeries>,
+    pub time_wait: Sides<Concurrency>,
+    /// The earliest of its connections: id and first frame.
+    pub earliest: Option<(u64, FrameId)>,
 }
 
 impl Pair {
@@ -44,25 +46,17 @@ impl Pair {
             && record.states.client.iter().any(|entry| open(entry.state))
     }
 
-    /// Sockets of `side` in TIME-WAIT over time.
-    #[must_use]
-    pub fn time_wait(&self, side: Side) -> Option<&Concurrency> {
-        self.time_wait.of(side).of(State::TimeWait)
-    }
-
     /// Adds one finished connection of this pair.
     pub fn add(&mut self, record: &ConnectionRecord) {
         let port = record.client.port;
         self.connections += 1;
+        self.earliest = earliest(self.earliest, Some((record.id, record.first_frame)));
         self.ports = widest(self.ports, Some((port, port)));
         if let Some((from, until)) = held(record) {
-            match until {
-                Some(until) => self.ports_held.add(from, until),
-                None => self.ports_held.add_cut_off(from, record.known_until),
-            }
+            self.ports_held.add_interval(from, until, record.known_until);
         }
         for side in Side::BOTH {
-            add_intervals(self.time_wait.of_mut(side), record, side, &[State::TimeWait]);
+            add_intervals_to(self.time_wait.of_mut(side), record, side, State::TimeWait);
         }
     }
 }
@@ -74,6 +68,7 @@ impl Entry for Pair {
 
     fn merge(&mut self, other: Self) {
         self.connections += other.connections;
+        self.earliest = earliest(self.earliest, other.earliest);
         self.ports = widest(self.ports, other.ports);
         self.ports_held.merge(&other.ports_held);
         for side in Side::BOTH {

@@ -2,7 +2,7 @@
 
 use super::activity::is_complete;
 use crate::connection::{CloseOutcome, ConnectionRecord, HandshakeOutcome, State};
-use crate::stamp::{Span, Time};
+use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Side, Sides};
 
 /// Counts of connections by how they were opened, how they were closed, and what they carried.
@@ -44,6 +44,8 @@ pub struct Totals {
     pub states_dropped: u64,
     /// Times from the first SYN to the acknowledgment of the SYN-ACK.
     pub handshake: Durations,
+    /// The earliest connection: id and first frame.
+    pub earliest: Option<(u64, FrameId)>,
     /// Time of the earliest frame.
     pub first_time: Option<Time>,
     /// Time of the latest frame.
@@ -87,6 +89,7 @@ impl Totals {
         for side in Side::BOTH {
             self.add_side(record, side);
         }
+        self.earliest = earliest(self.earliest, Some((record.id, record.first_frame)));
         self.first_time = earliest(self.first_time, Some(record.first_time));
         self.last_time = self.last_time.max(Some(record.last_time));
         self.known_until = self.known_until.max(Some(record.known_until));
@@ -121,6 +124,7 @@ impl Totals {
         }
         add_all(&mut self.by_handshake, &other.by_handshake);
         add_all(&mut self.by_close, &other.by_close);
+        self.earliest = earliest(self.earliest, other.earliest);
         self.first_time = earliest(self.first_time, other.first_time);
         self.last_time = self.last_time.max(other.last_time);
         self.known_until = self.known_until.max(other.known_until);
