@@ -32,5 +32,6 @@
 //! * **capture clock**: the highest time seen so far; timers run on it.
 
 pub mod capture;
+pub mod decode;
 pub mod stamp;
 pub mod tcp;
