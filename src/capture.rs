@@ -99,7 +99,7 @@ pub enum Format {
         nanos: bool,
         /// Numbers are big-endian.
         big_endian: bool,
-        /// Records carry the 24-byte header of Kuznetzov's patched libpcap.
+        /// Records carry a longer header than usual: Kuznetzov's patched libpcap or Nokia's.
         modified: bool,
     },
     /// The block format.
@@ -194,3 +194,6 @@ pub enum CaptureError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
+
+#[cfg(test)]
+mod tests;
