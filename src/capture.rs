@@ -16,7 +16,7 @@ pub use damage::{Damage, DamageKind, DamageList};
 pub use ng::{Interface, InterfaceStatistics, MAX_INTERFACES, Statistics};
 pub use source::Source;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::AddAssign;
 
 use crate::stamp::Time;
@@ -193,6 +193,16 @@ pub enum CaptureError {
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl CaptureError {
+    fn unknown(head: &[u8]) -> Self {
+        let shown = head.iter().take(8).fold(String::new(), |mut shown, byte| {
+            let _ = write!(shown, "{byte:02x}");
+            shown
+        });
+        Self::UnknownFormat { head: shown }
+    }
 }
 
 #[cfg(test)]
