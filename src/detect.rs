@@ -11,6 +11,7 @@ mod accumulate;
 mod advice;
 mod page;
 mod registry;
+mod retries;
 mod rule;
 mod rules;
 mod run;

@@ -4,7 +4,13 @@ use super::rule::Rule;
 use super::rules;
 
 /// Every detector, by code.
-pub static RULES: &[&Rule] = &[];
+pub static RULES: &[&Rule] = &[
+    &rules::syn_flood::RULE,
+    &rules::half_open::RULE,
+    &rules::syn_unanswered::RULE,
+    &rules::connection_refused::RULE,
+    &rules::handshake_aborted::RULE,
+];
 
 /// The detector with this code (`TCP101`, in any case) or name (`syn_flood`).
 #[must_use]
