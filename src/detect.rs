@@ -15,6 +15,7 @@ mod retries;
 mod rule;
 mod rules;
 mod run;
+mod stuck;
 mod thresholds;
 mod words;
 
