@@ -9,6 +9,7 @@
 
 mod accumulate;
 mod advice;
+mod fold;
 mod page;
 mod registry;
 mod retries;

@@ -82,7 +82,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
         let filter = filter_endpoint(endpoint);
         let subject = Subject::Listener(endpoint);
         let concurrency = &listener.concurrency;
-        if let Some(finding) = pressure(subject, concurrency, frame, filter, whole) {
+        if let Some(finding) = pressure(subject, concurrency, frame, &filter, whole) {
             explained.insert(endpoint.address);
             found.push(finding);
         }
@@ -95,7 +95,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
             Side::BOTH.iter().filter_map(|side| host.as_role.of(*side).as_ref()?.earliest);
         let frame = earliest.min().map(|(_, frame)| frame);
         let (subject, filter) = (Subject::Host(address), filter_address(address));
-        found.extend(pressure(subject, &host.concurrency, frame, filter, whole));
+        found.extend(pressure(subject, &host.concurrency, frame, &filter, whole));
     }
     found
 }
@@ -104,7 +104,7 @@ fn pressure(
     subject: Subject,
     concurrency: &StateSeries,
     frame: Option<FrameId>,
-    filter: String,
+    filter: &str,
     whole: &Whole<'_>,
 ) -> Option<(Spot, Draft)> {
     let open = concurrency.of(State::Established)?;
