@@ -1,3 +1,5 @@
-//! The detectors from outside: their pages, and scenarios from capture bytes to findings.
+//! The detectors from outside: their pages, and scenarios from segments to findings.
 
 mod pages;
+mod replay;
+mod scenarios;

@@ -39,7 +39,7 @@
 //! # References
 //! RFC 9293 3.5.2 and 3.10.7.4; RFC 5961 3; RFC 2525 2.17.
 
-use crate::connection::{ConnectionRecord, ResetKind};
+use crate::connection::{CloseOutcome, ConnectionRecord, ResetKind};
 use crate::detect::accumulate::Group;
 use crate::detect::advice::{
     filter_endpoint, length, loss_caveat, now, number, setting, share, text,
@@ -102,7 +102,10 @@ pub(in crate::detect) static RULE: Rule = Rule {
 /// others; the class is the side that sent it.
 fn judge(record: &ConnectionRecord, _: &Context<'_>) -> Option<Hit> {
     let reset = record.close.reset?;
-    if matches!(reset.kind, ResetKind::Refused | ResetKind::HandshakeAborted) {
+    let elsewhere = matches!(reset.kind, ResetKind::Refused | ResetKind::HandshakeAborted);
+    // Once both FINs are acknowledged a RST ends nothing, except a TIME-WAIT.
+    let late = record.close.outcome != CloseOutcome::Reset && reset.kind != ResetKind::ToTimeWait;
+    if elsewhere || late {
         return None;
     }
     let bytes = i64::try_from(reset.unacknowledged_from_peer).unwrap_or(i64::MAX);
@@ -197,7 +200,10 @@ fn severity(kind: ResetKind, count: u64, permille: u64, whole: &Whole<'_>) -> Se
         {
             Severity::Warning
         }
-        ResetKind::Abort | ResetKind::AfterFin | ResetKind::AfterPeerFin => Severity::Info,
+        ResetKind::Abort
+        | ResetKind::AfterFin
+        | ResetKind::AfterPeerFin
+        | ResetKind::ToTimeWait => Severity::Info,
         _ => Severity::Notice,
     }
 }
