@@ -111,7 +111,6 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let is_leak = close_wait.is_some_and(|sockets| only_grows(sockets, whole));
     let at_end = close_wait.map_or(0, Concurrency::at_end);
     let worst = Span::from_nanos(group.worst_measure());
-    let at_least = if group.ongoing > 0 { "at least " } else { "" };
     let sockets = words::counted(group.count, "socket");
     let mut evidence = vec![
         number("sockets", group.count),
@@ -139,8 +138,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         certainty: group.certainty,
         title: format!("the {side} does not close its connections"),
         summary: format!(
-            "{sockets} of the {side} in CLOSE-WAIT for up to {at_least}{}; {} still there at the end.",
-            words::span(worst),
+            "{sockets} of the {side} in CLOSE-WAIT for {}; {} still there at the end.",
+            words::longest(worst, group.count, group.ongoing),
             words::count(group.ongoing),
         ),
         evidence,

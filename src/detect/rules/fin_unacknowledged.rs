@@ -136,8 +136,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         (
             format!("FINs are never acknowledged ({variant})"),
             format!(
-                "{connections} stuck in {variant} for up to at least {}; FIN repeated up to {}.",
-                words::span(worst),
+                "{connections} stuck in {variant} for {}; FIN repeated up to {}.",
+                words::longest(worst, group.count, group.ongoing),
                 words::counted(most, "time")
             ),
         )

@@ -113,7 +113,6 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let of_class = |class| group.classes().iter().find(|(c, _)| *c == class).map_or(0, |(_, n)| *n);
     let (orphans, held) = (of_class(ORPHAN), of_class(HELD));
     let worst = Span::from_nanos(group.worst_measure());
-    let at_least = if group.ongoing > 0 { "at least " } else { "" };
     let sockets = words::counted(group.count, "socket");
     let owner = if orphans > 0 {
         "The RSTs that answered later data show orphans: the application had let go of the socket."
@@ -130,8 +129,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         certainty: group.certainty,
         title: format!("the {side} waits in FIN-WAIT-2 for a FIN that does not come"),
         summary: format!(
-            "{sockets} of the {side} in FIN-WAIT-2 for up to {at_least}{}; {} still there at the end.",
-            words::span(worst),
+            "{sockets} of the {side} in FIN-WAIT-2 for {}; {} still there at the end.",
+            words::longest(worst, group.count, group.ongoing),
             words::count(group.ongoing),
         ),
         evidence: vec![

@@ -85,15 +85,14 @@ fn describe(group: &Group, _: &Whole<'_>) -> Option<Draft> {
     let server = group.key?.1.server();
     let worst = Span::from_nanos(group.worst_measure());
     let most = group.classes().last().map_or(0, |(class, _)| u64::from(*class));
-    let at_least = if group.ongoing > 0 { "at least " } else { "" };
     let connections = words::counted(group.count, "connection");
     Some(Draft {
         severity: Severity::Info,
         certainty: group.certainty,
         title: "TIME-WAIT is held longer than its timer".to_owned(),
         summary: format!(
-            "{connections} in TIME-WAIT for up to {at_least}{}; restarted up to {}.",
-            words::span(worst),
+            "{connections} in TIME-WAIT for {}; restarted up to {}.",
+            words::longest(worst, group.count, group.ongoing),
             words::counted(most, "time"),
         ),
         evidence: vec![

@@ -108,7 +108,10 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let most = group.classes().last().map_or(0, |(class, _)| u64::from(*class));
     let warns = most >= whole.context.thresholds.count(&WARNING_RETRIES);
     let worst = Span::from_nanos(group.worst_measure());
-    let at_least = if group.ongoing > 0 { "at least " } else { "" };
+    let repeated = match most {
+        0 => "never repeated".to_owned(),
+        _ => format!("repeated up to {}", words::counted(most, "time")),
+    };
     let connections = words::counted(group.count, "connection");
     let host = whole.context.settings.of(server.address);
     let current = if sender_is_server { now(host, Some(host.retries2)) } else { String::new() };
@@ -118,10 +121,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         certainty: group.certainty,
         title: format!("data of the {variant} is never acknowledged"),
         summary: format!(
-            "{connections} with data of the {variant} unacknowledged for up to {at_least}{}; \
-             repeated up to {}.",
-            words::span(worst),
-            words::counted(most, "time"),
+            "{connections} with data of the {variant} unacknowledged for {}; {repeated}.",
+            words::longest(worst, group.count, group.ongoing),
         ),
         evidence: vec![
             number("connections", group.count),
