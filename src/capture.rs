@@ -10,11 +10,13 @@ mod context;
 mod damage;
 mod ng;
 mod source;
+mod stream;
 
 pub use context::{Context, Window};
 pub use damage::{Damage, DamageKind, DamageList};
 pub use ng::{Interface, InterfaceStatistics, MAX_INTERFACES, Statistics};
-pub use source::Source;
+pub use source::{Input, Source};
+pub use stream::{Compression, Member, Stream, StreamDamage};
 
 use std::fmt::{self, Write as _};
 use std::ops::AddAssign;
