@@ -13,6 +13,7 @@
 //! | 2 | [`capture`] | what a file is, chunks of records, damage and resync |
 //! | 2 | [`connection`] | sans-IO life of one connection |
 //! | 2 | [`finding`] | plain data of a finding |
+//! | 2 | [`threshold`] | a detector's limits as plain data |
 //! | 3 | [`decode`] | frame to segment, or a counted skip |
 //! | 3 | [`flow`] | tuple to live connection, incarnations, expiry |
 //! | 3 | [`input`] | what was read of a file |
@@ -48,3 +49,4 @@ pub mod summary;
 pub mod tcp;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod threshold;
