@@ -45,3 +45,5 @@ pub mod settings;
 pub mod stamp;
 pub mod summary;
 pub mod tcp;
+#[cfg(feature = "testkit")]
+pub mod testkit;
