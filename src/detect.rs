@@ -16,7 +16,7 @@ mod rule;
 mod rules;
 mod run;
 mod thresholds;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

@@ -41,6 +41,7 @@ pub mod connection;
 pub mod detect;
 pub mod finding;
 pub mod input;
+pub mod report;
 pub mod settings;
 pub mod stamp;
 pub mod summary;
