@@ -43,6 +43,7 @@ pub mod decode;
 pub mod detect;
 pub mod finding;
 pub mod input;
+pub mod report;
 pub mod settings;
 pub mod stamp;
 pub mod summary;
