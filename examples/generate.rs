@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     };
     let mut out = File::create(&arguments.output)
         .with_context(|| format!("cannot create {}", arguments.output.display()))?;
-    let totals = generate(&shape, arguments.packets, arguments.seed, &mut out)?;
+    let totals = generate(shape, arguments.packets, arguments.seed, &mut out)?;
     anstream::eprintln!(
         "{} frames, {} segments, {} connections, {} bytes",
         totals.frames,

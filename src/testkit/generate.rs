@@ -103,7 +103,7 @@ pub struct Totals {
 ///
 /// What `out` reports, or a time beyond what the format can hold (more than 10^13 packets).
 pub fn generate(
-    shape: &Shape,
+    shape: Shape,
     packets: u64,
     seed: u64,
     out: &mut impl Write,
@@ -149,15 +149,12 @@ fn connections<W: Write>(
         }
         let Some(connection) = slots.get_mut(slot as usize) else { break };
         connection.emit(time, tap)?;
-        let next = match connection.next_time(random) {
-            Some(next) => next,
-            None => {
-                let pause = Span::from_micros(i64::from(random.between(10, profile.pause_micros)));
-                *connection = Connection::new(profile, opened, time + pause, random);
-                opened += 1;
-                time + pause
-            }
-        };
+        let next = connection.next_time(random).unwrap_or_else(|| {
+            let pause = Span::from_micros(i64::from(random.between(10, profile.pause_micros)));
+            *connection = Connection::new(profile, opened, time + pause, random);
+            opened += 1;
+            time + pause
+        });
         due.push(Reverse((next, slot)));
     }
     Ok(())

@@ -28,7 +28,6 @@ impl Random {
         result
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of 64 bits")]
     pub(super) fn next_u32(&mut self) -> u32 {
         (self.next() >> 32) as u32
     }

@@ -122,7 +122,7 @@ fn errors_name_the_line_and_column_as_written() {
         ("repeat 2 as i {\n+0 > S {i}:{i}(0) win {i}{i}x 7\n}\n", 5, 29, "`x`"),
         ("repeat 2 as i {\n+0 > S {k}:0(0)\n}\n", 5, 8, "`k`"),
         ("repeat 100001 {\n}\n", 4, 8, "repetitions"),
-        ("repeat 1 {\nrepeat 1 {\nrepeat 1 {\nrepeat 1 {\nrepeat 1 {\n", 8, 7, "nested"),
+        ("repeat 1 {\nrepeat 1 {\nrepeat 1 {\nrepeat 1 {\nrepeat 1 {\n", 8, 8, "nested"),
         ("repeat 100000 {\nrepeat 100000 {\nclient 1.1.1.1:1\n}\n}\n", 6, 1, "executed"),
         ("repeat 100000 {\nrepeat 5 {\n+0 > S 0:0(0)\n}\n}\n", 6, 14, "frames"),
         ("repeat 5000 {\n+0 > . 1:65001(65000) ack 1\n}\n", 5, 22, "bytes in all"),

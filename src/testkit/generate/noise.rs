@@ -8,7 +8,7 @@ use crate::testkit::frame::{Link, fold, sum};
 use crate::testkit::random::Random;
 
 /// Length of the UDP payload in bytes: a short DNS query.
-const UDP_PAYLOAD: usize = 32;
+const UDP_PAYLOAD: u8 = 32;
 
 /// Records one such frame; without Ethernet it is always UDP.
 pub(super) fn emit<W: Write>(time: Time, random: &mut Random, tap: &mut Tap<W>) -> io::Result<()> {
@@ -30,8 +30,8 @@ pub(super) fn emit<W: Write>(time: Time, random: &mut Random, tap: &mut Tap<W>) 
 
 fn push_datagram(host: u8, frame: &mut Vec<u8>) {
     let addresses = [10, 3, 0, host, 10, 3, 0, 53];
-    let udp_len = 8 + UDP_PAYLOAD as u16;
-    let mut ip = vec![0x45, 0, 0, 28 + UDP_PAYLOAD as u8, 0, 0, 0x40, 0, 64, 17, 0, 0];
+    let udp_len = 8 + u16::from(UDP_PAYLOAD);
+    let mut ip = vec![0x45, 0, 0, 28 + UDP_PAYLOAD, 0, 0, 0x40, 0, 64, 17, 0, 0];
     ip.extend_from_slice(&addresses);
     let checksum = !fold(sum(&ip));
     frame.extend_from_slice(ip.get(..10).unwrap_or_default());
@@ -40,7 +40,7 @@ fn push_datagram(host: u8, frame: &mut Vec<u8>) {
 
     let mut udp = vec![0x90, host, 0, 53];
     udp.extend_from_slice(&udp_len.to_be_bytes());
-    let payload = [b'q'; UDP_PAYLOAD];
+    let payload = [b'q'; UDP_PAYLOAD as usize];
     let total = sum(&addresses) + 17 + u64::from(udp_len) + sum(&udp) + sum(&payload);
     udp.extend_from_slice(&(!fold(total)).to_be_bytes());
     frame.extend_from_slice(&udp);

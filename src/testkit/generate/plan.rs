@@ -58,7 +58,7 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    pub(super) const fn of(&self, side: Side) -> u32 {
+    pub(super) const fn of(self, side: Side) -> u32 {
         match side {
             Side::Client => self.client,
             Side::Server => self.server,
@@ -145,8 +145,8 @@ impl Plan {
         let receiver_leg = self.legs.of(from.peer());
         for index in 0..count {
             let last = index + 1 == count;
-            let lost = loss.filter(|loss| loss.index == index);
-            if lost.is_none_or(|loss| !loss.before_tap) {
+            let missed = loss.is_some_and(|loss| loss.index == index && loss.before_tap);
+            if !missed {
                 let flags = if last { PUSH } else { ACK };
                 self.data(from, sent_at(index), [start(index), end(index)], flags);
             }

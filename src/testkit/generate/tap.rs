@@ -21,7 +21,7 @@ pub(super) struct Tap<W: Write> {
 }
 
 impl<W: Write> Tap<W> {
-    pub(super) fn new(out: W, shape: &Shape) -> io::Result<Self> {
+    pub(super) fn new(out: W, shape: Shape) -> io::Result<Self> {
         let payload = b"GET /generated/ HTTP/1.1 ".iter().copied().cycle().take(MAX_PAYLOAD);
         Ok(Self {
             writer: CaptureWriter::new(out, shape.format, shape.link, shape.snaplen.max(1))?,

@@ -6,7 +6,7 @@ use sha1::{Digest, Sha1};
 
 use super::*;
 
-fn capture(shape: &Shape, packets: u64, seed: u64) -> (Totals, Vec<u8>) {
+fn capture(shape: Shape, packets: u64, seed: u64) -> (Totals, Vec<u8>) {
     let mut bytes = Vec::new();
     let totals = generate(shape, packets, seed, &mut bytes).unwrap();
     (totals, bytes)
@@ -44,11 +44,11 @@ fn the_same_seed_gives_the_same_first_megabyte_of_every_shape() {
     let mut digests = BTreeMap::new();
     for name in Shape::NAMES {
         let shape = Shape::named(name).unwrap();
-        let (_, bytes) = capture(&shape, 20_000, 7);
+        let (_, bytes) = capture(shape, 20_000, 7);
         let head = &bytes[..bytes.len().min(1 << 20)];
         let digest =
             Sha1::digest(head).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let (_, other) = capture(&shape, 20_000, 8);
+        let (_, other) = capture(shape, 20_000, 8);
         assert_ne!(bytes, other, "{name}: the seed changes nothing");
         digests.insert(name, digest);
     }
@@ -61,7 +61,7 @@ fn every_shape_has_the_wanted_number_of_frames_in_every_format() {
     for name in Shape::NAMES {
         for format in [Format::Pcap, Format::PcapNanos, Format::Pcapng] {
             let shape = Shape { format, ..Shape::named(name).unwrap() };
-            let (totals, bytes) = capture(&shape, 3_000, 1);
+            let (totals, bytes) = capture(shape, 3_000, 1);
             assert_eq!((totals.frames, totals.bytes), (3_000, bytes.len() as u64), "{name}");
             let mut frames = 0;
             if format == Format::Pcapng {
@@ -84,7 +84,7 @@ fn every_shape_has_the_wanted_number_of_frames_in_every_format() {
 
 #[test]
 fn a_mix_holds_whole_lives_in_order_of_time_with_valid_checksums() {
-    let (totals, bytes) = capture(&Shape::new(Traffic::Mix), 200_000, 3);
+    let (totals, bytes) = capture(Shape::new(Traffic::Mix), 200_000, 3);
     let found = segments(&bytes);
     assert_eq!(found.len() as u64, totals.segments);
     assert!(totals.segments < totals.frames, "no noise");
@@ -100,7 +100,7 @@ fn a_mix_holds_whole_lives_in_order_of_time_with_valid_checksums() {
 
 #[test]
 fn a_flood_comes_from_distinct_sources_and_fills_the_backlog_once() {
-    let (totals, bytes) = capture(&Shape::new(Traffic::Flood { answered: true }), 500_000, 1);
+    let (totals, bytes) = capture(Shape::new(Traffic::Flood { answered: true }), 500_000, 1);
     let found = segments(&bytes);
     assert!(found.is_sorted_by_key(|(time, ..)| *time));
     let sources: BTreeSet<&String> =
@@ -114,8 +114,8 @@ fn a_flood_comes_from_distinct_sources_and_fills_the_backlog_once() {
 #[test]
 fn a_snaplen_cuts_the_frames_and_keeps_their_lengths() {
     let whole = Shape::new(Traffic::FewLarge);
-    let (_, long) = capture(&whole, 5_000, 1);
-    let (_, short) = capture(&Shape { snaplen: 96, ..whole }, 5_000, 1);
+    let (_, long) = capture(whole, 5_000, 1);
+    let (_, short) = capture(Shape { snaplen: 96, ..whole }, 5_000, 1);
     assert!(short.len() <= 24 + 5_000 * (16 + 96) && long.len() > 10 * short.len());
     let original = u32::from_le_bytes(short[24 + 12..24 + 16].try_into().unwrap());
     assert_eq!(original, 74);
