@@ -7,18 +7,22 @@
 //! | rank | module | responsibility |
 //! |---|---|---|
 //! | 0 | [`stamp`] | frame numbers, capture time, spans: the only clock |
+//! | 0 | [`certainty`] | observed, inferred, assumed |
 //! | 1 | [`tcp`] | sequence numbers, flags, options, segments, tuples |
+//! | 1 | [`settings`] | what governs the sockets of a host |
 //! | 2 | [`capture`] | what a file is, chunks of records, damage and resync |
 //! | 2 | [`connection`] | sans-IO life of one connection |
 //! | 2 | [`finding`] | plain data of a finding |
+//! | 2 | [`threshold`] | a detector's limits as plain data |
 //! | 3 | [`decode`] | frame to segment, or a counted skip |
 //! | 3 | [`flow`] | tuple to live connection, incarnations, expiry |
+//! | 3 | [`input`] | what was read of a file |
 //! | 3 | [`summary`] | mergeable totals: capture, listener, host |
 //! | 4 | [`detect`] | detectors, registry, thresholds, advice |
-//! | 4 | [`analysis`] | what the pipeline returns and the reports read |
-//! | 5 | [`pipeline`] | waves, chunks, shards, ordered merge |
-//! | 5 | [`report`] | one file per output format |
-//! | 6 | [`cli`] | the command line |
+//! | 5 | [`analysis`] | what the pipeline returns and the reports read |
+//! | 6 | [`pipeline`] | waves, chunks, shards, ordered merge |
+//! | 6 | [`report`] | one file per output format |
+//! | 7 | [`cli`] | the command line |
 //!
 //! # Glossary
 //!
@@ -31,8 +35,19 @@
 //! * **tap**: the point in the network where the capture was taken.
 //! * **capture clock**: the highest time seen so far; timers run on it.
 
+pub mod analysis;
 pub mod capture;
+pub mod certainty;
+pub mod connection;
+pub mod decode;
+pub mod detect;
+pub mod finding;
+pub mod input;
+pub mod report;
+pub mod settings;
 pub mod stamp;
+pub mod summary;
 pub mod tcp;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod threshold;

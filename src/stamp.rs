@@ -147,10 +147,7 @@ impl FrameId {
     /// Index of the file in the report's `inputs`.
     #[must_use]
     pub const fn file(self) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "24 bits remain")]
-        {
-            (self.0 >> Self::NUMBER_BITS) as u32
-        }
+        (self.0 >> Self::NUMBER_BITS) as u32
     }
 
     /// Number of the frame in its file, from 1.

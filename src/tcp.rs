@@ -7,10 +7,12 @@ mod flags;
 mod options;
 mod segment;
 mod seq;
+mod sides;
 mod tuple;
 
 pub use flags::{Control, Flags};
 pub use options::{Extras, SackBlock, SackBlocks, SynOptions, Timestamps};
 pub use segment::{Marks, Segment};
 pub use seq::Seq;
+pub use sides::Sides;
 pub use tuple::{Endpoint, FourTuple, Orientation, Side, TunnelLayer};

@@ -124,19 +124,13 @@ impl Extras {
             (4, []) => self.syn.sack_permitted = true,
             (5, blocks) => {
                 for block in blocks.chunks_exact(8) {
-                    if let &[a, b, c, d, e, f, g, h] = block {
-                        self.sack.push(SackBlock {
-                            left: Seq(u32::from_be_bytes([a, b, c, d])),
-                            right: Seq(u32::from_be_bytes([e, f, g, h])),
-                        });
-                    }
+                    let (left, right) = halves(block);
+                    self.sack.push(SackBlock { left: Seq(left), right: Seq(right) });
                 }
             }
-            (8, &[a, b, c, d, e, f, g, h]) => {
-                *timestamps = Some(Timestamps {
-                    value: u32::from_be_bytes([a, b, c, d]),
-                    echo: u32::from_be_bytes([e, f, g, h]),
-                });
+            (8, body) if body.len() == 8 => {
+                let (value, echo) = halves(body);
+                *timestamps = Some(Timestamps { value, echo });
             }
             (19 | 29, _) => self.signed = true,
             (30, &[first, ..]) => self.mptcp = self.mptcp.or(Some(first >> 4)),
@@ -149,6 +143,14 @@ impl Extras {
             _ => {}
         }
     }
+}
+
+/// The two big-endian numbers in the first eight bytes.
+fn halves(bytes: &[u8]) -> (u32, u32) {
+    let number = |part: Option<&[u8]>| {
+        part.and_then(|part| part.try_into().ok()).map_or(0, u32::from_be_bytes)
+    };
+    (number(bytes.get(..4)), number(bytes.get(4..8)))
 }
 
 #[cfg(test)]

@@ -102,12 +102,7 @@ pub struct Totals {
 /// # Errors
 ///
 /// What `out` reports, or a time beyond what the format can hold (more than 10^13 packets).
-pub fn generate(
-    shape: Shape,
-    packets: u64,
-    seed: u64,
-    out: &mut impl Write,
-) -> io::Result<Totals> {
+pub fn generate(shape: Shape, packets: u64, seed: u64, out: &mut impl Write) -> io::Result<Totals> {
     let mut random = Random::new(seed);
     let mut tap = Tap::new(BufWriter::with_capacity(OUTPUT_BUFFER, out), shape)?;
     match shape.traffic {

@@ -1,0 +1,32 @@
+//! How sure a statement is: a tap sees segments, not sockets.
+//!
+//! Every state entry and every finding carries one of these, so that a reader can tell what was
+//! seen from what was concluded.
+
+use serde::Serialize;
+
+/// How sure a statement is. Orders from the weakest to the strongest.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Certainty {
+    /// The capture does not tell: midstream start, one direction only, capture loss.
+    Assumed,
+    /// A later segment proves it, or a timer says so.
+    Inferred,
+    /// The causing segment is in the capture, and its effect is certain.
+    Observed,
+}
+
+impl Certainty {
+    /// `assumed`, `inferred` or `observed`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Assumed => "assumed",
+            Self::Inferred => "inferred",
+            Self::Observed => "observed",
+        }
+    }
+}
