@@ -1,8 +1,174 @@
 //! What a capture file is: formats, chunks of records, damage and resync.
 //!
-//! Works on byte ranges, so that the same code serves files read in parallel and streams. Knows
+//! Works on byte ranges, so that the same code serves files read in parallel and streams. A
+//! [`Context`] is all that stands before a range; [`Context::walk`] turns the range into
+//! [`Record`]s, and a walk may be cut anywhere without changing what comes out of it. Knows
 //! nothing of what a frame holds.
+
+mod classic;
+mod context;
+mod damage;
+mod source;
+
+pub use context::{Context, Window};
+pub use damage::{Damage, DamageKind, DamageList};
+pub use source::Source;
+
+use std::fmt;
+use std::ops::AddAssign;
+
+use crate::stamp::Time;
+
+/// Largest packet that a record may hold: `MAXIMUM_SNAPLEN` of libpcap and
+/// `WTAP_MAX_PACKET_SIZE_STANDARD` of Wireshark. A longer one is damage.
+pub const MAX_RECORD: usize = 262_144;
+
+/// Largest packet of the link types that libpcap and Wireshark let be longer (USBPCAP, DBUS,
+/// EBHSCR), and largest pcapng block. They allow 128 MiB; this bounds the memory of a walk.
+pub const MAX_LARGE: usize = 16 << 20;
 
 /// A link-layer header type, by its number in the LINKTYPE registry of the tcpdump group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkType(pub u32);
+
+impl LinkType {
+    /// Of a packet whose interface was never described; no registered number.
+    pub const UNKNOWN: Self = Self(u32::MAX);
+
+    /// Longest packet that is no damage, in bytes.
+    #[must_use]
+    pub const fn max_record(self) -> usize {
+        match self.0 {
+            // USBPCAP, DBUS, EBHSCR
+            249 | 231 | 279 => MAX_LARGE,
+            _ => MAX_RECORD,
+        }
+    }
+}
+
+/// Which way a packet went at the interface, where the capture says it (`epb_flags`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// The capture does not say.
+    #[default]
+    Unknown,
+    /// Received by the capturing host.
+    Inbound,
+    /// Sent by the capturing host.
+    Outbound,
+}
+
+/// One packet record, borrowed from the window that was walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Capture time; zero for a simple packet block, which has none.
+    pub time: Time,
+    /// Link type of the interface.
+    pub link: LinkType,
+    /// The bytes that were kept of the frame.
+    pub data: &'a [u8],
+    /// Bytes of the frame on the wire; never less than `data`.
+    pub wire_len: u32,
+    /// Offset of the record header in the (decompressed) file.
+    pub offset: u64,
+    /// Index of the interface in its section; 0 for pcap.
+    pub interface: u32,
+    /// Bytes of frame check sequence at the end of the frame on the wire.
+    pub fcs_len: u8,
+    /// Which way the packet went.
+    pub direction: Direction,
+}
+
+/// What kind of file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// The classic format of libpcap and its relatives.
+    Pcap {
+        /// Fractions of a second are nanoseconds.
+        nanos: bool,
+        /// Numbers are big-endian.
+        big_endian: bool,
+        /// Records carry the 24-byte header of Kuznetzov's patched libpcap.
+        modified: bool,
+    },
+    /// The block format.
+    PcapNg,
+}
+
+/// The format's name in the report.
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PcapNg => "pcapng",
+            Self::Pcap { modified: true, .. } => "pcap-modified",
+            Self::Pcap { nanos: true, .. } => "pcap-ns",
+            Self::Pcap { .. } => "pcap",
+        })
+    }
+}
+
+/// What was odd but readable, in numbers of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// The fraction of the second was a second or more; it was carried over.
+    pub fraction_overflow: u64,
+    /// More bytes than the capture's own snapshot length.
+    pub longer_than_snaplen: u64,
+    /// More bytes than the frame had on the wire.
+    pub longer_than_wire: u64,
+    /// Options of pcapng blocks that could not be read; the block was used without them.
+    pub bad_options: u64,
+}
+
+impl AddAssign for Oddities {
+    fn add_assign(&mut self, other: Self) {
+        self.fraction_overflow += other.fraction_overflow;
+        self.longer_than_snaplen += other.longer_than_snaplen;
+        self.longer_than_wire += other.longer_than_wire;
+        self.bad_options += other.bad_options;
+    }
+}
+
+/// What one walk found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// Where in the window the next walk starts: at or behind the range's end, or, with
+    /// `needs_more`, before it. May lie behind the window's end only if the range's end did.
+    pub end: usize,
+    /// Packet records visited.
+    pub records: u64,
+    /// What could not be read, in the order of the file.
+    pub damage: DamageList,
+    /// What was odd but readable.
+    pub oddities: Oddities,
+    /// The context is not what it was: a section or an interface began, or a search for the next
+    /// record is under way. Ranges behind this one need this walk's context.
+    pub context_changed: bool,
+    /// The window ended too early. Walk on from `end` with a longer window: one that holds
+    /// [`Context::lookahead`] bytes from there is always long enough to go on.
+    pub needs_more: bool,
+}
+
+/// Why an input cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// Not one byte.
+    #[error("the file is empty")]
+    Empty,
+    /// No capture format starts like this.
+    #[error("not a capture file (it starts with {head})")]
+    UnknownFormat {
+        /// The first bytes in hexadecimal.
+        head: String,
+    },
+    /// The file ends inside its header.
+    #[error("the file ends inside its header: {bytes} bytes")]
+    CutHeader {
+        /// How long the file is.
+        bytes: usize,
+    },
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}

@@ -1,0 +1,327 @@
+//! Classic pcap: one header, then records back to back.
+//!
+//! Frames the records with pcap-file's raw layer and judges them here, since pcap-file's cooked
+//! layer rejects cut packets, snapshot length 0 and odd fractions, and stops at one bad record.
+//! A header is *sound* when nothing about it is odd; *odd* when other readers take it all the
+//! same; else *bad*. Only runs of sound headers make a place a record's start in a search.
+
+use std::ops::Range;
+
+use byteorder_slice::ByteOrder;
+use pcap_file::pcap::RawPcapPacket;
+
+use super::context::{Found, Scan, Window};
+use super::damage::{Damage, DamageKind};
+use super::{CaptureError, Direction, Format, LinkType, MAX_LARGE, Record, Walk};
+use crate::stamp::Time;
+
+/// Length of the file header.
+const FILE_HEADER: usize = 24;
+
+/// Records in a row that make a place plausible as the start of a record.
+const RUN: usize = 5;
+
+/// Longest time between two records of such a run, either way, in seconds: 30 days.
+const RUN_SECONDS: u32 = 30 * 86_400;
+
+/// Largest original length that is not odd; BIG TCP segments reach half a mebibyte.
+const MAX_WIRE: u32 = 1 << 24;
+
+/// What the file header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Classic {
+    pub(super) big_endian: bool,
+    pub(super) link: LinkType,
+    nanos: bool,
+    modified: bool,
+    snaplen: u32,
+    fcs_len: u8,
+}
+
+impl Classic {
+    /// Reads a file header; none where the magic number is another format's.
+    pub(super) fn open(head: &[u8]) -> Result<Option<(Self, usize)>, CaptureError> {
+        let Some((magic, _)) = head.split_first_chunk::<4>() else {
+            return Err(CaptureError::CutHeader { bytes: head.len() });
+        };
+        let (big_endian, nanos, modified) = match u32::from_be_bytes(*magic) {
+            0xa1b2_c3d4 => (true, false, false),
+            0xd4c3_b2a1 => (false, false, false),
+            0xa1b2_3c4d => (true, true, false),
+            0x4d3c_b2a1 => (false, true, false),
+            0xa1b2_cd34 => (true, false, true),
+            0x34cd_b2a1 => (false, false, true),
+            _ => return Ok(None),
+        };
+        let header = head.first_chunk::<FILE_HEADER>();
+        let header = header.ok_or(CaptureError::CutHeader { bytes: head.len() })?;
+        let number = |at: usize| {
+            let four = header.get(at..).and_then(|rest| rest.first_chunk()).copied();
+            let four = four.unwrap_or_default();
+            if big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) }
+        };
+        let (snaplen, network) = (number(16), number(20));
+        Ok(Some((
+            Self {
+                big_endian,
+                link: LinkType(network & 0x03ff_ffff),
+                nanos,
+                modified,
+                snaplen,
+                fcs_len: fcs_len(network),
+            },
+            FILE_HEADER,
+        )))
+    }
+
+    pub(super) const fn format(&self) -> Format {
+        Format::Pcap { nanos: self.nanos, big_endian: self.big_endian, modified: self.modified }
+    }
+
+    pub(super) const fn lookahead(&self) -> usize {
+        (RUN + 1) * (self.link.max_record() + self.header_len())
+    }
+
+    const fn header_len(&self) -> usize {
+        if self.modified { 24 } else { 16 }
+    }
+
+    const fn fractions(&self) -> u32 {
+        if self.nanos { 1_000_000_000 } else { 1_000_000 }
+    }
+}
+
+/// FCS length in bytes out of the header's link field: bit 26 says that it is there, the upper
+/// four bits count 16-bit units (draft-ietf-opsawg-pcap, "File Header").
+const fn fcs_len(network: u32) -> u8 {
+    #[expect(clippy::cast_possible_truncation, reason = "four bits remain")]
+    if network & 0x0400_0000 == 0 { 0 } else { ((network >> 28) * 2) as u8 }
+}
+
+/// The fields of a record header.
+#[derive(Clone, Copy)]
+struct Header {
+    sec: u32,
+    frac: u32,
+    incl: u32,
+    orig: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Sound,
+    Odd,
+    Bad,
+}
+
+impl Classic {
+    fn verdict(&self, header: &Header) -> Verdict {
+        if header.incl as usize > self.link.max_record() {
+            return Verdict::Bad;
+        }
+        let snapped = self.snaplen == 0 || header.incl <= self.snaplen;
+        let timed = header.frac < self.fractions() && header.sec != 0;
+        if snapped && timed && header.incl <= header.orig && header.orig <= MAX_WIRE {
+            Verdict::Sound
+        } else {
+            Verdict::Odd
+        }
+    }
+}
+
+fn header_at<B: ByteOrder>(window: Window<'_>, at: usize) -> Option<Header> {
+    let bytes = window.from(at).first_chunk::<16>()?;
+    let [sec, frac, incl, orig] = [0, 4, 8, 12].map(|field| {
+        let four = bytes.get(field..).and_then(|rest| rest.first_chunk::<4>());
+        B::read_u32(four.unwrap_or(&[0; 4]))
+    });
+    Some(Header { sec, frac, incl, orig })
+}
+
+enum Step<'a> {
+    Record(Header, &'a [u8], usize),
+    Bad,
+    Cut,
+    More,
+}
+
+/// What stands at `at`, where a record should begin.
+#[inline]
+fn step<'a, B: ByteOrder>(classic: &Classic, window: Window<'a>, at: usize) -> Step<'a> {
+    let short = if window.at_end { Step::Cut } else { Step::More };
+    let bytes = window.from(at);
+    if !classic.modified
+        && let Ok((rest, raw)) = RawPcapPacket::from_slice::<B>(bytes)
+        && let std::borrow::Cow::Borrowed(data) = raw.data
+    {
+        let RawPcapPacket { ts_sec: sec, ts_frac: frac, incl_len: incl, orig_len: orig, .. } = raw;
+        let header = Header { sec, frac, incl, orig };
+        return match classic.verdict(&header) {
+            Verdict::Sound => Step::Record(header, data, bytes.len() - rest.len()),
+            Verdict::Odd | Verdict::Bad => odd_step::<B>(classic, window, at),
+        };
+    }
+    let Some(header) = header_at::<B>(window, at) else { return short };
+    match classic.verdict(&header) {
+        Verdict::Bad => Step::Bad,
+        Verdict::Odd => odd_step::<B>(classic, window, at),
+        Verdict::Sound => {
+            let (from, len) = (classic.header_len(), header.incl as usize);
+            bytes.get(from..from + len).map_or(short, |data| Step::Record(header, data, from + len))
+        }
+    }
+}
+
+/// An odd header counts if what follows its record can be a record, too, or is the file's end.
+#[cold]
+fn odd_step<'a, B: ByteOrder>(classic: &Classic, window: Window<'a>, at: usize) -> Step<'a> {
+    let short = if window.at_end { Step::Cut } else { Step::More };
+    let Some(header) = header_at::<B>(window, at) else { return short };
+    if classic.verdict(&header) == Verdict::Bad {
+        return Step::Bad;
+    }
+    let (from, len) = (classic.header_len(), header.incl as usize);
+    let Some(data) = window.from(at).get(from..from + len) else { return short };
+    let record = Step::Record(header, data, from + len);
+    let Some(next) = header_at::<B>(window, at + from + len) else {
+        return if window.at_end { record } else { Step::More };
+    };
+    let zeros = |it: &Header| it.sec | it.frac | it.incl | it.orig == 0;
+    // Runs of zero bytes are unwritten disk blocks, not empty records.
+    if classic.verdict(&next) == Verdict::Bad || (zeros(&header) && zeros(&next)) {
+        return Step::Bad;
+    }
+    record
+}
+
+/// Walks the records that start in `range`.
+pub(super) fn walk<B: ByteOrder>(
+    classic: &Classic,
+    scan: &mut Option<Scan>,
+    window: Window<'_>,
+    range: Range<usize>,
+    visit: &mut impl FnMut(&Record<'_>),
+) -> Walk {
+    let before = *scan;
+    let mut walk = Walk { end: range.start, ..Walk::default() };
+    loop {
+        if scan.is_some() {
+            let found = find::<B>(classic, window, walk.end);
+            if !resume(scan, found, window, &mut walk) {
+                walk.needs_more = walk.end < range.end;
+                break;
+            }
+        }
+        if walk.end >= range.end || (window.at_end && walk.end >= window.bytes.len()) {
+            break;
+        }
+        match step::<B>(classic, window, walk.end) {
+            Step::Record(header, data, len) => {
+                let record = interpret(classic, &header, data, window.offset(walk.end), &mut walk);
+                walk.records += 1;
+                walk.end += len;
+                visit(&record);
+            }
+            Step::More => {
+                walk.needs_more = true;
+                break;
+            }
+            Step::Cut => {
+                let (offset, left) = (window.offset(walk.end), window.from(walk.end).len());
+                let (kind, frame) = (DamageKind::CutRecord, walk.records);
+                walk.damage.push(Damage { kind, offset, skipped: left as u64, frame });
+                walk.end += left;
+            }
+            Step::Bad => {
+                let offset = window.offset(walk.end);
+                *scan = Some(Scan { kind: DamageKind::BadRecord, offset });
+                walk.end += 1;
+            }
+        }
+    }
+    walk.context_changed = before != *scan;
+    walk
+}
+
+/// Ends the search if it can be ended, and lists the damage; false if more bytes are needed.
+fn resume(scan: &mut Option<Scan>, found: Found, window: Window<'_>, walk: &mut Walk) -> bool {
+    let Some(Scan { kind, offset }) = *scan else { return true };
+    walk.end = match found {
+        Found::At(at) => at,
+        Found::Nowhere => window.bytes.len(),
+        Found::Undecided(at) => {
+            walk.end = at;
+            return false;
+        }
+    };
+    let skipped = window.offset(walk.end) - offset;
+    walk.damage.push(Damage { kind, offset, skipped, frame: walk.records });
+    *scan = None;
+    true
+}
+
+#[inline]
+fn interpret<'a>(
+    classic: &Classic,
+    header: &Header,
+    data: &'a [u8],
+    offset: u64,
+    walk: &mut Walk,
+) -> Record<'a> {
+    let unit = if classic.nanos { 1 } else { 1_000 };
+    if classic.verdict(header) != Verdict::Sound {
+        walk.oddities.fraction_overflow += u64::from(header.frac >= classic.fractions());
+        walk.oddities.longer_than_wire += u64::from(header.incl > header.orig);
+        let limit = if classic.snaplen == 0 { u32::MAX } else { classic.snaplen };
+        walk.oddities.longer_than_snaplen += u64::from(header.incl > limit);
+    }
+    Record {
+        time: Time::from_nanos(
+            i64::from(header.sec) * 1_000_000_000 + i64::from(header.frac) * unit,
+        ),
+        link: classic.link,
+        data,
+        wire_len: header.orig.max(header.incl),
+        offset,
+        interface: 0,
+        fcs_len: classic.fcs_len,
+        direction: Direction::Unknown,
+    }
+}
+
+/// The first start of a run of sound records at or behind `from`.
+pub(super) fn find<B: ByteOrder>(classic: &Classic, window: Window<'_>, from: usize) -> Found {
+    for at in from..window.bytes.len() {
+        match run::<B>(classic, window, at) {
+            Some(true) => return Found::At(at),
+            Some(false) => {}
+            None => return Found::Undecided(at),
+        }
+    }
+    if window.at_end { Found::Nowhere } else { Found::Undecided(window.bytes.len().max(from)) }
+}
+
+/// Whether a run of sound records starts at `at`; none if the window is too short to tell.
+fn run<B: ByteOrder>(classic: &Classic, window: Window<'_>, start: usize) -> Option<bool> {
+    let (mut at, mut before) = (start, None);
+    for count in 0..RUN {
+        if window.at_end && at == window.bytes.len() {
+            return Some(count > 0);
+        }
+        let Some(header) = header_at::<B>(window, at) else {
+            return window.at_end.then_some(count > 1);
+        };
+        let near = before.is_none_or(|sec: u32| header.sec.abs_diff(sec) <= RUN_SECONDS);
+        if !near || classic.verdict(&header) != Verdict::Sound {
+            return Some(false);
+        }
+        before = Some(header.sec);
+        at += classic.header_len() + header.incl as usize;
+        if at > window.bytes.len() {
+            return window.at_end.then_some(count > 1);
+        }
+    }
+    Some(true)
+}
+
+const _: () = assert!(MAX_LARGE <= MAX_WIRE as usize);

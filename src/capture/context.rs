@@ -1,0 +1,153 @@
+//! Everything that stands before a range of a capture and that walking the range needs.
+//!
+//! Dispatches to the formats and keeps the search for the next record that a walk may leave
+//! unfinished, so that cutting a walk in two never changes its result. Does no I/O.
+
+use std::ops::Range;
+
+use byteorder_slice::{BigEndian, LittleEndian};
+
+use super::classic::{self, Classic};
+use super::damage::DamageKind;
+use super::{CaptureError, Format, LinkType, Record, Walk};
+
+/// A piece of a file in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Offset in the file of the first of them.
+    pub base: u64,
+    /// The file ends where the bytes end.
+    pub at_end: bool,
+}
+
+impl<'a> Window<'a> {
+    /// The bytes from `at` on; none behind the end.
+    pub(super) fn from(&self, at: usize) -> &'a [u8] {
+        self.bytes.get(at..).unwrap_or_default()
+    }
+
+    pub(super) const fn offset(&self, at: usize) -> u64 {
+        self.base + at as u64
+    }
+}
+
+/// A search for the next record that has not ended yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    pub(super) kind: DamageKind,
+    /// Where the damage began.
+    pub(super) offset: u64,
+}
+
+/// All that a walk needs to know of the bytes before its range. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    layout: Layout,
+    scan: Option<Scan>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Layout {
+    Classic(Classic),
+}
+
+impl Context {
+    /// How many bytes of the file [`Context::open`] wants to see, if the file has them.
+    pub const HEAD: usize = 64 << 10;
+
+    /// Reads the header from a file's first bytes.
+    ///
+    /// Returns the context of what follows and how many bytes the header takes: the first walk
+    /// starts there.
+    ///
+    /// # Errors
+    /// The bytes are no capture, or end inside the header.
+    pub fn open(head: &[u8]) -> Result<(Self, usize), CaptureError> {
+        if head.is_empty() {
+            return Err(CaptureError::Empty);
+        }
+        if let Some((classic, used)) = Classic::open(head)? {
+            return Ok((Self { layout: Layout::Classic(classic), scan: None }, used));
+        }
+        let shown = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Err(CaptureError::UnknownFormat { head: shown })
+    }
+
+    /// What kind of file it is.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        match &self.layout {
+            Layout::Classic(classic) => classic.format(),
+        }
+    }
+
+    /// Link type of every frame, where the format has only one.
+    #[must_use]
+    pub fn link(&self) -> Option<LinkType> {
+        match &self.layout {
+            Layout::Classic(classic) => Some(classic.link),
+        }
+    }
+
+    /// Bytes from the next record on with which a walk always gets on.
+    #[must_use]
+    pub fn lookahead(&self) -> usize {
+        match &self.layout {
+            Layout::Classic(classic) => classic.lookahead(),
+        }
+    }
+
+    /// The first place at or behind `from` that looks like the start of a record, with several
+    /// records in a row behind it.
+    ///
+    /// None where there is no such place or where the window is too short to tell. It is a guess:
+    /// it holds only if the walk of the range before ends at the same place with an equal context.
+    #[must_use]
+    pub fn guess(&self, window: Window<'_>, from: usize) -> Option<usize> {
+        let found = match &self.layout {
+            Layout::Classic(classic) if classic.big_endian => {
+                classic::find::<BigEndian>(classic, window, from)
+            }
+            Layout::Classic(classic) => classic::find::<LittleEndian>(classic, window, from),
+        };
+        match found {
+            Found::At(at) => Some(at),
+            Found::Undecided(_) | Found::Nowhere => None,
+        }
+    }
+
+    /// Walks the records that start in `range` of the window's bytes.
+    ///
+    /// The window may reach beyond the range, so that the last record is whole. Walking a file in
+    /// any number of adjoining ranges visits the same records and lists the same damage as one
+    /// walk, if each range starts where the walk before ended.
+    pub fn walk(
+        &mut self,
+        window: Window<'_>,
+        range: Range<usize>,
+        visit: &mut impl FnMut(&Record<'_>),
+    ) -> Walk {
+        let scan = &mut self.scan;
+        match &mut self.layout {
+            Layout::Classic(classic) if classic.big_endian => {
+                classic::walk::<BigEndian>(classic, scan, window, range, visit)
+            }
+            Layout::Classic(classic) => {
+                classic::walk::<LittleEndian>(classic, scan, window, range, visit)
+            }
+        }
+    }
+}
+
+/// Result of a search for the next record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It starts here.
+    At(usize),
+    /// Not before here; the window ends too early to tell more.
+    Undecided(usize),
+    /// There is none before the end of the file.
+    Nowhere,
+}

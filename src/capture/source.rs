@@ -1,0 +1,88 @@
+//! An opened input: a regular file that many workers read at once by position.
+//!
+//! Never maps memory: a file that shrinks while it is read must not kill the program. Knows
+//! nothing of formats.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// A regular file with positioned reads; shared by reference between threads.
+#[derive(Debug)]
+pub struct Source {
+    file: File,
+    len: u64,
+}
+
+impl Source {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let len = file.metadata()?.len();
+        Ok(Self { file, len })
+    }
+
+    /// Length in bytes when the file was opened.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// There is nothing in the file.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Fills the buffer from `offset` on and returns how much there was: less than the buffer only
+    /// at the end of the file. Bytes behind [`Source::len`] are not read, so that a file which
+    /// still grows has one length for all workers.
+    ///
+    /// # Errors
+    /// Whatever the operating system says; interrupted reads are tried again.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let want = buffer.len().min(left);
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..want).filter(|rest| !rest.is_empty()) {
+            match positioned(&self.file, rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+#[cfg(unix)]
+fn positioned(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn positioned(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_stop_at_the_length_that_the_file_had_when_it_was_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, b"0123456789").unwrap();
+        let source = Source::open(&path).unwrap();
+        std::fs::write(&path, b"0123456789abc").unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(source.read_at(6, &mut buffer).unwrap(), 4);
+        assert_eq!(&buffer[..4], b"6789");
+        assert_eq!(source.read_at(99, &mut buffer).unwrap(), 0);
+    }
+}
