@@ -8,10 +8,12 @@
 mod classic;
 mod context;
 mod damage;
+mod ng;
 mod source;
 
 pub use context::{Context, Window};
 pub use damage::{Damage, DamageKind, DamageList};
+pub use ng::{Interface, InterfaceStatistics, MAX_INTERFACES, Statistics};
 pub use source::Source;
 
 use std::fmt;
@@ -27,6 +29,10 @@ pub const MAX_RECORD: usize = 262_144;
 /// EBHSCR), and largest pcapng block. They allow 128 MiB; this bounds the memory of a walk.
 pub const MAX_LARGE: usize = 16 << 20;
 
+/// Largest packet that is no rarity: a 64 KiB segment with its headers. Longer ones count only if
+/// what follows them makes sense, and not at all where a search tells records from noise.
+const MAX_COMMON: usize = 70_000;
+
 /// A link-layer header type, by its number in the LINKTYPE registry of the tcpdump group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkType(pub u32);
@@ -34,6 +40,9 @@ pub struct LinkType(pub u32);
 impl LinkType {
     /// Of a packet whose interface was never described; no registered number.
     pub const UNKNOWN: Self = Self(u32::MAX);
+    /// Of a record that is no packet (a journal entry, a system call, a custom block) but that
+    /// Wireshark numbers as a frame; no registered number.
+    pub const EVENT: Self = Self(u32::MAX - 1);
 
     /// Longest packet that is no damage, in bytes.
     #[must_use]
@@ -61,8 +70,10 @@ pub enum Direction {
 /// One packet record, borrowed from the window that was walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Capture time; zero for a simple packet block, which has none.
+    /// Capture time; zero if not `timed`.
     pub time: Time,
+    /// The record has a time: all but pcapng's simple packets and events do.
+    pub timed: bool,
     /// Link type of the interface.
     pub link: LinkType,
     /// The bytes that were kept of the frame.
@@ -135,18 +146,29 @@ pub struct Walk {
     /// Where in the window the next walk starts: at or behind the range's end, or, with
     /// `needs_more`, before it. May lie behind the window's end only if the range's end did.
     pub end: usize,
-    /// Packet records visited.
+    /// Records visited, each of which is a frame as Wireshark numbers them.
     pub records: u64,
+    /// How many of them were no packets ([`LinkType::EVENT`]).
+    pub events: u64,
     /// What could not be read, in the order of the file.
     pub damage: DamageList,
     /// What was odd but readable.
     pub oddities: Oddities,
+    /// What pcapng interface statistics in the range say.
+    pub statistics: Statistics,
     /// The context is not what it was: a section or an interface began, or a search for the next
     /// record is under way. Ranges behind this one need this walk's context.
     pub context_changed: bool,
     /// The window ended too early. Walk on from `end` with a longer window: one that holds
     /// [`Context::lookahead`] bytes from there is always long enough to go on.
     pub needs_more: bool,
+}
+
+impl Walk {
+    /// Lists damage at a place behind the records so far.
+    fn harm(&mut self, kind: DamageKind, offset: u64, skipped: usize) {
+        self.damage.push(Damage { kind, offset, skipped: skipped as u64, frame: self.records });
+    }
 }
 
 /// Why an input cannot be read at all.

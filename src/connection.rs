@@ -1,8 +1,23 @@
-//! The life of one connection.
+//! The life of one connection, as a tap's evidence shows it: sans-IO, fed with segments.
+//!
+//! [`Connection::observe`] takes one segment after the other and keeps, for both endpoints, the
+//! timed states of RFC 9293, each with its cause and how sure it is. What a segment does to a state
+//! stands in [`next`]; what counts as having arrived, and what later evidence corrects, stands in
+//! the parts beside it. Time is the capture's; there is no clock, no I/O and no thread here.
 
+mod attempts;
+mod closing;
+mod coverage;
+mod endpoint;
+mod opening;
 mod record;
+mod reset;
 mod state;
+mod stream;
 mod timeline;
+mod timers;
+mod transition;
+mod verdict;
 
 pub use record::{
     Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, Mark, OfferedOptions,
@@ -10,3 +25,234 @@ pub use record::{
 };
 pub use state::State;
 pub use timeline::{Cause, Entry};
+pub use transition::{Event, as_markdown, next};
+
+use endpoint::{Endpoint, Reason};
+use opening::Opening;
+
+use crate::certainty::Certainty;
+use crate::settings::Settings;
+use crate::stamp::Span;
+use crate::tcp::{self, Control, Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
+
+/// Where a connection begins.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Position of the first frame in the run, which becomes the connection's id.
+    pub id: u64,
+    /// The tuple of the first segment, in the direction in which it travelled.
+    pub tuple: FourTuple,
+    /// Whether the first segment travelled forward through the flow's canonical tuple.
+    pub forward: bool,
+    /// Encapsulation, outermost first.
+    pub tunnel: Vec<TunnelLayer>,
+}
+
+/// One incarnation of a flow, from its first segment on.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    id: u64,
+    addresses: Sides<tcp::Endpoint>,
+    client_is_forward: bool,
+    role_certainty: Certainty,
+    tunnel: Vec<TunnelLayer>,
+    first: Mark,
+    last: Mark,
+    /// Silence before the last segment: tells an answer to a long idle connection.
+    last_gap: Span,
+    sides: Sides<Endpoint>,
+    opening: Opening,
+    reset: Option<Reset>,
+    /// A SYN with another ISN, seen while the connection was open: perhaps the next one's first.
+    stray_syn: Option<Box<(bool, Segment, Extras)>>,
+}
+
+impl Connection {
+    /// The connection that `segment` begins. [`Connection::observe`] must be called with it next.
+    #[must_use]
+    pub fn new(beginning: Beginning, segment: &Segment) -> Self {
+        let (client_sent_it, role_certainty) = roles(&beginning.tuple, segment);
+        let FourTuple { source, destination } = beginning.tuple;
+        let addresses = if client_sent_it {
+            Sides { client: source, server: destination }
+        } else {
+            Sides { client: destination, server: source }
+        };
+        Self {
+            id: beginning.id,
+            addresses,
+            client_is_forward: beginning.forward == client_sent_it,
+            role_certainty,
+            tunnel: beginning.tunnel,
+            first: Mark::of(segment),
+            last: Mark::of(segment),
+            last_gap: Span::ZERO,
+            sides: Sides::default(),
+            opening: Opening::default(),
+            reset: None,
+            stray_syn: None,
+        }
+    }
+
+    /// Takes the next segment of the connection, in the order of capture.
+    ///
+    /// `forward` says how it travelled through the flow's canonical tuple.
+    pub fn observe(
+        &mut self,
+        forward: bool,
+        segment: &Segment,
+        extras: &Extras,
+        settings: &Settings,
+    ) {
+        let from = self.side_of(forward);
+        self.expire_timers(segment.time);
+        let gap = segment.time.since(self.last.time);
+        match segment.control() {
+            Control::Rst => self.on_reset(from, segment, settings),
+            Control::Syn => self.on_syn(from, segment, extras),
+            Control::SynAck => self.on_syn_ack(from, segment, extras),
+            Control::Fin | Control::None => self.on_segment(from, segment, extras),
+        }
+        self.last_gap = gap;
+        self.last = Mark::of(segment);
+        self.arm_timers(from, segment, settings);
+    }
+
+    /// Whether `segment` begins a new incarnation instead of belonging to this one.
+    ///
+    /// A SYN with another ISN does, once this connection is closed, reset, in TIME-WAIT, or never
+    /// got beyond its handshake. The same ISN is a retransmission, however late.
+    #[must_use]
+    pub fn is_replaced_by(&self, forward: bool, segment: &Segment) -> bool {
+        let from = self.side_of(forward);
+        match segment.control() {
+            Control::Syn => self.is_new_incarnation(from, segment),
+            // The peer accepted a SYN that had looked stray: the close was not captured.
+            Control::SynAck => self
+                .stray_syn
+                .as_ref()
+                .is_some_and(|stray| stray.0 != forward && segment.ack == stray.1.seq.plus(1)),
+            Control::Rst | Control::Fin | Control::None => false,
+        }
+    }
+
+    /// The SYN that an open connection saw and that the next incarnation begins with: to be asked
+    /// for when [`Connection::is_replaced_by`] said yes, and to be observed first by the new one.
+    #[must_use]
+    pub fn take_stray_syn(&mut self, replacing: &Segment) -> Option<(bool, Segment, Extras)> {
+        let stray = self.stray_syn.take()?;
+        let same = match replacing.control() {
+            Control::SynAck => true,
+            _ => stray.1.seq == replacing.seq,
+        };
+        same.then_some(*stray)
+    }
+
+    /// The side that sends in the direction `forward`.
+    const fn side_of(&self, forward: bool) -> Side {
+        if forward == self.client_is_forward { Side::Client } else { Side::Server }
+    }
+
+    /// How long an answer of `side` takes to come back to the tap; zero where unknown.
+    fn answer_time(&self, side: Side) -> Span {
+        let rtt = match side {
+            Side::Client => self.opening.client_rtt,
+            Side::Server => self.opening.server_rtt,
+        };
+        rtt.unwrap_or(Span::ZERO)
+    }
+
+    /// ACK, data and FIN: everything but SYN and RST.
+    fn on_segment(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+        let mark = Mark::of(segment);
+        self.take_back_false_end(from, segment);
+        if !self.join(from, segment) {
+            self.sides.of_mut(from).stream.send(segment);
+            return;
+        }
+        if segment.flags.ack() {
+            self.on_acknowledgment(from, segment, extras);
+        }
+        let (me, peer) = self.sides.pair_mut(from);
+        if segment.payload_len > 0 && peer.fin.is_some() && peer.stream.fin_acknowledged() {
+            peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
+        }
+        let sent = self.sides.of_mut(from).stream.send(segment);
+        if segment.flags.fin() {
+            self.on_fin_sent(from, mark);
+        }
+        if sent.repeats_unacknowledged || segment.flags.fin() || segment.payload_len > 0 {
+            self.note_fin_arrival(from, segment);
+        }
+    }
+
+    /// Makes both sides known before an ordinary segment is looked at; says whether the segment
+    /// belongs to the connection at all.
+    fn join(&mut self, from: Side, segment: &Segment) -> bool {
+        let mark = Mark::of(segment);
+        let me_known = self.sides.of(from).is_known();
+        let peer_known = self.sides.of(from.peer()).is_known();
+        if !me_known && !peer_known {
+            let reason = Reason {
+                certainty: Certainty::Assumed,
+                ..Reason::observed(mark, Cause::Midstream)
+            };
+            for side in Side::BOTH {
+                self.sides.of_mut(side).enter(State::Established, reason);
+            }
+        }
+        let (me, peer) = self.sides.pair_mut(from);
+        let in_opening = matches!(me.state, State::SynSent | State::SynReceived | State::Listen)
+            || matches!(peer.state, State::SynSent | State::SynReceived);
+        if in_opening && !self.join_opening(from, segment) {
+            return false;
+        }
+        let (me, peer) = self.sides.pair_mut(from);
+        me.stream.start_midstream(segment.seq);
+        if segment.flags.ack() {
+            peer.stream.start_midstream(segment.ack);
+        }
+        true
+    }
+
+    /// The acknowledgment in a segment from `from`: what it tells of both sides.
+    fn on_acknowledgment(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+        let peer = self.sides.of_mut(from.peer());
+        let fin_was_acknowledged = peer.stream.fin_acknowledged();
+        let Some(offset) = peer.stream.acknowledge(segment.ack) else { return };
+        if offset < 1 {
+            return;
+        }
+        self.on_ack_of_syn(from, segment);
+        if self.sides.of(from.peer()).stream.fin.is_some_and(|fin| offset > fin) {
+            self.on_fin_acknowledged(from, segment, extras, fin_was_acknowledged);
+        }
+    }
+}
+
+/// Who is the client: whether the sender of `segment` is, and how sure that is.
+fn roles(tuple: &FourTuple, segment: &Segment) -> (bool, Certainty) {
+    match segment.control() {
+        Control::Syn => (true, Certainty::Observed),
+        Control::SynAck => (false, Certainty::Observed),
+        Control::Rst | Control::Fin | Control::None => {
+            // Services have the lower port, as a rule.
+            (tuple.source.port >= tuple.destination.port, Certainty::Assumed)
+        }
+    }
+}
+
+/// Time between two sightings below which a repeated segment is taken as the same one, seen twice.
+const SAME_FRAME: Span = Span::from_micros(100);
+
+/// A silence that makes a RST without ACK look like the answer of something that forgot.
+const LONG_IDLE: Span = Span::from_secs(60);
+
+/// How long a closed connection waits for stragglers: the MSL of RFC 9293 3.4.3.
+const LINGER: Span = Span::from_secs(120);
+
+/// Added to every path delay before a segment counts as sent after, not before, what it crossed.
+const CROSSING_SLACK: Span = Span::from_millis(2);
+
+#[cfg(test)]
+mod tests;

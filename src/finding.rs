@@ -168,4 +168,32 @@ impl Finding {
     pub const MAX_FRAMES: usize = 10;
     /// How many connections a finding names.
     pub const MAX_CONNECTIONS: usize = 20;
+
+    /// What stays the same in every run that finds the same trouble at the same place: a hash of
+    /// code, variant and subject, independent of times and counts. 16 hexadecimal digits.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        format!("{:016x}", self.hash())
+    }
+
+    /// The code and the short form of the fingerprint: `TCP301-1a2b3c4d`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let hash = self.hash();
+        format!("{}-{:08x}", self.code, (hash >> 32) ^ (hash & 0xffff_ffff))
+    }
+
+    /// FNV-1a of 64 bits (Fowler, Noll, Vo), over a text that names the trouble.
+    fn hash(&self) -> u64 {
+        let kind = match self.subject {
+            Subject::Capture(_) => "capture",
+            Subject::Host(_) => "host",
+            Subject::Listener(_) => "listener",
+            Subject::Pair { .. } => "pair",
+        };
+        let text = format!("{}|{}|{kind}|{}", self.code, self.variant, self.subject);
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
 }

@@ -15,6 +15,7 @@
 //! | 2 | [`finding`] | plain data of a finding |
 //! | 3 | [`decode`] | frame to segment, or a counted skip |
 //! | 3 | [`flow`] | tuple to live connection, incarnations, expiry |
+//! | 3 | [`input`] | what was read of a file |
 //! | 3 | [`summary`] | mergeable totals: capture, listener, host |
 //! | 4 | [`detect`] | detectors, registry, thresholds, advice |
 //! | 4 | [`analysis`] | what the pipeline returns and the reports read |
@@ -33,10 +34,16 @@
 //! * **tap**: the point in the network where the capture was taken.
 //! * **capture clock**: the highest time seen so far; timers run on it.
 
+pub mod analysis;
 pub mod capture;
 pub mod certainty;
 pub mod connection;
+pub mod detect;
 pub mod finding;
+pub mod input;
 pub mod settings;
 pub mod stamp;
+pub mod summary;
 pub mod tcp;
+#[cfg(feature = "testkit")]
+pub mod testkit;

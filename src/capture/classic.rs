@@ -11,8 +11,8 @@ use byteorder_slice::ByteOrder;
 use pcap_file::pcap::RawPcapPacket;
 
 use super::context::{Found, Scan, Window};
-use super::damage::{Damage, DamageKind};
-use super::{CaptureError, Direction, Format, LinkType, MAX_LARGE, Record, Walk};
+use super::damage::DamageKind;
+use super::{CaptureError, Direction, Format, LinkType, MAX_COMMON, Record, Walk};
 use crate::stamp::Time;
 
 /// Length of the file header.
@@ -64,7 +64,7 @@ impl Classic {
         Ok(Some((
             Self {
                 big_endian,
-                link: LinkType(network & 0x03ff_ffff),
+                link: LinkType(network & 0xffff),
                 nanos,
                 modified,
                 snaplen,
@@ -79,7 +79,8 @@ impl Classic {
     }
 
     pub(super) const fn lookahead(&self) -> usize {
-        (RUN + 1) * (self.link.max_record() + self.header_len())
+        let run = RUN * (MAX_COMMON + self.header_len());
+        self.link.max_record() + 2 * self.header_len() + run
     }
 
     const fn header_len(&self) -> usize {
@@ -121,7 +122,8 @@ impl Classic {
         }
         let snapped = self.snaplen == 0 || header.incl <= self.snaplen;
         let timed = header.frac < self.fractions() && header.sec != 0;
-        if snapped && timed && header.incl <= header.orig && header.orig <= MAX_WIRE {
+        let common = header.incl as usize <= MAX_COMMON && header.orig <= MAX_WIRE;
+        if snapped && timed && common && header.incl <= header.orig {
             Verdict::Sound
         } else {
             Verdict::Odd
@@ -141,7 +143,10 @@ fn header_at<B: ByteOrder>(window: Window<'_>, at: usize) -> Option<Header> {
 enum Step<'a> {
     Record(Header, &'a [u8], usize),
     Bad,
+    /// The file ends inside the record.
     Cut,
+    /// So it does, if the odd header is right.
+    OddCut,
     More,
 }
 
@@ -175,7 +180,7 @@ fn step<'a, B: ByteOrder>(classic: &Classic, window: Window<'a>, at: usize) -> S
 /// An odd header counts if what follows its record can be a record, too, or is the file's end.
 #[cold]
 fn odd_step<'a, B: ByteOrder>(classic: &Classic, window: Window<'a>, at: usize) -> Step<'a> {
-    let short = if window.at_end { Step::Cut } else { Step::More };
+    let short = if window.at_end { Step::OddCut } else { Step::More };
     let Some(header) = header_at::<B>(window, at) else { return short };
     if classic.verdict(&header) == Verdict::Bad {
         return Step::Bad;
@@ -207,7 +212,7 @@ pub(super) fn walk<B: ByteOrder>(
     loop {
         if scan.is_some() {
             let found = find::<B>(classic, window, walk.end);
-            if !resume(scan, found, window, &mut walk) {
+            if !Scan::resume(scan, found, window, &mut walk) {
                 walk.needs_more = walk.end < range.end;
                 break;
             }
@@ -227,37 +232,18 @@ pub(super) fn walk<B: ByteOrder>(
                 break;
             }
             Step::Cut => {
-                let (offset, left) = (window.offset(walk.end), window.from(walk.end).len());
-                let (kind, frame) = (DamageKind::CutRecord, walk.records);
-                walk.damage.push(Damage { kind, offset, skipped: left as u64, frame });
+                let left = window.from(walk.end).len();
+                walk.harm(DamageKind::CutRecord, window.offset(walk.end), left);
                 walk.end += left;
             }
+            Step::OddCut => Scan::start(scan, DamageKind::CutRecord, window, &mut walk),
             Step::Bad => {
-                let offset = window.offset(walk.end);
-                *scan = Some(Scan { kind: DamageKind::BadRecord, offset });
-                walk.end += 1;
+                Scan::start(scan, DamageKind::BadRecord, window, &mut walk);
             }
         }
     }
     walk.context_changed = before != *scan;
     walk
-}
-
-/// Ends the search if it can be ended, and lists the damage; false if more bytes are needed.
-fn resume(scan: &mut Option<Scan>, found: Found, window: Window<'_>, walk: &mut Walk) -> bool {
-    let Some(Scan { kind, offset }) = *scan else { return true };
-    walk.end = match found {
-        Found::At(at) => at,
-        Found::Nowhere => window.bytes.len(),
-        Found::Undecided(at) => {
-            walk.end = at;
-            return false;
-        }
-    };
-    let skipped = window.offset(walk.end) - offset;
-    walk.damage.push(Damage { kind, offset, skipped, frame: walk.records });
-    *scan = None;
-    true
 }
 
 #[inline]
@@ -279,6 +265,7 @@ fn interpret<'a>(
         time: Time::from_nanos(
             i64::from(header.sec) * 1_000_000_000 + i64::from(header.frac) * unit,
         ),
+        timed: true,
         link: classic.link,
         data,
         wire_len: header.orig.max(header.incl),
@@ -323,5 +310,3 @@ fn run<B: ByteOrder>(classic: &Classic, window: Window<'_>, start: usize) -> Opt
     }
     Some(true)
 }
-
-const _: () = assert!(MAX_LARGE <= MAX_WIRE as usize);

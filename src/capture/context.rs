@@ -8,7 +8,8 @@ use std::ops::Range;
 use byteorder_slice::{BigEndian, LittleEndian};
 
 use super::classic::{self, Classic};
-use super::damage::DamageKind;
+use super::damage::{Damage, DamageKind};
+use super::ng::{Interface, Ng};
 use super::{CaptureError, Format, LinkType, Record, Walk};
 
 /// A piece of a file in memory.
@@ -41,6 +42,45 @@ pub(super) struct Scan {
     pub(super) offset: u64,
 }
 
+impl Scan {
+    /// Starts to search behind a place where no record can be read.
+    pub(super) fn start(
+        open: &mut Option<Self>,
+        kind: DamageKind,
+        window: Window<'_>,
+        walk: &mut Walk,
+    ) {
+        *open = Some(Self { kind, offset: window.offset(walk.end) });
+        walk.end += 1;
+    }
+
+    /// Ends the search if it can be ended, and lists the damage; false if more bytes are needed.
+    pub(super) fn resume(
+        open: &mut Option<Self>,
+        found: Found,
+        window: Window<'_>,
+        walk: &mut Walk,
+    ) -> bool {
+        let Some(Self { mut kind, offset }) = *open else { return true };
+        walk.end = match found {
+            Found::At(at) => {
+                // More records follow, so it was not the file that was cut.
+                kind = DamageKind::BadRecord;
+                at
+            }
+            Found::Nowhere => window.bytes.len().max(walk.end),
+            Found::Undecided(at) => {
+                walk.end = at;
+                return false;
+            }
+        };
+        let skipped = window.offset(walk.end) - offset;
+        walk.damage.push(Damage { kind, offset, skipped, frame: walk.records });
+        *open = None;
+        true
+    }
+}
+
 /// All that a walk needs to know of the bytes before its range. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
@@ -51,6 +91,7 @@ pub struct Context {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Layout {
     Classic(Classic),
+    Ng(Ng),
 }
 
 impl Context {
@@ -71,6 +112,9 @@ impl Context {
         if let Some((classic, used)) = Classic::open(head)? {
             return Ok((Self { layout: Layout::Classic(classic), scan: None }, used));
         }
+        if let Some((ng, used)) = Ng::open(head) {
+            return Ok((Self { layout: Layout::Ng(ng), scan: None }, used));
+        }
         let shown = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         Err(CaptureError::UnknownFormat { head: shown })
     }
@@ -80,6 +124,7 @@ impl Context {
     pub fn format(&self) -> Format {
         match &self.layout {
             Layout::Classic(classic) => classic.format(),
+            Layout::Ng(_) => Format::PcapNg,
         }
     }
 
@@ -88,6 +133,16 @@ impl Context {
     pub fn link(&self) -> Option<LinkType> {
         match &self.layout {
             Layout::Classic(classic) => Some(classic.link),
+            Layout::Ng(_) => None,
+        }
+    }
+
+    /// Index of the section and its interfaces so far; none for pcap.
+    #[must_use]
+    pub fn interfaces(&self) -> (u32, &[Interface]) {
+        match &self.layout {
+            Layout::Classic(_) => (0, &[]),
+            Layout::Ng(ng) => (ng.section, &ng.interfaces),
         }
     }
 
@@ -96,6 +151,7 @@ impl Context {
     pub fn lookahead(&self) -> usize {
         match &self.layout {
             Layout::Classic(classic) => classic.lookahead(),
+            Layout::Ng(_) => Ng::lookahead(),
         }
     }
 
@@ -111,6 +167,7 @@ impl Context {
                 classic::find::<BigEndian>(classic, window, from)
             }
             Layout::Classic(classic) => classic::find::<LittleEndian>(classic, window, from),
+            Layout::Ng(ng) => ng.find(window, from),
         };
         match found {
             Found::At(at) => Some(at),
@@ -137,6 +194,7 @@ impl Context {
             Layout::Classic(classic) => {
                 classic::walk::<LittleEndian>(classic, scan, window, range, visit)
             }
+            Layout::Ng(ng) => ng.walk(scan, window, range, visit),
         }
     }
 }

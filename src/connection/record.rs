@@ -5,7 +5,7 @@
 use super::{Entry, State};
 use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Span, Time};
-use crate::tcp::{Endpoint, Seq, Side, Sides, TunnelLayer};
+use crate::tcp::{Endpoint, Segment, Seq, Side, Sides, TunnelLayer};
 
 /// Everything the tool says about one connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,6 +130,14 @@ pub struct Mark {
     pub time: Time,
     /// The frame.
     pub frame: FrameId,
+}
+
+impl Mark {
+    /// The mark of `segment`.
+    #[must_use]
+    pub const fn of(segment: &Segment) -> Self {
+        Self { time: segment.time, frame: segment.frame }
+    }
 }
 
 /// How the attempt to connect ended.

@@ -1,0 +1,37 @@
+//! What a run found: the one value that the pipeline returns and that every report reads.
+//!
+//! Plain data, already in the order in which reports print it. Knows nothing of how it was found,
+//! nor of any output format.
+
+use crate::connection::ConnectionRecord;
+use crate::detect::ThresholdInForce;
+use crate::finding::{Code, Finding};
+pub use crate::input::{Input, InputDamage};
+use crate::settings::Settings;
+use crate::summary::Summary;
+
+/// Everything a run found.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// The files, in the order of their first time; a frame's file is an index into it.
+    pub inputs: Vec<Input>,
+    /// The settings of hosts that were in force.
+    pub settings: Settings,
+    /// The thresholds that were in force.
+    pub thresholds: Vec<ThresholdInForce>,
+    /// Totals of the capture, its listeners and its hosts.
+    pub summary: Summary,
+    /// Findings, the worst first.
+    pub findings: Vec<Finding>,
+    /// The connections that the caller asked for, in the order in which they began.
+    pub connections: Vec<JudgedConnection>,
+}
+
+/// A connection and what the detectors said about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JudgedConnection {
+    /// The connection.
+    pub record: ConnectionRecord,
+    /// Codes of the detectors that fired on it, ascending.
+    pub findings: Vec<Code>,
+}

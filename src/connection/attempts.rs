@@ -1,0 +1,125 @@
+//! The transmissions of one thing that may be sent again: a SYN, a SYN-ACK, a FIN.
+//!
+//! Which of them was the one that arrived decides when the receiver changed its state; the echoed
+//! timestamp tells, where there is one (RFC 7323 4.1).
+
+use super::{Cause, Mark};
+use crate::stamp::{Span, Time};
+use crate::tcp::Segment;
+
+/// One transmission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    /// When and where.
+    pub(super) mark: Mark,
+    /// Its timestamp value, where it had one.
+    pub(super) timestamp: Option<u32>,
+    /// What its arrival means to the receiver.
+    pub(super) cause: Cause,
+}
+
+/// Transmissions in the order of capture: the first one and, bounded, the later ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attempts {
+    first: Option<Attempt>,
+    later: Vec<Attempt>,
+    count: u32,
+}
+
+impl Attempts {
+    /// How many later transmissions are kept; beyond it the newest replaces the one before.
+    const MAX_LATER: usize = 16;
+
+    /// Adds a transmission.
+    pub(super) fn push(&mut self, segment: &Segment, cause: Cause) {
+        let attempt = Attempt {
+            mark: Mark::of(segment),
+            timestamp: segment.timestamps().map(|stamps| stamps.value),
+            cause,
+        };
+        self.count = self.count.saturating_add(1);
+        if self.first.is_none() {
+            self.first = Some(attempt);
+        } else if self.later.len() < Self::MAX_LATER {
+            self.later.push(attempt);
+        } else if let Some(last) = self.later.last_mut() {
+            *last = attempt;
+        }
+    }
+
+    /// How many there were.
+    pub(super) const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// How many there were after the first one.
+    pub(super) const fn repeated(&self) -> u32 {
+        self.count.saturating_sub(1)
+    }
+
+    /// The first one.
+    pub(super) const fn first(&self) -> Option<Attempt> {
+        self.first
+    }
+
+    /// The latest one.
+    pub(super) fn last(&self) -> Option<Attempt> {
+        self.later.last().copied().or(self.first)
+    }
+
+    /// The one that an answer echoing `echo` belongs to; without an echo that fits, the latest.
+    pub(super) fn answered_by(&self, echo: Option<u32>) -> Option<Attempt> {
+        let matching = echo.and_then(|echo| {
+            let fits = |attempt: &&Attempt| attempt.timestamp == Some(echo);
+            self.first.as_ref().filter(fits).or_else(|| self.later.iter().find(fits)).copied()
+        });
+        matching.or_else(|| self.last())
+    }
+
+    /// Times between neighbours, at most `limit`.
+    pub(super) fn gaps(&self, limit: usize) -> Vec<Span> {
+        let times: Vec<Time> =
+            self.first.iter().chain(&self.later).map(|attempt| attempt.mark.time).collect();
+        times
+            .windows(2)
+            .filter_map(|pair| match pair {
+                &[earlier, later] => Some(later.since(earlier)),
+                _ => None,
+            })
+            .take(limit)
+            .collect()
+    }
+
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::{Marks, Timestamps};
+
+    fn at(secs: i64, value: u32) -> Segment {
+        Segment {
+            time: Time::from_nanos(secs * 1_000_000_000),
+            timestamps: Timestamps { value, echo: 0 },
+            marks: Marks::TIMESTAMPS,
+            ..Segment::default()
+        }
+    }
+
+    #[test]
+    fn the_echoed_timestamp_tells_which_transmission_arrived() {
+        let mut attempts = Attempts::default();
+        for (secs, value) in [(0, 100), (1, 1_100), (3, 3_100)] {
+            attempts.push(&at(secs, value), Cause::ReceivedSyn);
+        }
+        let answered = |echo| attempts.answered_by(echo).unwrap().mark.time;
+        assert_eq!(answered(Some(1_100)), at(1, 0).time);
+        assert_eq!(answered(Some(7)), at(3, 0).time, "an unknown echo means the latest");
+        assert_eq!(answered(None), at(3, 0).time);
+        assert_eq!(attempts.gaps(9), [Span::from_secs(1), Span::from_secs(2)]);
+    }
+}

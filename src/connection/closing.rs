@@ -1,0 +1,164 @@
+//! The four-way close: who has received whose FIN, and when.
+//!
+//! A FIN counts as received when the receiver's acknowledgment covers it, from the moment at which
+//! the segment that completed the stream passed the tap. An acknowledgment of a FIN counts as
+//! received when it passes the tap, which is taken back when the FIN is sent again.
+
+use super::endpoint::Endpoint;
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
+use crate::stamp::{FrameId, Span, Time};
+use crate::tcp::{Extras, Segment, Side};
+
+impl Connection {
+    /// `from` sent a FIN, for the first time or again.
+    pub(super) fn on_fin_sent(&mut self, from: Side, mark: Mark) {
+        let crossing = self.answer_time(from) + CROSSING_SLACK;
+        let me = self.sides.of_mut(from);
+        let Some(first) = me.fin else {
+            me.fin = Some(mark);
+            me.apply(Event::SendFin, Reason::observed(mark, Cause::SentFin));
+            return;
+        };
+        if mark.time.since(first.time).abs() < SAME_FRAME {
+            return;
+        }
+        me.fin_repeats = me.fin_repeats.saturating_add(1);
+        // The FIN again, and not just crossing its acknowledgment: that one was lost.
+        let lost = me.last_entry().copied().filter(|entry| {
+            entry.cause == Cause::ReceivedAckOfFin && mark.time.since(entry.at) > crossing
+        });
+        if let Some(entry) = lost {
+            me.revert(entry.state);
+            me.correction = Some(mark.frame);
+        }
+    }
+
+    /// A segment of `from` that may have completed its stream up to the FIN, for the peer.
+    pub(super) fn note_fin_arrival(&mut self, from: Side, segment: &Segment) {
+        let (me, peer) = self.sides.pair_mut(from);
+        if !me.stream.is_complete() || me.stream.fin_acknowledged() {
+            return;
+        }
+        let again = peer.fin_arrivals.last();
+        if again.is_some_and(|last| segment.time.since(last.mark.time).abs() < SAME_FRAME) {
+            return;
+        }
+        let cause =
+            if segment.flags.fin() { Cause::ReceivedFin } else { Cause::ReceivedDataBeforeFin };
+        peer.fin_arrivals.push(segment, cause);
+    }
+
+    /// `from` sent a segment that acknowledges the peer's FIN.
+    pub(super) fn on_fin_acknowledged(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        extras: &Extras,
+        known_before: bool,
+    ) {
+        let mark = Mark::of(segment);
+        let (me, peer) = self.sides.pair_mut(from);
+        if !known_before {
+            let duplicate = extras
+                .sack
+                .as_slice()
+                .first()
+                .is_some_and(|block| peer.stream.is_duplicate_report(*block, segment.ack));
+            receive_fin(me, segment, duplicate);
+        }
+        peer.fin_acknowledged.get_or_insert(mark);
+        let correction = peer.correction.take();
+        let reason = Reason::observed(mark, Cause::ReceivedAckOfFin).corrected(correction);
+        if !peer.apply(Event::ReceiveAckOfFin, reason) {
+            peer.correction = correction;
+        }
+    }
+
+    /// At the end of what is known: a FIN that passed the tap towards a side of which the capture
+    /// shows nothing at all counts as received, though nothing proves it.
+    pub(super) fn settle_closing(&mut self) {
+        for side in Side::BOTH {
+            let me = self.sides.of_mut(side);
+            if me.stream.traffic.segments > 0 {
+                continue;
+            }
+            if let Some(arrival) = me.fin_arrivals.first() {
+                let reason = Reason {
+                    certainty: crate::certainty::Certainty::Assumed,
+                    ..Reason::observed(arrival.mark, arrival.cause)
+                };
+                me.apply(Event::ReceiveFin, reason);
+            }
+        }
+    }
+
+    /// A side that speaks after it was taken for gone is not gone: timers and resets are estimates
+    /// of what happened behind the tap.
+    pub(super) fn take_back_false_end(&mut self, from: Side, segment: &Segment) {
+        let crossing = self.answer_time(from) + self.answer_time(from) + Span::from_millis(10);
+        let me = self.sides.of_mut(from);
+        if me.state != State::Closed {
+            return;
+        }
+        let Some(entry) = me.last_entry().copied() else { return };
+        match entry.cause {
+            Cause::TimeWaitExpired
+            | Cause::FinWait2Expired
+            | Cause::HalfOpenExpired
+            | Cause::ConnectTimeout => me.take_back_timer(),
+            Cause::ReceivedRst | Cause::SentRst
+                if segment.flags.ack() && segment.time.since(entry.at) > crossing =>
+            {
+                // A RST from this side that it did not send, or one that never reached it.
+                me.revert(State::Closed);
+                if self.sides.client.state != State::Closed
+                    && self.sides.server.state != State::Closed
+                {
+                    self.reset = None;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Endpoint {
+    /// Takes back a CLOSED that only a timer stands for.
+    pub(super) fn take_back_timer(&mut self) {
+        let by_timer = self.last_entry().is_some_and(|entry| entry.frame.is_none());
+        if self.state == State::Closed && by_timer {
+            self.revert(State::Closed);
+            self.outlived_timer = true;
+        }
+    }
+}
+
+/// `me` has received the peer's FIN, as its acknowledgment in `segment` proves.
+fn receive_fin(me: &mut Endpoint, segment: &Segment, reported_duplicate: bool) {
+    let echo = segment.timestamps().map(|stamps| stamps.echo);
+    let arrival = if reported_duplicate {
+        me.fin_arrivals.first()
+    } else {
+        me.fin_arrivals.answered_by(echo)
+    };
+    let reason = match arrival {
+        Some(arrival) => {
+            let later: Option<FrameId> = me
+                .fin_arrivals
+                .last()
+                .map(|last| last.mark.frame)
+                .filter(|frame| me.fin_arrivals.repeated() > 0 && *frame != arrival.mark.frame);
+            let earlier = me.fin_arrivals.first().is_some_and(|first| first != arrival);
+            let corrected_by = if earlier { Some(arrival.mark.frame) } else { later };
+            Reason::observed(arrival.mark, arrival.cause).corrected(corrected_by)
+        }
+        None => Reason::inferred(Mark::of(segment), Cause::SentAckOfFin),
+    };
+    me.apply(Event::ReceiveFin, reason);
+    me.fin_arrivals.clear();
+}
+
+/// Whether `time` is set, that is, whether a timer runs.
+pub(super) fn runs(time: Time) -> bool {
+    time != Time::MAX
+}

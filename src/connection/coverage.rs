@@ -1,0 +1,180 @@
+//! Which bytes of one direction the tap has seen.
+//!
+//! Offsets are 64-bit positions in the stream: 0 is the SYN, 1 the first byte. Ranges beyond the
+//! first gap are bounded; what does not fit is counted, never silently lost.
+
+/// Bytes seen, as one contiguous part and bounded ranges beyond it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Coverage {
+    /// Everything from the start up to here was seen, or was skipped as lost.
+    next: i64,
+    /// Disjoint ranges beyond `next`, sorted; neighbours do not touch.
+    beyond: Vec<(i64, i64)>,
+    /// Bytes that no captured segment carried, though they must have been sent.
+    missing: u64,
+    /// Ranges that did not fit [`Coverage::MAX_RANGES`].
+    dropped: u32,
+}
+
+/// What a segment added to the coverage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Added {
+    /// Bytes seen for the first time.
+    pub(super) new: u64,
+    /// Bytes seen before, or given up as lost before.
+    pub(super) old: u64,
+}
+
+impl Coverage {
+    /// How many ranges beyond a gap are kept per direction.
+    pub(super) const MAX_RANGES: usize = 64;
+
+    /// A coverage that starts at `start`.
+    pub(super) fn starting_at(start: i64) -> Self {
+        Self { next: start, ..Self::default() }
+    }
+
+    /// The first byte not seen.
+    pub(super) const fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Bytes given up as missing, and those of gaps still open.
+    pub(super) fn missing(&self) -> u64 {
+        let mut open = 0;
+        let mut from = self.next;
+        for &(start, end) in &self.beyond {
+            open += length(from, start);
+            from = end;
+        }
+        self.missing + open
+    }
+
+    /// Ranges that did not fit the bound.
+    pub(super) const fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    /// Marks `[start, end)` as seen.
+    pub(super) fn add(&mut self, start: i64, end: i64) -> Added {
+        let total = length(start, end);
+        if start <= self.next && self.beyond.is_empty() {
+            let new = length(self.next.max(start), end).min(total);
+            self.next = self.next.max(end);
+            return Added { new, old: total - new };
+        }
+        let new = self.add_slowly(start.max(self.next), end);
+        Added { new, old: total - new }
+    }
+
+    /// The peer acknowledged up to `end`: what was not seen before it is missing for good.
+    pub(super) fn skip_to(&mut self, end: i64) {
+        if end <= self.next {
+            return;
+        }
+        let seen: u64 =
+            self.beyond.iter().map(|&(start, until)| length(start, until.min(end))).sum();
+        self.missing += length(self.next, end) - seen;
+        self.next = end;
+        self.absorb();
+    }
+
+    fn add_slowly(&mut self, start: i64, end: i64) -> u64 {
+        if start >= end {
+            return 0;
+        }
+        let first = self.beyond.partition_point(|range| range.1 < start);
+        let last = self.beyond.partition_point(|range| range.0 <= end);
+        let touched = self.beyond.get(first..last).unwrap_or_default();
+        let seen: u64 =
+            touched.iter().map(|range| length(range.0.max(start), range.1.min(end))).sum();
+        let merged = (
+            touched.first().map_or(start, |range| range.0.min(start)),
+            touched.last().map_or(end, |range| range.1.max(end)),
+        );
+        self.beyond.splice(first..last, [merged]);
+        self.absorb();
+        if self.beyond.len() > Self::MAX_RANGES {
+            // The oldest gap is given up: it is the least likely to be filled.
+            let until = self.beyond.first().map_or(self.next, |range| range.0);
+            self.dropped = self.dropped.saturating_add(1);
+            self.skip_to(until);
+        }
+        length(start, end) - seen
+    }
+
+    fn absorb(&mut self) {
+        let reached = self.beyond.partition_point(|range| range.0 <= self.next);
+        if let Some(last) = self.beyond.drain(..reached).next_back() {
+            self.next = self.next.max(last.1);
+        }
+    }
+}
+
+fn length(start: i64, end: i64) -> u64 {
+    u64::try_from(end.saturating_sub(start)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_in_order_extend_the_contiguous_part() {
+        let mut coverage = Coverage::starting_at(1);
+        assert_eq!(coverage.add(1, 11), Added { new: 10, old: 0 });
+        assert_eq!(coverage.add(6, 16), Added { new: 5, old: 5 });
+        assert_eq!((coverage.next(), coverage.missing()), (16, 0));
+    }
+
+    #[test]
+    fn a_gap_is_missing_until_it_is_filled() {
+        let mut coverage = Coverage::starting_at(1);
+        assert_eq!(coverage.add(11, 21).new, 10);
+        assert_eq!((coverage.next(), coverage.missing()), (1, 10));
+        assert_eq!(coverage.add(1, 11), Added { new: 10, old: 0 });
+        assert_eq!((coverage.next(), coverage.missing()), (21, 0));
+    }
+
+    #[test]
+    fn an_acknowledged_gap_is_missing_for_good() {
+        let mut coverage = Coverage::starting_at(1);
+        coverage.add(11, 21);
+        coverage.skip_to(31);
+        assert_eq!((coverage.next(), coverage.missing()), (31, 20));
+        assert_eq!(coverage.add(1, 11), Added { new: 0, old: 10 });
+    }
+
+    #[test]
+    fn ranges_are_bounded_and_the_overflow_is_counted() {
+        let mut coverage = Coverage::starting_at(0);
+        for index in 0..1_000 {
+            coverage.add(index * 10 + 5, index * 10 + 6);
+        }
+        assert!(coverage.beyond.len() <= Coverage::MAX_RANGES);
+        assert!(coverage.dropped() > 0);
+    }
+
+    #[test]
+    fn any_order_of_ranges_counts_each_byte_once() {
+        let mut state = 1_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            i64::try_from((state >> 33) % below).unwrap()
+        };
+        for _ in 0..200 {
+            let mut coverage = Coverage::starting_at(0);
+            let mut seen = [false; 300];
+            for _ in 0..40 {
+                let start = random(250);
+                let end = start + random(50);
+                let fresh = (start..end).filter(|&at| !seen[usize::try_from(at).unwrap()]).count();
+                let added = coverage.add(start, end);
+                assert_eq!(added.new, u64::try_from(fresh).unwrap());
+                (start..end).for_each(|at| seen[usize::try_from(at).unwrap()] = true);
+            }
+            let contiguous = seen.iter().take_while(|byte| **byte).count();
+            assert_eq!(coverage.next(), i64::try_from(contiguous).unwrap());
+        }
+    }
+}

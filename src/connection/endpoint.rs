@@ -1,0 +1,167 @@
+//! One side of a connection: its state, how it came there, and what it sent.
+
+use super::attempts::Attempts;
+use super::stream::Stream;
+use super::{Cause, Entry, Event, Mark, State, next};
+use crate::certainty::Certainty;
+use crate::stamp::{FrameId, Time};
+
+/// One endpoint as the tap's evidence shows it.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    /// The state now. LISTEN stands for "nothing proven yet".
+    pub(super) state: State,
+    timeline: Vec<Entry>,
+    dropped: u32,
+    /// What this side sent.
+    pub(super) stream: Stream,
+    /// Segments that may have brought the peer's FIN, complete with everything before it; which one
+    /// did is settled by this side's acknowledgment.
+    pub(super) fin_arrivals: Attempts,
+    /// When the timer of the state runs out; `Time::MAX` while none runs.
+    pub(super) timer: Time,
+    /// How often TIME-WAIT was started again.
+    pub(super) time_wait_restarts: u32,
+    /// Whether the side was seen to take data after its own FIN: nobody orphaned it.
+    pub(super) reads_after_fin: bool,
+    /// Sent something after a timer should have ended it: that timer does not run here.
+    pub(super) outlived_timer: bool,
+    /// The frame that took back an entry, until the next entry cites it.
+    pub(super) correction: Option<FrameId>,
+    /// RSTs sent.
+    pub(super) resets: u32,
+    /// FINs after the first one.
+    pub(super) fin_repeats: u32,
+    /// First FIN sent.
+    pub(super) fin: Option<Mark>,
+    /// When the peer's acknowledgment of the FIN passed the tap.
+    pub(super) fin_acknowledged: Option<Mark>,
+}
+
+/// Why a state is entered, and how sure that is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reason {
+    pub(super) at: Time,
+    pub(super) frame: Option<FrameId>,
+    pub(super) cause: Cause,
+    pub(super) certainty: Certainty,
+    pub(super) corrected_by: Option<FrameId>,
+}
+
+impl Reason {
+    /// Seen in the capture, at `mark`.
+    pub(super) const fn observed(mark: Mark, cause: Cause) -> Self {
+        Self {
+            at: mark.time,
+            frame: Some(mark.frame),
+            cause,
+            certainty: Certainty::Observed,
+            corrected_by: None,
+        }
+    }
+
+    /// Concluded from what is seen at `mark`.
+    pub(super) const fn inferred(mark: Mark, cause: Cause) -> Self {
+        Self { certainty: Certainty::Inferred, ..Self::observed(mark, cause) }
+    }
+
+    /// A timer ran out at `at`.
+    pub(super) const fn timer(at: Time, cause: Cause) -> Self {
+        Self { at, frame: None, cause, certainty: Certainty::Inferred, corrected_by: None }
+    }
+
+    /// The same, corrected by what `mark` showed later, if it is later.
+    pub(super) fn corrected(self, by: Option<FrameId>) -> Self {
+        Self { corrected_by: by, ..self }
+    }
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self {
+            state: State::Listen,
+            timeline: Vec::new(),
+            dropped: 0,
+            stream: Stream::default(),
+            fin_arrivals: Attempts::default(),
+            timer: Time::MAX,
+            time_wait_restarts: 0,
+            reads_after_fin: false,
+            outlived_timer: false,
+            correction: None,
+            resets: 0,
+            fin_repeats: 0,
+            fin: None,
+            fin_acknowledged: None,
+        }
+    }
+}
+
+impl Endpoint {
+    /// How many entries a timeline keeps. A connection has at most about ten; more come only from
+    /// corrections that a hostile capture provokes.
+    const MAX_ENTRIES: usize = 32;
+
+    /// Applies `event`; says whether it changed the state.
+    pub(super) fn apply(&mut self, event: Event, reason: Reason) -> bool {
+        match next(self.state, event) {
+            Some(state) => {
+                self.enter(state, reason);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Enters `state` without asking the table: for a capture that began in mid-connection.
+    pub(super) fn enter(&mut self, state: State, reason: Reason) {
+        self.state = state;
+        self.timer = Time::MAX;
+        if self.timeline.len() >= Self::MAX_ENTRIES {
+            self.dropped = self.dropped.saturating_add(1);
+            return;
+        }
+        if self.timeline.is_empty() {
+            // Perf: one allocation for the usual close instead of two (4, then 8 entries).
+            self.timeline.reserve_exact(6);
+        }
+        // An effect cannot come before the state that it ends.
+        let at = self.timeline.last().map_or(reason.at, |last| last.at.max(reason.at));
+        self.timeline.push(Entry {
+            state,
+            at,
+            frame: reason.frame,
+            cause: reason.cause,
+            certainty: reason.certainty,
+            corrected_by: reason.corrected_by,
+        });
+    }
+
+    /// Takes back the last entry if it is `state`, and returns it.
+    pub(super) fn revert(&mut self, state: State) -> Option<Entry> {
+        let last = self.timeline.pop_if(|last| last.state == state)?;
+        self.state = self.timeline.last().map_or(State::Listen, |entry| entry.state);
+        self.timer = Time::MAX;
+        Some(last)
+    }
+
+    /// The last entry.
+    pub(super) fn last_entry(&self) -> Option<&Entry> {
+        self.timeline.last()
+    }
+
+    /// Whether anything is known of this side's state.
+    pub(super) fn is_known(&self) -> bool {
+        !self.timeline.is_empty()
+    }
+
+    /// Whether the side ever was in `state`.
+    pub(super) fn was_in(&self, state: State) -> bool {
+        self.timeline.iter().any(|entry| entry.state == state)
+    }
+
+    /// The timeline, and how many entries did not fit it.
+    pub(super) fn into_timeline(self) -> (Vec<Entry>, u32) {
+        (self.timeline, self.dropped)
+    }
+}

@@ -1,0 +1,302 @@
+//! The handshake: which SYN was answered, which SYN-ACK arrived, and what later evidence corrects.
+//!
+//! The client is ESTABLISHED when a SYN-ACK reaches it; which one did, its acknowledgment tells.
+//! The server is ESTABLISHED when that acknowledgment reaches it, which is taken back when it sends
+//! the SYN-ACK again: lost behind the tap, a full accept queue, a deferred accept.
+
+use super::attempts::Attempts;
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
+use crate::stamp::Span;
+use crate::tcp::{Extras, Segment, Seq, Side, Sides};
+
+/// What the capture shows of a handshake.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Opening {
+    /// The SYNs of each side; the server's only in a simultaneous open.
+    pub(super) syns: Sides<Attempts>,
+    /// The SYN-ACKs of each side; the client's only in a simultaneous open.
+    pub(super) syn_acks: Sides<Attempts>,
+    /// The client's first acknowledgment of the SYN-ACK.
+    pub(super) ack: Option<Mark>,
+    /// The latest segment of the client that acknowledges the SYN-ACK.
+    last_ack: Option<Mark>,
+    pub(super) rst: Option<Mark>,
+    /// SYN-ACKs sent again after the client's acknowledgment had passed, and the latest of them.
+    pub(super) syn_acks_after_ack: u32,
+    ignored: Option<Mark>,
+    /// SYN-ACKs that the server's timer sent, as opposed to a repeated SYN.
+    pub(super) syn_ack_timeouts: u32,
+    pub(super) server_rtt: Option<Span>,
+    pub(super) client_rtt: Option<Span>,
+    pub(super) syn_payload: u32,
+    /// Data in the SYN was acknowledged by the SYN-ACK.
+    pub(super) fast_open: bool,
+    /// An acknowledgment sent *to* the side that acknowledges nothing of its: answered with RST.
+    pub(super) bad_ack: Sides<Option<Seq>>,
+}
+
+impl Connection {
+    /// SYN without ACK.
+    pub(super) fn on_syn(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+        let mark = Mark::of(segment);
+        let me = self.sides.of_mut(from);
+        match me.stream.isn() {
+            Some(isn) if isn == segment.seq => {
+                if self.opening.is_same_frame(from, mark) {
+                    return;
+                }
+                if me.state == State::Closed {
+                    me.take_back_timer();
+                }
+                self.opening.syns.of_mut(from).push(segment, Cause::ReceivedSyn);
+                me.stream.send(segment);
+                return;
+            }
+            Some(_) => return self.on_stray_syn(from, segment, extras),
+            None if me.is_known() => return self.on_stray_syn(from, segment, extras),
+            None => {}
+        }
+        me.stream.start_with_syn(segment.seq);
+        me.stream.offer(segment, extras);
+        me.stream.send(segment);
+        me.apply(Event::SendSyn, Reason::observed(mark, Cause::SentSyn));
+        self.opening.syns.of_mut(from).push(segment, Cause::ReceivedSyn);
+        if from == Side::Client {
+            self.opening.syn_payload = segment.payload_len;
+        }
+    }
+
+    /// A SYN with another ISN while the connection is open: its sender has lost the connection, and
+    /// the peer will answer with a challenge ACK (RFC 9293 3.5.1, figure 9).
+    fn on_stray_syn(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+        let forward = (from == Side::Client) == self.client_is_forward;
+        let me = self.sides.of_mut(from);
+        me.stream.traffic.segments += 1;
+        me.apply(Event::SendRst, Reason::inferred(Mark::of(segment), Cause::ConnectionGone));
+        if self.stray_syn.as_ref().is_none_or(|stray| stray.1.seq != segment.seq) {
+            self.stray_syn = Some(Box::new((forward, *segment, *extras)));
+        }
+    }
+
+    /// SYN with ACK.
+    pub(super) fn on_syn_ack(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+        let mark = Mark::of(segment);
+        let (me, peer) = self.sides.pair_mut(from);
+        if !peer.stream.is_started() {
+            peer.stream.start_with_syn(segment.ack.minus(1));
+        }
+        let offset = peer.stream.offset(segment.ack);
+        let valid = (1..=peer.stream.end).contains(&offset);
+        if !valid {
+            *self.opening.bad_ack.of_mut(from.peer()) = Some(segment.ack);
+            me.stream.send(segment);
+            return;
+        }
+        let repeated = self.opening.syn_acks.of(from).count() > 0;
+        if repeated && me.stream.isn() == Some(segment.seq) {
+            self.on_syn_ack_again(from, segment);
+            return;
+        }
+        if matches!(me.state, State::SynSent | State::Listen | State::SynReceived) {
+            if me.stream.isn() != Some(segment.seq) {
+                me.stream.start_with_syn(segment.seq);
+            }
+            me.stream.offer(segment, extras);
+        }
+        me.stream.send(segment);
+        peer.stream.acknowledge(segment.ack);
+        let echo = segment.timestamps().map(|stamps| stamps.echo);
+        let arrival = self.opening.syns.of(from.peer()).answered_by(echo);
+        let reason = match arrival {
+            Some(syn) => Reason::observed(syn.mark, syn.cause),
+            None => Reason::inferred(mark, Cause::SentSynAck),
+        };
+        me.apply(Event::ReceiveSyn, reason);
+        // In a simultaneous open the peer is past SYN-SENT already, and this is its ACK.
+        if peer.state == State::SynReceived {
+            peer.apply(Event::ReceiveSynAck, Reason::observed(mark, Cause::ReceivedSynAck));
+        }
+        self.opening.syn_acks.of_mut(from).push(segment, Cause::ReceivedSynAck);
+        if from == Side::Server {
+            self.opening.server_rtt = arrival
+                .map(|syn| segment.time.since(syn.mark.time))
+                .filter(|rtt| *rtt >= Span::ZERO);
+            self.opening.fast_open = self.opening.syn_payload > 0 && offset > 1;
+        }
+    }
+
+    /// A SYN-ACK again: the handshake's last segment has not arrived, or has been ignored.
+    fn on_syn_ack_again(&mut self, from: Side, segment: &Segment) {
+        let mark = Mark::of(segment);
+        if self.opening.syn_acks.of(from).last().is_some_and(|last| near(last.mark, mark)) {
+            return;
+        }
+        let crossing = self.answer_time(from) + CROSSING_SLACK;
+        let provoked = self.opening.syns.of(from.peer()).last().is_some_and(|syn| {
+            self.opening.syns.of(from.peer()).repeated() > 0
+                && segment.time.since(syn.mark.time) <= crossing
+        });
+        self.opening.syn_ack_timeouts += u32::from(!provoked);
+        let me = self.sides.of_mut(from);
+        let quiet = me.stream.traffic.segments == u64::from(self.opening.syn_acks.of(from).count());
+        me.stream.send(segment);
+        if me.state == State::Closed {
+            me.take_back_timer();
+        }
+        let acknowledged = self
+            .opening
+            .last_ack
+            .filter(|ack| from == Side::Server && segment.time.since(ack.time) > crossing);
+        if acknowledged.is_some() && quiet {
+            self.opening.syn_acks_after_ack += 1;
+            self.opening.ignored = Some(mark);
+            me.revert(State::Established);
+        }
+        self.opening.syn_acks.of_mut(from).push(segment, Cause::ReceivedSynAck);
+    }
+
+    /// An ordinary segment while a side is still opening: proves what came before it, or shows that
+    /// it does not belong here. Says whether it does.
+    pub(super) fn join_opening(&mut self, from: Side, segment: &Segment) -> bool {
+        let mark = Mark::of(segment);
+        let (me, peer) = self.sides.pair_mut(from);
+        if !segment.flags.ack() {
+            return me.state == State::Established || peer.state == State::Established;
+        }
+        if !peer.stream.is_started() {
+            // The SYN-ACK was not captured; its sequence number is the one before what the first
+            // segment after the handshake acknowledges.
+            peer.stream.start_with_syn(segment.ack.minus(1));
+        }
+        let offset = peer.stream.offset(segment.ack);
+        if !(1..=peer.stream.end.max(1) + (1 << 30)).contains(&offset) {
+            *self.opening.bad_ack.of_mut(from.peer()) = Some(segment.ack);
+            return false;
+        }
+        match me.state {
+            State::SynSent => {
+                let echo = segment.timestamps().map(|stamps| stamps.echo);
+                let arrival = self.opening.syn_acks.of(from.peer()).answered_by(echo);
+                if let Some(syn_ack) = arrival {
+                    let reason = Reason::observed(syn_ack.mark, syn_ack.cause);
+                    me.apply(Event::ReceiveSynAck, reason);
+                    if from == Side::Client {
+                        self.opening.client_rtt = Some(segment.time.since(syn_ack.mark.time));
+                    }
+                } else {
+                    let reason = Reason::inferred(mark, Cause::SentInConnection);
+                    me.apply(Event::ReceiveSynAck, reason);
+                }
+            }
+            State::Listen => {
+                // Its SYN or SYN-ACK is not in the capture.
+                let syn = self.opening.syns.of(from.peer()).last();
+                let syn_ack = self.opening.syn_acks.of(from.peer()).last();
+                if let Some(syn) = syn {
+                    me.apply(Event::ReceiveSyn, Reason::inferred(syn.mark, Cause::ReceivedSyn));
+                    me.stream.start_midstream(segment.seq);
+                } else if let Some(syn_ack) = syn_ack {
+                    let reason = Reason::inferred(syn_ack.mark, Cause::ReceivedSynAck);
+                    me.enter(State::Established, reason);
+                }
+            }
+            _ => {}
+        }
+        if self.sides.of(from.peer()).state == State::Listen
+            && let Some(syn) = self.opening.syns.of(from).last()
+        {
+            let reason = Reason::inferred(syn.mark, Cause::ReceivedSyn);
+            self.sides.of_mut(from.peer()).apply(Event::ReceiveSyn, reason);
+        }
+        self.prove_server(from, segment);
+        true
+    }
+
+    /// A server that sends anything but a SYN-ACK has seen the handshake complete.
+    fn prove_server(&mut self, from: Side, segment: &Segment) {
+        let covers_syn_data = self.opening.fast_open && self.opening.last_ack.is_none();
+        let me = self.sides.of_mut(from);
+        if me.state != State::SynReceived || covers_syn_data {
+            return;
+        }
+        let reason = match self.opening.last_ack {
+            Some(ack) => Reason::observed(ack, Cause::ReceivedAckOfSyn)
+                .corrected(self.opening.ignored.map(|ignored| ignored.frame)),
+            None => Reason::inferred(Mark::of(segment), Cause::SentInConnection),
+        };
+        me.apply(Event::ReceiveAckOfSyn, reason);
+    }
+
+    /// A valid acknowledgment from `from`: completes the peer's handshake if that waits for it.
+    pub(super) fn on_ack_of_syn(&mut self, from: Side, segment: &Segment) {
+        let mark = Mark::of(segment);
+        if self.sides.of(from.peer()).state != State::SynReceived {
+            return;
+        }
+        if from == Side::Client {
+            self.opening.ack.get_or_insert(mark);
+            self.opening.last_ack = Some(mark);
+        }
+        // Once the server has ignored an acknowledgment, the next one proves nothing by itself.
+        if self.opening.syn_acks_after_ack == 0 {
+            let reason = Reason::observed(mark, Cause::ReceivedAckOfSyn);
+            self.sides.of_mut(from.peer()).apply(Event::ReceiveAckOfSyn, reason);
+        }
+    }
+
+    /// At the end of what is known: a server that ignored one acknowledgment, and would have sent
+    /// its SYN-ACK again by now if it had ignored the last one, did take that one.
+    pub(super) fn settle_opening(&mut self, known_until: crate::stamp::Time, retries: u8) {
+        let Some(ack) = self.opening.last_ack else { return };
+        let timeouts = self.opening.syn_ack_timeouts;
+        let Some(last) = self.opening.syn_acks.server.last() else { return };
+        let server = &mut self.sides.server;
+        if server.state != State::SynReceived
+            || self.opening.syn_acks_after_ack == 0
+            || timeouts >= u32::from(retries)
+            || ack.time < last.mark.time
+        {
+            return;
+        }
+        let next_due = last.mark.time + Span::from_millis(1_300_i64 << timeouts.min(7));
+        if known_until > next_due {
+            let reason = Reason::inferred(ack, Cause::ReceivedAckOfSyn)
+                .corrected(self.opening.ignored.map(|ignored| ignored.frame));
+            server.apply(Event::ReceiveAckOfSyn, reason);
+        }
+    }
+
+    /// Whether a SYN of `from` with another ISN begins a new incarnation.
+    pub(super) fn is_new_incarnation(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        match me.stream.isn() {
+            Some(isn) if isn == segment.seq => return false,
+            // A side whose SYN was never seen sends one: a new connection, unless SYNs cross.
+            None if !me.is_known() => return peer.state != State::SynSent && peer.is_known(),
+            Some(_) | None => {}
+        }
+        let gone = |state| {
+            matches!(
+                state,
+                State::Closed
+                    | State::Listen
+                    | State::SynSent
+                    | State::SynReceived
+                    | State::TimeWait
+                    | State::LastAck
+            )
+        };
+        let unopened = matches!(me.state, State::SynSent | State::Closed | State::TimeWait);
+        (gone(me.state) && gone(peer.state)) || (unopened && self.stray_syn.is_none())
+    }
+}
+
+impl Opening {
+    fn is_same_frame(&self, from: Side, mark: Mark) -> bool {
+        self.syns.of(from).last().is_some_and(|last| near(last.mark, mark))
+    }
+}
+
+fn near(earlier: Mark, later: Mark) -> bool {
+    later.time.since(earlier.time).abs() < SAME_FRAME
+}

@@ -1,0 +1,169 @@
+//! RST: whether the receiver accepts it, and what kind of reset it was.
+//!
+//! Acceptance follows RFC 9293 3.10.7 and RFC 5961 3.2: exactly the next expected sequence number.
+//! The tap knows that number only as a range, from what the receiver acknowledged to what it may
+//! have received since; a RST within that range counts.
+
+use super::{Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State};
+use crate::settings::Settings;
+use crate::tcp::{Segment, Side, Sides};
+
+impl Connection {
+    /// A segment with RST.
+    pub(super) fn on_reset(&mut self, from: Side, segment: &Segment, settings: &Settings) {
+        let mark = Mark::of(segment);
+        let me = self.sides.of_mut(from);
+        me.resets = me.resets.saturating_add(1);
+        me.stream.send(segment);
+        if self.answers_bad_ack(from, segment) {
+            return;
+        }
+        if segment.flags.ack() && self.sides.of(from).state != State::SynSent {
+            self.reset_acknowledges(from, segment);
+        }
+        let states = self.states_now();
+        let accepted = self.accepts(from.peer(), segment, settings);
+        let kind = self.kind_of(from, segment, states);
+        let seq_offset = self.seq_offset(from, segment);
+        let sent = Reason::observed(mark, Cause::SentRst);
+        let ended = self.sides.of_mut(from).apply(Event::SendRst, sent);
+        let received = Reason::observed(mark, Cause::ReceivedRst);
+        let reached = accepted && self.sides.of_mut(from.peer()).apply(Event::ReceiveRst, received);
+        if self.opening.ack.is_none() {
+            self.opening.rst.get_or_insert(mark);
+        }
+        if self.reset.is_none() && (ended || reached) {
+            self.reset = Some(Reset {
+                by: from,
+                mark,
+                states,
+                kind,
+                seq_offset,
+                has_ack: segment.flags.ack(),
+                unacknowledged_from_peer: self.unacknowledged(from.peer()),
+                idle: segment.time.since(self.last.time).max(self.last_gap),
+                seq: segment.seq,
+            });
+        }
+    }
+
+    /// A RST whose number is that of an acknowledgment of nothing: it answers that one only, and
+    /// leaves its sender in SYN-SENT or SYN-RECEIVED (RFC 9293 3.10.7.3, 3.10.7.4).
+    fn answers_bad_ack(&self, from: Side, segment: &Segment) -> bool {
+        matches!(self.sides.of(from).state, State::SynSent | State::SynReceived)
+            && *self.opening.bad_ack.of(from) == Some(segment.seq)
+    }
+
+    /// A RST with ACK comes from a socket that still knew the connection: what it acknowledges, it
+    /// had received.
+    fn reset_acknowledges(&mut self, from: Side, segment: &Segment) {
+        let (me, peer) = self.sides.pair_mut(from);
+        if !me.is_known() || !peer.stream.is_started() || peer.stream.fin_acknowledged() {
+            return;
+        }
+        let covers = peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin);
+        if let (true, Some(arrival)) = (covers, me.fin_arrivals.last()) {
+            me.apply(Event::ReceiveFin, Reason::observed(arrival.mark, arrival.cause));
+        }
+    }
+
+    fn states_now(&self) -> Sides<Option<State>> {
+        let of = |side| {
+            let endpoint = self.sides.of(side);
+            endpoint.is_known().then_some(endpoint.state)
+        };
+        Sides { client: of(Side::Client), server: of(Side::Server) }
+    }
+
+    fn unacknowledged(&self, side: Side) -> u64 {
+        self.sides.of(side).stream.traffic().unacknowledged.map_or(0, |rest| rest.bytes)
+    }
+
+    /// How far the RST of `from` lies from what its peer has acknowledged.
+    fn seq_offset(&self, from: Side, segment: &Segment) -> i64 {
+        let stream = &self.sides.of(from).stream;
+        if stream.is_started() { stream.offset(segment.seq) - stream.acknowledged } else { 0 }
+    }
+
+    /// Whether `receiver` takes the RST.
+    fn accepts(&self, receiver: Side, segment: &Segment, settings: &Settings) -> bool {
+        let me = self.sides.of(receiver);
+        let sent = &self.sides.of(receiver.peer()).stream;
+        match me.state {
+            State::Closed | State::Listen => return false,
+            State::SynSent => {
+                let offset = me.stream.offset(segment.ack);
+                return segment.flags.ack() && (1..=me.stream.end).contains(&offset);
+            }
+            State::TimeWait if settings.of(self.addresses.of(receiver).address).rfc1337 => {
+                return false;
+            }
+            _ => {}
+        }
+        if !sent.is_started() {
+            return true;
+        }
+        let offset = sent.offset(segment.seq);
+        let lowest = match me.state {
+            // A peer that counts its FIN twice over (Linux tcp_reset_check).
+            State::CloseWait | State::LastAck | State::Closing => sent.acknowledged - 1,
+            State::SynReceived => 1,
+            _ => sent.acknowledged,
+        };
+        let complete = i64::from(sent.is_complete());
+        let in_order = (sent.coverage.next() + complete).max(sent.acknowledged);
+        let highest =
+            if me.stream.options.sack_permitted { in_order.max(sent.end) } else { in_order };
+        (lowest..=highest).contains(&offset)
+    }
+
+    fn kind_of(&self, from: Side, segment: &Segment, states: Sides<Option<State>>) -> ResetKind {
+        let mine = *states.of(from);
+        let peers = *states.of(from.peer());
+        let idle = segment.time.since(self.last.time).max(self.last_gap);
+        if peers == Some(State::SynSent) && matches!(mine, None | Some(State::Closed)) {
+            return ResetKind::Refused;
+        }
+        if peers == Some(State::TimeWait) {
+            return ResetKind::ToTimeWait;
+        }
+        let me = self.sides.of(from);
+        match mine {
+            Some(State::SynSent) => ResetKind::HandshakeAborted,
+            Some(State::SynReceived) => ResetKind::HandshakeRejected,
+            _ if from == Side::Server
+                && self.opening.syn_acks_after_ack > 0
+                && !me.was_in(State::Established) =>
+            {
+                ResetKind::HandshakeRejected
+            }
+            Some(State::FinWait2) => ResetKind::OrphanFinWait2,
+            Some(State::Closed) if me.was_in(State::FinWait2) && !me.was_in(State::TimeWait) => {
+                ResetKind::OrphanFinWait2
+            }
+            Some(State::FinWait1 | State::Closing | State::LastAck | State::TimeWait) => {
+                ResetKind::AfterFin
+            }
+            _ if !segment.flags.ack() && idle >= LONG_IDLE => ResetKind::Idle,
+            Some(State::CloseWait) => ResetKind::AfterPeerFin,
+            Some(State::Established) => self.kind_when_open(from, segment),
+            _ => ResetKind::Unknown,
+        }
+    }
+
+    /// An open connection: was there something unread?
+    fn kind_when_open(&self, from: Side, segment: &Segment) -> ResetKind {
+        let me = &self.sides.of(from).stream;
+        let peer = &self.sides.of(from.peer()).stream;
+        let last_received = peer.traffic.last_data.map(|mark| mark.time);
+        let last_sent = me.traffic.last_data.map(|mark| mark.time);
+        let unanswered = last_received > last_sent;
+        if self.unacknowledged(from.peer()) > 0 || (segment.flags.ack() && unanswered) {
+            ResetKind::UnreadData
+        } else if segment.flags.ack() {
+            ResetKind::Abort
+        } else {
+            ResetKind::Unknown
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Timers that no segment shows: they run on capture time, from the host's settings.
+
+use super::closing::runs;
+use super::endpoint::Endpoint;
+use super::{Cause, Connection, Event, LINGER, Reason, State};
+use crate::settings::{HostSettings, Settings};
+use crate::stamp::{Span, Time};
+use crate::tcp::{Segment, Side};
+
+/// The longest step of an exponential backoff (Linux `TCP_RTO_MAX`).
+const LONGEST_BACKOFF: Span = Span::from_secs(120);
+
+impl Connection {
+    /// When the connection can leave memory if nothing more comes; `Time::MAX` while it is open.
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        let over = |endpoint: &Endpoint| match endpoint.state {
+            State::Closed => endpoint.last_entry().map_or(Time::MIN, |entry| entry.at),
+            State::Listen => Time::MIN,
+            _ => endpoint.timer,
+        };
+        let end = over(&self.sides.client).max(over(&self.sides.server));
+        if runs(end) { end.max(self.last.time) + LINGER } else { Time::MAX }
+    }
+
+    /// Ends the states whose timers ran out before `now`.
+    pub(super) fn expire_timers(&mut self, now: Time) {
+        for side in Side::BOTH {
+            let endpoint = self.sides.of_mut(side);
+            if endpoint.timer <= now {
+                let cause = match endpoint.state {
+                    State::TimeWait => Cause::TimeWaitExpired,
+                    State::FinWait2 => Cause::FinWait2Expired,
+                    State::SynSent => Cause::ConnectTimeout,
+                    _ => Cause::HalfOpenExpired,
+                };
+                endpoint.apply(Event::TimerExpires, Reason::timer(endpoint.timer, cause));
+            }
+        }
+    }
+
+    /// Starts the timers that `segment` started, once its effects are settled.
+    pub(super) fn arm_timers(&mut self, from: Side, segment: &Segment, settings: &Settings) {
+        for side in Side::BOTH {
+            let state = self.sides.of(side).state;
+            match state {
+                State::TimeWait => self.arm_time_wait(side, from, segment, settings),
+                State::FinWait2 => self.arm_fin_wait_2(side, settings),
+                State::SynReceived => self.arm_half_open(side, settings),
+                State::SynSent => self.arm_connect(side, settings),
+                _ => {}
+            }
+        }
+    }
+
+    /// TIME-WAIT lasts from its last restart: every segment with ACK that is no RST restarts it.
+    fn arm_time_wait(&mut self, side: Side, from: Side, segment: &Segment, settings: &Settings) {
+        let length = settings.of(self.addresses.of(side).address).time_wait;
+        let endpoint = self.sides.of_mut(side);
+        let entered = endpoint.last_entry().map_or(segment.time, |entry| entry.at);
+        if !runs(endpoint.timer) {
+            endpoint.timer = entered + length;
+        } else if from != side
+            && segment.flags.ack()
+            && !segment.flags.rst()
+            && segment.time > entered
+        {
+            endpoint.timer = segment.time + length;
+            endpoint.time_wait_restarts = endpoint.time_wait_restarts.saturating_add(1);
+        }
+    }
+
+    /// FIN-WAIT-2 of an orphan: not for a side that still reads.
+    fn arm_fin_wait_2(&mut self, side: Side, settings: &Settings) {
+        let length = settings.of(self.addresses.of(side).address).fin_timeout;
+        let endpoint = self.sides.of_mut(side);
+        if endpoint.reads_after_fin || endpoint.outlived_timer {
+            endpoint.timer = Time::MAX;
+        } else if let Some(entry) = endpoint.last_entry().copied() {
+            endpoint.timer = entry.at + length;
+        }
+    }
+
+    /// A half-open connection ends after the last SYN-ACK retransmission and its backoff.
+    fn arm_half_open(&mut self, side: Side, settings: &Settings) {
+        let retries = settings.of(self.addresses.of(side).address).synack_retries;
+        let Some(last) = self.opening.syn_acks.of(side).last() else { return };
+        let done = self.opening.syn_ack_timeouts;
+        let rest = (done..=u32::from(retries)).fold(Span::ZERO, |sum, step| sum + backoff(step));
+        self.sides.of_mut(side).timer = last.mark.time + rest;
+    }
+
+    /// A connect ends after the last SYN retransmission and its backoff.
+    fn arm_connect(&mut self, side: Side, settings: &Settings) {
+        let host = settings.of(self.addresses.of(side).address);
+        let syns = self.opening.syns.of(side);
+        let Some(last) = syns.last() else { return };
+        let linear = linear_timeouts(host, &syns.gaps(2));
+        let total = u32::from(host.syn_retries) + linear;
+        let rest = (syns.repeated()..=total).fold(Span::ZERO, |sum, step| {
+            sum + if step < linear { backoff(0) } else { backoff(step - linear) }
+        });
+        self.sides.of_mut(side).timer = last.mark.time + rest;
+    }
+}
+
+/// The `step`-th wait of a schedule that starts with 1 s and doubles (RFC 6298 2, 5.5).
+fn backoff(step: u32) -> Span {
+    Span::from_secs(1_i64 << step.min(7)).min(LONGEST_BACKOFF)
+}
+
+/// How many even steps come first: as set, or as the first two gaps show.
+fn linear_timeouts(host: &HostSettings, gaps: &[Span]) -> u32 {
+    host.syn_linear_timeouts.map_or_else(
+        || match *gaps {
+            [first, second] if second.nanos() < first.nanos() + first.nanos() / 2 => 4,
+            _ => 0,
+        },
+        u32::from,
+    )
+}

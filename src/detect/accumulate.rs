@@ -1,0 +1,214 @@
+//! Hits of connection detectors, grouped by what they are about, so that ten thousand connections
+//! with one trouble are one finding.
+//!
+//! A group keeps counts, extremes and the smallest ids: nothing that depends on the order in which
+//! hits came or accumulators were merged. Groups are bounded like every table of totals.
+
+use std::cmp::Reverse;
+
+use super::rule::{Hit, Point, Spot};
+use crate::certainty::Certainty;
+use crate::connection::ConnectionRecord;
+use crate::finding::Finding;
+use crate::stamp::{FrameId, Time};
+use crate::summary::{Distinct, Entry, Evicted, Table};
+
+/// What connection detectors found in one shard, or in several after a merge.
+#[derive(Clone, Debug, Default)]
+pub struct Accumulator {
+    /// One table per rule, in the order of the registry; begun where a rule has a hit.
+    rules: Vec<Table<GroupKey, Group>>,
+}
+
+/// What a group is about: variant and subject.
+pub(super) type GroupKey = (&'static str, Point);
+
+impl Accumulator {
+    /// Groups of one detector kept in one shard; between two clearances it may hold twice as many.
+    pub const MAX_GROUPS_PER_SHARD: usize = 256;
+    /// Groups of one detector kept of the whole run.
+    pub const MAX_GROUPS: usize = 4_096;
+
+    /// Adds what another shard found.
+    pub fn merge(&mut self, other: Self) {
+        for (rule, table) in other.rules.into_iter().enumerate() {
+            if let Some(own) = self.table(rule) {
+                own.merge(table, Self::MAX_GROUPS);
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, rule: usize, hit: &Hit, record: &ConnectionRecord) {
+        if let Some(table) = self.table(rule) {
+            table.entry((hit.variant, hit.point), Self::MAX_GROUPS_PER_SHARD).add(hit, record);
+        }
+    }
+
+    /// The groups of a rule, by variant and subject.
+    pub(super) fn groups(&self, rule: usize) -> Vec<(GroupKey, &Group)> {
+        self.rules.get(rule).map_or_else(Vec::new, |table| table.sorted(Self::MAX_GROUPS))
+    }
+
+    /// What did not fit the bound of a rule's groups.
+    pub(super) fn evicted(&self, rule: usize) -> Evicted {
+        self.rules.get(rule).map_or_else(Evicted::default, |table| table.evicted(Self::MAX_GROUPS))
+    }
+
+    fn table(&mut self, rule: usize) -> Option<&mut Table<GroupKey, Group>> {
+        if self.rules.len() <= rule {
+            self.rules.resize_with(rule + 1, Table::default);
+        }
+        self.rules.get_mut(rule)
+    }
+}
+
+/// Connections with the same trouble at the same place.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// What it is about; set by the first hit.
+    pub(super) key: Option<GroupKey>,
+    pub(super) count: u64,
+    pub(super) first: Time,
+    pub(super) last: Time,
+    /// The weakest certainty among them.
+    pub(super) certainty: Certainty,
+    /// How many the capture's end cut off.
+    pub(super) ongoing: u64,
+    /// Highest measure, id of its connection, its frame; the earliest connection among equals.
+    pub(super) worst: Option<(i64, Reverse<u64>, FrameId)>,
+    /// Sum of the measures.
+    pub(super) total: i64,
+    /// The smallest ids of connections, each with its frame.
+    samples: Vec<(u64, FrameId)>,
+    classes: Vec<(u32, u64)>,
+    /// Different clients.
+    pub(super) clients: Distinct,
+    /// Connections among them in which some bytes were never captured.
+    pub(super) lossy: u64,
+    /// Connections among them in which one side was never captured.
+    pub(super) one_sided: u64,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            key: None,
+            count: 0,
+            first: Time::MAX,
+            last: Time::MIN,
+            certainty: Certainty::Observed,
+            ongoing: 0,
+            worst: None,
+            total: 0,
+            samples: Vec::new(),
+            classes: Vec::new(),
+            clients: Distinct::default(),
+            lossy: 0,
+            one_sided: 0,
+        }
+    }
+}
+
+impl Group {
+    /// Classes that are told apart; higher ones count as the highest.
+    pub(super) const MAX_TALLIES: u32 = 31;
+
+    pub(super) fn add(&mut self, hit: &Hit, record: &ConnectionRecord) {
+        self.key = Some((hit.variant, hit.point));
+        self.count += 1;
+        self.first = self.first.min(hit.first);
+        self.last = self.last.max(hit.last);
+        self.certainty = self.certainty.min(hit.certainty);
+        self.ongoing += u64::from(hit.ongoing);
+        self.worst = self.worst.max(Some((hit.measure, Reverse(record.id), hit.frame)));
+        self.total = self.total.saturating_add(hit.measure);
+        self.classify(hit.class, 1);
+        self.sample((record.id, hit.frame));
+        self.clients.add(record.client.address);
+        let (client, server) = (&record.traffic.client, &record.traffic.server);
+        self.lossy += u64::from(client.missing_bytes + server.missing_bytes > 0);
+        self.one_sided += u64::from(client.segments == 0 || server.segments == 0);
+    }
+
+    /// The highest measure.
+    pub(super) fn worst_measure(&self) -> i64 {
+        self.worst.map_or(0, |(measure, _, _)| measure)
+    }
+
+    /// How many hits were of each class, by class.
+    pub(super) fn classes(&self) -> &[(u32, u64)] {
+        &self.classes
+    }
+
+    /// The class that most hits were of, the lower one among equals, and how many.
+    pub(super) fn commonest_class(&self) -> Option<(u32, u64)> {
+        self.classes.iter().copied().max_by_key(|(class, count)| (*count, Reverse(*class)))
+    }
+
+    /// Where and when, with the worst frame first and then the earliest ones.
+    pub(super) fn spot(&self, (variant, point): GroupKey) -> Spot {
+        let worst = self.worst.map(|(_, _, frame)| frame);
+        let mut frames: Vec<_> = worst.into_iter().collect();
+        for (_, frame) in &self.samples {
+            if !frames.contains(frame) && frames.len() < Finding::MAX_FRAMES {
+                frames.push(*frame);
+            }
+        }
+        let subject = point.subject();
+        Spot { variant, subject, first: self.first, last: self.last, count: self.count, frames }
+    }
+
+    /// The smallest ids of its connections.
+    pub(super) fn connections(&self) -> Vec<u64> {
+        self.samples.iter().map(|(id, _)| *id).collect()
+    }
+
+    fn classify(&mut self, class: u32, count: u64) {
+        let class = class.min(Self::MAX_TALLIES);
+        match self.classes.binary_search_by_key(&class, |(class, _)| *class) {
+            Ok(place) => {
+                if let Some((_, sum)) = self.classes.get_mut(place) {
+                    *sum += count;
+                }
+            }
+            Err(place) => self.classes.insert(place, (class, count)),
+        }
+    }
+
+    fn sample(&mut self, sample: (u64, FrameId)) {
+        let full = self.samples.len() >= Finding::MAX_CONNECTIONS;
+        if full && self.samples.last().is_some_and(|last| sample >= *last) {
+            return;
+        }
+        if let Err(place) = self.samples.binary_search(&sample) {
+            self.samples.insert(place, sample);
+            self.samples.truncate(Finding::MAX_CONNECTIONS);
+        }
+    }
+}
+
+impl Entry for Group {
+    fn weight(&self) -> u64 {
+        self.count
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.key = self.key.or(other.key);
+        self.count += other.count;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.certainty = self.certainty.min(other.certainty);
+        self.ongoing += other.ongoing;
+        self.worst = self.worst.max(other.worst);
+        self.total = self.total.saturating_add(other.total);
+        self.clients.merge(&other.clients);
+        self.lossy += other.lossy;
+        self.one_sided += other.one_sided;
+        for (class, count) in other.classes {
+            self.classify(class, count);
+        }
+        for sample in other.samples {
+            self.sample(sample);
+        }
+    }
+}

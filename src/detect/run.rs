@@ -1,0 +1,135 @@
+//! Runs the detectors that the user left on, and turns what they gathered into findings.
+
+use std::cmp::Reverse;
+
+use super::accumulate::Accumulator;
+use super::registry::{RULES, rule};
+use super::rule::{Check, Context, Rule, Whole};
+use super::thresholds::{ThresholdInForce, Thresholds};
+use crate::connection::ConnectionRecord;
+use crate::finding::{Code, Finding};
+use crate::input::Input;
+use crate::settings::Settings;
+use crate::summary::Summary;
+
+/// The detectors of a run, with the settings and thresholds in force.
+#[derive(Clone, Debug)]
+pub struct Detectors {
+    /// Index in the registry, and the rule.
+    enabled: Vec<(usize, &'static Rule)>,
+    settings: Settings,
+    thresholds: Thresholds,
+}
+
+/// Which detectors are to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    only: Vec<Code>,
+    skip: Vec<Code>,
+}
+
+/// A name in `--only` or `--skip` that no detector has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no detector `{0}`; `tcpautopsy detectors` lists them")]
+pub struct UnknownDetector(pub String);
+
+impl Selection {
+    /// All detectors, or only those named, without those to skip. Codes and names are understood.
+    ///
+    /// # Errors
+    /// When a name belongs to no detector.
+    pub fn new<T: AsRef<str>>(only: &[T], skip: &[T]) -> Result<Self, UnknownDetector> {
+        let codes = |names: &[T]| {
+            let code = |name: &T| {
+                let name = name.as_ref();
+                rule(name).map(|rule| rule.code).ok_or_else(|| UnknownDetector(name.to_owned()))
+            };
+            names.iter().map(code).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Self { only: codes(only)?, skip: codes(skip)? })
+    }
+
+    fn holds(&self, code: Code) -> bool {
+        (self.only.is_empty() || self.only.contains(&code)) && !self.skip.contains(&code)
+    }
+}
+
+impl Detectors {
+    /// The detectors of `selection`.
+    #[must_use]
+    pub fn new(settings: Settings, thresholds: Thresholds, selection: &Selection) -> Self {
+        let all = RULES.iter().copied().enumerate();
+        let enabled = all.filter(|(_, rule)| selection.holds(rule.code)).collect();
+        Self { enabled, settings, thresholds }
+    }
+
+    /// Judges a connection that is over, and gathers what was found. Returns the codes of the
+    /// detectors that mark this connection, ascending.
+    pub fn connection(
+        &self,
+        record: &ConnectionRecord,
+        accumulator: &mut Accumulator,
+    ) -> Vec<Code> {
+        let context = self.context();
+        let mut codes = Vec::new();
+        for (index, rule) in &self.enabled {
+            if let Check::Grouped { judge, marks, .. } = rule.check
+                && let Some(hit) = judge(record, &context)
+            {
+                accumulator.add(*index, &hit, record);
+                if marks {
+                    codes.push(rule.code);
+                }
+            }
+        }
+        codes
+    }
+
+    /// The findings of a run, the worst first, then by code, first frame and subject.
+    #[must_use]
+    pub fn conclude(
+        &self,
+        accumulator: &Accumulator,
+        summary: &Summary,
+        inputs: &[Input],
+    ) -> Vec<Finding> {
+        let whole = Whole { context: self.context(), summary, inputs };
+        let mut findings = Vec::new();
+        for (index, rule) in &self.enabled {
+            match rule.check {
+                Check::Grouped { describe, .. } => {
+                    for (key, group) in accumulator.groups(*index) {
+                        if let Some(draft) = describe(group, &whole) {
+                            let (spot, ids) = (group.spot(key), group.connections());
+                            findings.push(rule.finding(spot, ids, draft));
+                        }
+                    }
+                }
+                Check::Totals(judge) => {
+                    let drafts = judge(&whole).into_iter();
+                    findings
+                        .extend(drafts.map(|(spot, draft)| rule.finding(spot, Vec::new(), draft)));
+                }
+            }
+        }
+        findings.sort_by(|one, other| rank(one).cmp(&rank(other)));
+        findings
+    }
+
+    /// Every threshold with the value that it has in this run.
+    #[must_use]
+    pub fn thresholds_in_force(&self) -> Vec<ThresholdInForce> {
+        self.thresholds.in_force()
+    }
+
+    const fn context(&self) -> Context<'_> {
+        Context { settings: &self.settings, thresholds: &self.thresholds }
+    }
+}
+
+type Rank<'a> = (Reverse<crate::finding::Severity>, Code, Option<&'a crate::stamp::FrameId>);
+
+fn rank(finding: &Finding) -> (Rank<'_>, &crate::finding::Subject, &'static str) {
+    let earliest = finding.frames.iter().min();
+    ((Reverse(finding.severity), finding.code, earliest), &finding.subject, finding.variant)
+}

@@ -1,0 +1,80 @@
+//! Numbers as people read them: lengths of time, counts, shares, plurals.
+//!
+//! Only for the sentences of findings. Knows nothing of what the numbers mean.
+
+use crate::stamp::Span;
+
+/// `850 ns`, `41 us`, `3.1 ms`, `1.50 s`, `41 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`.
+pub(super) fn span(span: Span) -> String {
+    let nanos = span.nanos().max(0);
+    let seconds = nanos / 1_000_000_000;
+    match nanos {
+        0..1_000 => format!("{nanos} ns"),
+        1_000..1_000_000 => format!("{} us", nanos / 1_000),
+        1_000_000..1_000_000_000 => tenths(nanos / 100_000, "ms"),
+        1_000_000_000..10_000_000_000 => tenths(nanos / 100_000_000, "s"),
+        _ if seconds < 120 => format!("{seconds} s"),
+        _ if seconds < 7_200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ if seconds < 172_800 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// `11,004`.
+pub(super) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `1 connection`, `11,004 connections`.
+pub(super) fn counted(value: u64, one: &str) -> String {
+    if value == 1 { format!("1 {one}") } else { format!("{} {one}s", count(value)) }
+}
+
+/// Thousandths as a percentage: `99.8 %`, `41 %`.
+pub(super) fn permille(value: u64) -> String {
+    if value.is_multiple_of(10) {
+        format!("{} %", value / 10)
+    } else {
+        format!("{}.{} %", value / 10, value % 10)
+    }
+}
+
+/// Tenths without a needless `.0`.
+fn tenths(value: i64, unit: &str) -> String {
+    if value % 10 == 0 {
+        format!("{} {unit}", value / 10)
+    } else {
+        format!("{}.{} {unit}", value / 10, value % 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_read_naturally() {
+        let texts = [850, 41_000, 3_140_000, 1_500_000_000, 63_000_000_000, 250_000_000_000]
+            .map(|nanos| span(Span::from_nanos(nanos)));
+        assert_eq!(texts, ["850 ns", "41 us", "3.1 ms", "1.5 s", "63 s", "4 min 10 s"]);
+        assert_eq!(span(Span::from_secs(7_875)), "2 h 11 min");
+    }
+
+    #[test]
+    fn counts_are_grouped_and_shares_rounded() {
+        assert_eq!(
+            [count(0), count(999), count(1_000), count(28_232)],
+            ["0", "999", "1,000", "28,232"]
+        );
+        assert_eq!([counted(1, "SYN"), counted(2, "SYN")], ["1 SYN", "2 SYNs"]);
+        assert_eq!([permille(998), permille(410)], ["99.8 %", "41 %"]);
+    }
+}

@@ -1,0 +1,172 @@
+//! Mergeable totals of a run: the whole capture, each listener, each host, each pair of them.
+//!
+//! Every shard of the pipeline fills one [`Summary`] from its finished connections, and the
+//! summaries are merged at the end. Everything in it is made of integer sums, minima and maxima, so
+//! that the order of additions and merges leaves no trace. Only when a table outgrows its named
+//! bound do the lightest entries leave it, counted; which ones depends on the order within a shard,
+//! and that the pipeline fixes.
+//!
+//! Knows nothing of segments, of the detectors' limits, or of reports.
+
+mod activity;
+mod concurrency;
+mod distinct;
+mod host;
+mod listener;
+mod pair;
+mod sparse;
+mod table;
+mod totals;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+pub use activity::{Activity, Attempts};
+pub use concurrency::{Above, Concurrency, Peak, StateSeries};
+pub use distinct::Distinct;
+pub use host::Host;
+pub use listener::Listener;
+pub use pair::{Pair, PairKey};
+pub(crate) use table::{Entry, Table};
+pub use totals::{Durations, StateCounts, Totals};
+
+use crate::connection::{ConnectionRecord, HandshakeOutcome};
+use crate::tcp::{Endpoint, Side};
+
+/// Everything that is added up over connections.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// The whole capture.
+    pub totals: Totals,
+    listeners: Table<Endpoint, Listener>,
+    hosts: Table<IpAddr, Host>,
+    pairs: Table<PairKey, Pair>,
+}
+
+/// What a table had to let go to keep its bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evicted {
+    /// Entries that left; one that came back and left again counts twice.
+    pub entries: u64,
+    /// Connections that those entries stood for.
+    pub connections: u64,
+}
+
+impl Summary {
+    /// Listeners kept in one shard; between two clearances it may hold twice as many.
+    pub const MAX_LISTENERS_PER_SHARD: usize = 1_024;
+    /// Listeners kept of the whole run.
+    pub const MAX_LISTENERS: usize = 16_384;
+    /// Hosts kept in one shard.
+    pub const MAX_HOSTS_PER_SHARD: usize = 1_024;
+    /// Hosts kept of the whole run.
+    pub const MAX_HOSTS: usize = 16_384;
+    /// Pairs kept in one shard.
+    pub const MAX_PAIRS_PER_SHARD: usize = 1_024;
+    /// Pairs kept of the whole run.
+    pub const MAX_PAIRS: usize = 16_384;
+
+    /// Adds one finished connection.
+    pub fn add(&mut self, record: &ConnectionRecord) {
+        self.totals.add(record);
+        if is_service(record) {
+            self.listeners.entry(record.server, Self::MAX_LISTENERS_PER_SHARD).add(record);
+        }
+        for side in Side::BOTH {
+            if is_alive(record, side) {
+                let address = record.endpoint(side).address;
+                self.hosts.entry(address, Self::MAX_HOSTS_PER_SHARD).add(record, side);
+            }
+        }
+        if Pair::counts(record) {
+            let key = PairKey { client: record.client.address, server: record.server };
+            self.pairs.entry(key, Self::MAX_PAIRS_PER_SHARD).add(record);
+        }
+    }
+
+    /// Adds what another shard found.
+    pub fn merge(&mut self, other: Self) {
+        self.totals.merge(&other.totals);
+        self.listeners.merge(other.listeners, Self::MAX_LISTENERS);
+        self.hosts.merge(other.hosts, Self::MAX_HOSTS);
+        self.pairs.merge(other.pairs, Self::MAX_PAIRS);
+    }
+
+    /// Every listener, by address and port.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<(Endpoint, &Listener)> {
+        self.listeners.sorted(Self::MAX_LISTENERS)
+    }
+
+    /// The listener at `endpoint`.
+    #[must_use]
+    pub fn listener(&self, endpoint: Endpoint) -> Option<&Listener> {
+        self.listeners.value(&endpoint)
+    }
+
+    /// Every host, by address.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<(IpAddr, &Host)> {
+        self.hosts.sorted(Self::MAX_HOSTS)
+    }
+
+    /// The host with `address`.
+    #[must_use]
+    pub fn host(&self, address: IpAddr) -> Option<&Host> {
+        self.hosts.value(&address)
+    }
+
+    /// Every pair of a client's address and a listener, in that order.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(PairKey, &Pair)> {
+        self.pairs.sorted(Self::MAX_PAIRS)
+    }
+
+    /// Listeners that the bound let go.
+    #[must_use]
+    pub fn listeners_evicted(&self) -> Evicted {
+        self.listeners.evicted(Self::MAX_LISTENERS)
+    }
+
+    /// Hosts that the bound let go.
+    #[must_use]
+    pub fn hosts_evicted(&self) -> Evicted {
+        self.hosts.evicted(Self::MAX_HOSTS)
+    }
+
+    /// Pairs that the bound let go.
+    #[must_use]
+    pub fn pairs_evicted(&self) -> Evicted {
+        self.pairs.evicted(Self::MAX_PAIRS)
+    }
+}
+
+/// A listener is what answered, or was asked by a SYN. Backscatter proves no service: the answer
+/// may come from a closed port.
+fn is_service(record: &ConnectionRecord) -> bool {
+    let handshake = &record.handshake;
+    handshake.syn.is_some()
+        || handshake.syn_ack.is_some()
+        || (handshake.outcome == HandshakeOutcome::Midstream && record.traffic.server.segments > 0)
+}
+
+/// A side counts as a host unless it may be forged or absent: a server that never spoke, or a
+/// client whose only segment is a SYN that was not refused.
+///
+/// Without this rule a SYN flood would fill the table with addresses that nobody owns.
+fn is_alive(record: &ConnectionRecord, side: Side) -> bool {
+    let sent = record.traffic.of(side).segments;
+    match side {
+        Side::Server => sent > 0,
+        Side::Client => {
+            sent > 1
+                || (sent == 1
+                    && !matches!(
+                        record.handshake.outcome,
+                        HandshakeOutcome::HalfOpen | HandshakeOutcome::Unanswered
+                    ))
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Attempts to connect over time: how many, how many came through, and how long that took.
+//!
+//! An attempt is counted at the time of its first SYN, so that "completed before" and "completed
+//! during" compare the same thing.
+
+use super::sparse::{Amount, Sparse};
+use crate::connection::{ConnectionRecord, HandshakeOutcome};
+use crate::stamp::{Span, Time};
+
+/// Attempts at one listener over time.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    ticks: Sparse<Attempts, { Activity::MAX_TICKS }, { Activity::FINEST }>,
+}
+
+/// Attempts in some span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// First SYNs.
+    pub attempts: u64,
+    /// Of these, how many became connections.
+    pub completed: u64,
+    /// Attempts that failed although the client sent its SYN more than once: a client that meant
+    /// it, while a forged source sends one SYN and is gone.
+    pub insisted_in_vain: u64,
+    /// Attempts that left the server in a half-open handshake.
+    pub half_open: u64,
+    /// Completed attempts whose handshake could be timed.
+    pub timed: u64,
+    /// Sum of their times from the first SYN to the acknowledgment of the SYN-ACK, in ns.
+    pub handshake_ns: u64,
+    /// The longest of them, in ns.
+    pub longest_ns: u64,
+}
+
+impl Attempts {
+    /// What one connection adds; none where its SYN was not captured.
+    #[must_use]
+    pub fn of(record: &ConnectionRecord) -> Option<Self> {
+        let handshake = &record.handshake;
+        handshake.syn?;
+        let completed = is_complete(handshake.outcome);
+        let duration = handshake.duration.filter(|_| completed);
+        let nanos = duration.map_or(0, |span| u64::try_from(span.nanos()).unwrap_or(0));
+        Some(Self {
+            attempts: 1,
+            completed: u64::from(completed),
+            insisted_in_vain: u64::from(!completed && handshake.syn_retransmissions > 0),
+            half_open: u64::from(handshake.outcome == HandshakeOutcome::HalfOpen),
+            timed: u64::from(duration.is_some()),
+            handshake_ns: nanos,
+            longest_ns: nanos,
+        })
+    }
+
+    /// Share of the clients that meant it which came through, in thousandths; none where there
+    /// was no such client.
+    #[must_use]
+    pub fn completed_permille(&self) -> Option<u64> {
+        let meant = self.completed + self.insisted_in_vain;
+        (self.completed * 1_000 + meant / 2).checked_div(meant)
+    }
+
+    /// Mean time of a handshake.
+    #[must_use]
+    pub fn mean_handshake(&self) -> Option<Span> {
+        let mean = self.handshake_ns.checked_div(self.timed)?;
+        Some(Span::from_nanos(i64::try_from(mean).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Amount for Attempts {
+    fn add(&mut self, other: &Self) {
+        self.attempts += other.attempts;
+        self.completed += other.completed;
+        self.insisted_in_vain += other.insisted_in_vain;
+        self.half_open += other.half_open;
+        self.timed += other.timed;
+        self.handshake_ns = self.handshake_ns.saturating_add(other.handshake_ns);
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
+    }
+}
+
+impl Activity {
+    /// Ticks that are kept before they widen: about 64 KiB.
+    pub const MAX_TICKS: usize = 1_024;
+    /// The finest tick is 2^26 ns, 67 ms.
+    const FINEST: u8 = 26;
+
+    /// Adds what one connection, whose first SYN passed at `at`, did.
+    pub fn add(&mut self, at: Time, attempts: Attempts) {
+        self.ticks.push(at, attempts);
+    }
+
+    /// Adds the attempts of another shard.
+    pub fn merge(&mut self, other: &Self) {
+        self.ticks.merge(&other.ticks);
+    }
+
+    /// Length of a tick.
+    #[must_use]
+    pub const fn resolution(&self) -> Span {
+        self.ticks.resolution()
+    }
+
+    /// Attempts made in the ticks that begin from `from` to before `until`.
+    #[must_use]
+    pub fn between(&self, from: Time, until: Time) -> Attempts {
+        let mut sum = Attempts::default();
+        for (first, _, attempts) in self.ticks.ticks() {
+            if first >= from && first < until {
+                sum.add(&attempts);
+            }
+        }
+        sum
+    }
+
+    /// Attempts by tick: the moment at which it begins, and what was tried in it.
+    #[must_use]
+    pub fn ticks(&self) -> Vec<(Time, Attempts)> {
+        self.ticks.ticks().into_iter().map(|(first, _, attempts)| (first, attempts)).collect()
+    }
+}
+
+/// Whether data could flow.
+pub(super) const fn is_complete(outcome: HandshakeOutcome) -> bool {
+    matches!(
+        outcome,
+        HandshakeOutcome::Complete | HandshakeOutcome::FastOpen | HandshakeOutcome::Simultaneous
+    )
+}

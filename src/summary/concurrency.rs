@@ -1,0 +1,249 @@
+//! How many sockets were in a state at the same time, made of the intervals of final timelines.
+//!
+//! Exact to the nanosecond while the series is small. Once ticks have widened it still is exact at
+//! the end of every tick: what begins and ends within one tick cancels, whatever spans a tick's end
+//! is counted there. So a coarse peak is a true value, and can only miss spikes shorter than
+//! [`Concurrency::resolution`].
+
+use super::sparse::Sparse;
+use crate::connection::State;
+use crate::stamp::{Span, Time};
+
+/// Sockets in one state over time.
+#[derive(Clone, Debug, Default)]
+pub struct Concurrency {
+    steps: Sparse<i64, { Concurrency::MAX_STEPS }, 0>,
+    /// Up to when the latest of the cut-off intervals is known, and how many are cut off there.
+    cut_off: Option<(Time, i64)>,
+}
+
+/// The highest value of a series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// How many at once.
+    pub count: u64,
+    /// When it was first reached.
+    pub at: Time,
+}
+
+/// When a series was at or above a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Above {
+    /// First moment.
+    pub first: Time,
+    /// Last moment.
+    pub last: Time,
+    /// Sum of the times in between that were at or above it.
+    pub total: Span,
+}
+
+impl Concurrency {
+    /// Moments of change that are kept before ticks widen: about 64 KiB.
+    pub const MAX_STEPS: usize = 4_096;
+
+    /// Adds a socket that was in the state from `from` to before `until`.
+    pub fn add(&mut self, from: Time, until: Time) {
+        if until > from {
+            self.steps.push(from, 1);
+            self.steps.push(until, -1);
+        }
+    }
+
+    /// Adds a socket that was in the state from `from` and still was at `known_until`, where the
+    /// capture, or the record, ends.
+    pub fn add_cut_off(&mut self, from: Time, known_until: Time) {
+        let known_until = known_until.max(from);
+        self.add(from, known_until + Span::from_nanos(1));
+        self.cut_off = later(self.cut_off, Some((known_until, 1)));
+    }
+
+    /// Adds a socket that was in the state from `from` to before `until`, or, without an end, still
+    /// at `known_until`.
+    pub fn add_interval(&mut self, from: Time, until: Option<Time>, known_until: Time) {
+        match until {
+            Some(until) => self.add(from, until),
+            None => self.add_cut_off(from, known_until),
+        }
+    }
+
+    /// Adds the sockets of another shard.
+    pub fn merge(&mut self, other: &Self) {
+        self.steps.merge(&other.steps);
+        self.cut_off = later(self.cut_off, other.cut_off);
+    }
+
+    /// Whether nothing ever was in the state.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Distance between the moments at which the series is exact.
+    #[must_use]
+    pub const fn resolution(&self) -> Span {
+        self.steps.resolution()
+    }
+
+    /// How many still were in the state at the end, where the series is cut off.
+    #[must_use]
+    pub fn at_end(&self) -> u64 {
+        self.cut_off.map_or(0, |(_, count)| count.unsigned_abs())
+    }
+
+    /// The moments of change, each with the value from then on.
+    #[must_use]
+    pub fn points(&self) -> Vec<(Time, u64)> {
+        let mut value = 0_i64;
+        let mut points: Vec<(Time, u64)> = Vec::new();
+        for (_, at, delta) in self.steps.ticks() {
+            value += delta;
+            // The cut is inside the last tick: what stood there stands at the cut, not after it.
+            if let Some((cut, count)) = self.cut_off
+                && at > cut
+                && points.last().is_none_or(|(last, _)| *last < cut)
+            {
+                points.push((cut, count.unsigned_abs()));
+            }
+            points.push((at, u64::try_from(value).unwrap_or(0)));
+        }
+        points
+    }
+
+    /// The highest value, and when it was first reached.
+    #[must_use]
+    pub fn peak(&self) -> Option<Peak> {
+        let points = self.points();
+        let highest = points.iter().map(|(_, count)| *count).max().filter(|count| *count > 0)?;
+        let (at, count) = points.into_iter().find(|(_, count)| *count == highest)?;
+        Some(Peak { count, at })
+    }
+
+    /// The value at `time`.
+    #[must_use]
+    pub fn at(&self, time: Time) -> u64 {
+        let points = self.points();
+        let next = points.partition_point(|(at, _)| *at <= time);
+        next.checked_sub(1).and_then(|last| points.get(last)).map_or(0, |(_, count)| *count)
+    }
+
+    /// The highest value in each of `buckets` equal parts of the time from `from` to `until`.
+    #[must_use]
+    pub fn timeline(&self, from: Time, until: Time, buckets: usize) -> Vec<u64> {
+        let points = self.points();
+        let mut points = points.iter().peekable();
+        let mut value = 0;
+        while let Some((_, count)) = points.next_if(|(at, _)| *at < from) {
+            value = *count;
+        }
+        let part = |index: usize| part_of(from, until, index, buckets);
+        (1..=buckets)
+            .map(|index| {
+                let end = part(index);
+                let mut highest = value;
+                let is_last = index == buckets;
+                while let Some((_, count)) =
+                    points.next_if(|(at, _)| *at < end || (is_last && *at == end))
+                {
+                    value = *count;
+                    highest = highest.max(value);
+                }
+                highest
+            })
+            .collect()
+    }
+
+    /// The values at `count` + 1 evenly spaced moments, the first at `from` and the last at `until`.
+    #[must_use]
+    pub fn samples(&self, from: Time, until: Time, count: usize) -> Vec<u64> {
+        let points = self.points();
+        let mut points = points.iter().peekable();
+        let mut value = 0;
+        (0..=count)
+            .map(|index| {
+                let moment = part_of(from, until, index, count);
+                while let Some((_, count)) = points.next_if(|(at, _)| *at <= moment) {
+                    value = *count;
+                }
+                value
+            })
+            .collect()
+    }
+
+    /// When the value was `level` or more; none when it never was.
+    #[must_use]
+    pub fn above(&self, level: u64) -> Option<Above> {
+        let mut above: Option<Above> = None;
+        let mut since: Option<Time> = None;
+        for (at, count) in self.points() {
+            match (since, count >= level) {
+                (None, true) => {
+                    since = Some(at);
+                    above.get_or_insert(Above { first: at, last: at, total: Span::ZERO });
+                }
+                (Some(from), false) => {
+                    since = None;
+                    if let Some(above) = &mut above {
+                        above.last = at;
+                        above.total = above.total + at.since(from);
+                    }
+                }
+                _ => {}
+            }
+        }
+        above
+    }
+}
+
+/// The later of two cuts; those at the same moment add up.
+fn later(one: Option<(Time, i64)>, other: Option<(Time, i64)>) -> Option<(Time, i64)> {
+    match (one, other) {
+        (Some((a, m)), Some((b, n))) if a == b => Some((a, m + n)),
+        (one, other) => one.max(other),
+    }
+}
+
+/// `from` plus `index` / `count` of the way to `until`, without overflow.
+fn part_of(from: Time, until: Time, index: usize, count: usize) -> Time {
+    let length = i128::from(until.nanos()) - i128::from(from.nanos());
+    let (index, count) = (index as i128, count.max(1) as i128);
+    let nanos = i128::from(from.nanos()) + length * index / count;
+    Time::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+}
+
+/// One [`Concurrency`] for each state that ever occurred; nothing is stored for the others.
+#[derive(Clone, Debug, Default)]
+pub struct StateSeries {
+    series: Vec<(State, Concurrency)>,
+}
+
+impl StateSeries {
+    /// The series of `state`, where the state occurred.
+    #[must_use]
+    pub fn of(&self, state: State) -> Option<&Concurrency> {
+        self.series.iter().find(|(of, _)| *of == state).map(|(_, series)| series)
+    }
+
+    /// The highest value of `state`; none where it never occurred.
+    #[must_use]
+    pub fn peak(&self, state: State) -> Option<Peak> {
+        self.of(state).and_then(Concurrency::peak)
+    }
+
+    /// Adds the sockets of another shard.
+    pub fn merge(&mut self, other: &Self) {
+        for (state, series) in &other.series {
+            self.of_mut(*state).merge(series);
+        }
+    }
+
+    /// The series of `state`, begun where there was none.
+    pub(super) fn of_mut(&mut self, state: State) -> &mut Concurrency {
+        let index = self.series.iter().position(|(of, _)| *of == state);
+        let index = index.unwrap_or_else(|| {
+            self.series.push((state, Concurrency::default()));
+            self.series.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "found, or pushed just now")]
+        &mut self.series[index].1
+    }
+}

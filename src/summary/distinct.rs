@@ -1,0 +1,127 @@
+//! How many different values were seen: exact up to a bound, estimated beyond it.
+//!
+//! The k smallest hashes are kept (Bar-Yossef et al., "Counting distinct elements in a data stream",
+//! 2002). While fewer than k are known, their number is the answer. Beyond, the k-th smallest hash
+//! tells how densely the hashes lie. The k smallest of a union are found among the k smallest of its
+//! parts, so the order of additions and merges leaves no trace.
+
+use std::net::IpAddr;
+
+/// A bounded set of hashes that counts what was put in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distinct {
+    /// The smallest hashes seen, in order, without repetition.
+    smallest: Vec<u64>,
+}
+
+impl Distinct {
+    /// Up to this many values the count is exact.
+    pub const EXACT: usize = 1_024;
+
+    /// Relative standard error beyond [`Distinct::EXACT`], in thousandths: 1 / sqrt(k - 2).
+    pub const ERROR_PERMILLE: u32 = 31;
+
+    /// Adds an address.
+    pub fn add(&mut self, address: IpAddr) {
+        self.insert(hash(address));
+    }
+
+    /// Adds the values of another shard.
+    pub fn merge(&mut self, other: &Self) {
+        if self.smallest.is_empty() {
+            self.smallest.clone_from(&other.smallest);
+        } else {
+            self.smallest.extend_from_slice(&other.smallest);
+            self.smallest.sort_unstable();
+            self.smallest.dedup();
+            self.smallest.truncate(Self::EXACT);
+        }
+    }
+
+    /// How many different values were added.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match self.smallest.last() {
+            Some(largest) if self.smallest.len() >= Self::EXACT => {
+                let share = u128::from(*largest).max(1);
+                let estimate = (((Self::EXACT - 1) as u128) << 64) / share;
+                u64::try_from(estimate).unwrap_or(u64::MAX)
+            }
+            _ => self.smallest.len() as u64,
+        }
+    }
+
+    /// Whether [`Distinct::count`] is exact.
+    #[must_use]
+    pub const fn is_exact(&self) -> bool {
+        self.smallest.len() < Self::EXACT
+    }
+
+    fn insert(&mut self, hash: u64) {
+        let full = self.smallest.len() >= Self::EXACT;
+        if full && self.smallest.last().is_some_and(|largest| hash >= *largest) {
+            return;
+        }
+        if let Err(place) = self.smallest.binary_search(&hash) {
+            self.smallest.insert(place, hash);
+            self.smallest.truncate(Self::EXACT);
+        }
+    }
+}
+
+/// A fixed hash: the result is part of the output, so it must not differ between runs. Two rounds
+/// of the `SplitMix64` finaliser (Steele, Lea, Flood, "Fast splittable generators", 2014).
+fn hash(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => mix(u64::from(address.to_bits()) | 4 << 32),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            #[expect(clippy::cast_possible_truncation, reason = "the two halves of 128 bits")]
+            let (high, low) = ((bits >> 64) as u64, bits as u64);
+            mix(mix(high).wrapping_add(low))
+        }
+    }
+}
+
+const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn counted(addresses: impl Iterator<Item = u32>) -> Distinct {
+        let mut distinct = Distinct::default();
+        addresses.for_each(|bits| distinct.add(IpAddr::V4(Ipv4Addr::from_bits(bits))));
+        distinct
+    }
+
+    #[test]
+    fn counts_exactly_up_to_the_bound() {
+        let distinct = counted((0..1_023).chain(0..1_023));
+        assert_eq!((distinct.count(), distinct.is_exact()), (1_023, true));
+    }
+
+    #[test]
+    fn estimates_within_three_standard_errors_beyond_it() {
+        for total in [2_000_u32, 50_000, 400_000] {
+            let distinct = counted(0..total);
+            assert!(!distinct.is_exact());
+            let error = distinct.count().abs_diff(u64::from(total)) * 1_000 / u64::from(total);
+            assert!(error < 3 * u64::from(Distinct::ERROR_PERMILLE), "{total}: {error} permille");
+        }
+    }
+
+    #[test]
+    fn parts_merge_to_the_whole() {
+        let mut parts = counted(0..3_000);
+        parts.merge(&counted(2_000..9_000));
+        assert_eq!(parts, counted(0..9_000));
+    }
+}

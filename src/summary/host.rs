@@ -1,0 +1,59 @@
+//! What one address did, as a client and as a server.
+
+use super::listener::add_intervals;
+use super::{Entry, StateSeries, Totals};
+use crate::connection::{ConnectionRecord, State};
+use crate::tcp::{Side, Sides};
+
+/// Totals of one host by the role it played, and the states of all its sockets over time.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// Its connections, by the role that it played in them; nothing is stored for a role that it
+    /// never played.
+    pub as_role: Sides<Option<Box<Totals>>>,
+    /// Its sockets by state; SYN-SENT and the states that listeners keep.
+    pub concurrency: StateSeries,
+}
+
+impl Host {
+    /// States whose concurrency is kept.
+    pub const STATES: [State; 6] = [
+        State::SynSent,
+        State::SynReceived,
+        State::Established,
+        State::CloseWait,
+        State::FinWait2,
+        State::TimeWait,
+    ];
+
+    /// Adds one finished connection in which this host was `side`.
+    pub fn add(&mut self, record: &ConnectionRecord, side: Side) {
+        self.as_role.of_mut(side).get_or_insert_default().add(record);
+        add_intervals(&mut self.concurrency, record, side, &Self::STATES);
+    }
+
+    /// Connections of this host, in either role.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        Side::BOTH
+            .iter()
+            .filter_map(|side| self.as_role.of(*side).as_ref())
+            .map(|t| t.connections)
+            .sum()
+    }
+}
+
+impl Entry for Host {
+    fn weight(&self) -> u64 {
+        self.connections()
+    }
+
+    fn merge(&mut self, other: Self) {
+        for side in Side::BOTH {
+            if let Some(totals) = other.as_role.of(side) {
+                self.as_role.of_mut(side).get_or_insert_default().merge(totals);
+            }
+        }
+        self.concurrency.merge(&other.concurrency);
+    }
+}

@@ -1,0 +1,94 @@
+//! One client address and one service: the unit in which ephemeral ports run out.
+//!
+//! A client may have only one socket for a local port, a remote address and a remote port. While
+//! that socket exists, in TIME-WAIT too, the port is taken.
+
+use std::net::IpAddr;
+
+use super::listener::add_intervals_to;
+use super::totals::earliest;
+use super::{Concurrency, Entry};
+use crate::connection::{ConnectionRecord, State};
+use crate::stamp::{FrameId, Time};
+use crate::tcp::{Endpoint, Side, Sides};
+
+/// Names a pair; orders by client, then by server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PairKey {
+    /// Where the connections come from.
+    pub client: IpAddr,
+    /// Where they go.
+    pub server: Endpoint,
+}
+
+/// Totals of one pair.
+#[derive(Clone, Debug, Default)]
+pub struct Pair {
+    /// Connections that were open at some time.
+    pub connections: u64,
+    /// Lowest and highest port of the client.
+    pub ports: Option<(u16, u16)>,
+    /// Local ports that sockets of the client held, in whatever state.
+    pub ports_held: Concurrency,
+    /// Sockets in TIME-WAIT on each side.
+    pub time_wait: Sides<Concurrency>,
+    /// The earliest of its connections: id and first frame.
+    pub earliest: Option<(u64, FrameId)>,
+}
+
+impl Pair {
+    /// Whether a connection belongs into a pair: attempts that never came through leave no
+    /// TIME-WAIT, and a flood of them would fill the table.
+    #[must_use]
+    pub fn counts(record: &ConnectionRecord) -> bool {
+        let open = |state| matches!(state, State::Established | State::TimeWait | State::FinWait2);
+        Side::BOTH.iter().all(|side| record.traffic.of(*side).segments > 0)
+            && record.states.client.iter().any(|entry| open(entry.state))
+    }
+
+    /// Adds one finished connection of this pair.
+    pub fn add(&mut self, record: &ConnectionRecord) {
+        let port = record.client.port;
+        self.connections += 1;
+        self.earliest = earliest(self.earliest, Some((record.id, record.first_frame)));
+        self.ports = widest(self.ports, Some((port, port)));
+        if let Some((from, until)) = held(record) {
+            self.ports_held.add_interval(from, until, record.known_until);
+        }
+        for side in Side::BOTH {
+            add_intervals_to(self.time_wait.of_mut(side), record, side, State::TimeWait);
+        }
+    }
+}
+
+impl Entry for Pair {
+    fn weight(&self) -> u64 {
+        self.connections
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.earliest = earliest(self.earliest, other.earliest);
+        self.ports = widest(self.ports, other.ports);
+        self.ports_held.merge(&other.ports_held);
+        for side in Side::BOTH {
+            self.time_wait.of_mut(side).merge(other.time_wait.of(side));
+        }
+    }
+}
+
+/// From when until when the client's socket existed.
+fn held(record: &ConnectionRecord) -> Option<(Time, Option<Time>)> {
+    let exists = |state| !matches!(state, State::Closed | State::Listen);
+    let states = &record.states.client;
+    let first = states.iter().find(|entry| exists(entry.state))?;
+    let last = states.last().filter(|entry| !exists(entry.state));
+    Some((first.at, last.map(|entry| entry.at)))
+}
+
+fn widest(one: Option<(u16, u16)>, other: Option<(u16, u16)>) -> Option<(u16, u16)> {
+    match (one, other) {
+        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,165 @@
+//! A table of totals by key that stays bounded: when it is full, the lightest entries leave.
+//!
+//! Heavy keys survive whenever they come, as in lossy counting (Manku and Motwani, "Approximate
+//! frequency counts over data streams", 2002): what a key had gathered before it was let go is lost
+//! from its own totals, and counted in [`Table::evicted`].
+
+use std::cmp::Reverse;
+use std::hash::Hash;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::Evicted;
+
+/// What a table holds for a key.
+pub(crate) trait Entry: Default {
+    /// How many connections it stands for.
+    fn weight(&self) -> u64;
+
+    /// Adds another shard's entry for the same key.
+    fn merge(&mut self, other: Self);
+}
+
+/// Totals by key. The hash is keyed per run, since a capture can be hostile; its order never
+/// reaches an output.
+#[derive(Clone, Debug)]
+pub(crate) struct Table<K, V> {
+    entries: HashMap<K, V, RandomState>,
+    evicted: Evicted,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { entries: HashMap::default(), evicted: Evicted::default() }
+    }
+}
+
+impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
+    /// The entry of `key`. May hold up to twice `limit` entries in between.
+    pub(crate) fn entry(&mut self, key: K, limit: usize) -> &mut V {
+        if self.entries.len() >= 2 * limit && !self.entries.contains_key(&key) {
+            self.keep_heaviest(limit);
+        }
+        self.entries.entry(key).or_default()
+    }
+
+    pub(crate) fn value(&self, key: &K) -> Option<&V> {
+        self.entries.get(key)
+    }
+
+    pub(crate) fn merge(&mut self, other: Self, limit: usize) {
+        self.evicted.add(other.evicted);
+        let mut others: Vec<_> = other.entries.into_iter().collect();
+        others.sort_unstable_by_key(|(key, _)| *key);
+        for (key, value) in others {
+            self.entry(key, limit).merge(value);
+        }
+    }
+
+    /// The heaviest `limit` entries, ordered by key.
+    pub(crate) fn sorted(&self, limit: usize) -> Vec<(K, &V)> {
+        let lightest = self.lightest_kept(limit);
+        let mut kept: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(key, value)| is_kept(lightest, **key, *value))
+            .map(|(key, value)| (*key, value))
+            .collect();
+        kept.sort_unstable_by_key(|(key, _)| *key);
+        kept
+    }
+
+    /// What was let go, and what [`Table::sorted`] leaves out.
+    pub(crate) fn evicted(&self, limit: usize) -> Evicted {
+        let mut evicted = self.evicted;
+        let lightest = self.lightest_kept(limit);
+        let left_out = self.entries.iter().filter(|(key, value)| !is_kept(lightest, **key, *value));
+        left_out.for_each(|(_, value)| evicted.count(value.weight()));
+        evicted
+    }
+
+    fn keep_heaviest(&mut self, limit: usize) {
+        let lightest = self.lightest_kept(limit);
+        let Self { entries, evicted } = self;
+        entries.retain(|key, value| {
+            let kept = is_kept(lightest, *key, value);
+            if !kept {
+                evicted.count(value.weight());
+            }
+            kept
+        });
+    }
+
+    /// Weight and key of the last entry that fits; none when all do.
+    fn lightest_kept(&self, limit: usize) -> Option<(Reverse<u64>, K)> {
+        if self.entries.len() <= limit {
+            return None;
+        }
+        let mut ranks: Vec<_> =
+            self.entries.iter().map(|(key, value)| (Reverse(value.weight()), *key)).collect();
+        let (_, last, _) = ranks.select_nth_unstable(limit.saturating_sub(1));
+        Some(*last)
+    }
+}
+
+fn is_kept<K: Copy + Ord, V: Entry>(
+    lightest: Option<(Reverse<u64>, K)>,
+    key: K,
+    value: &V,
+) -> bool {
+    lightest.is_none_or(|lightest| (Reverse(value.weight()), key) <= lightest)
+}
+
+impl Evicted {
+    fn add(&mut self, other: Self) {
+        self.entries += other.entries;
+        self.connections += other.connections;
+    }
+
+    fn count(&mut self, connections: u64) {
+        self.entries += 1;
+        self.connections += connections;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Debug, Default)]
+    struct Count(u64);
+
+    impl Entry for Count {
+        fn weight(&self) -> u64 {
+            self.0
+        }
+
+        fn merge(&mut self, other: Self) {
+            self.0 += other.0;
+        }
+    }
+
+    #[test]
+    fn the_heaviest_survive_and_the_rest_is_counted() {
+        let mut table: Table<u32, Count> = Table::default();
+        for round in 0..1_000 {
+            table.entry(7, 4).0 += 1;
+            table.entry(1_000 + round, 4).0 += 1;
+        }
+        let kept = table.sorted(4);
+        assert_eq!((kept[0].0, kept[0].1.0, kept.len()), (7, 1_000, 4));
+        let evicted = table.evicted(4);
+        assert_eq!((evicted.entries, evicted.connections), (997, 997));
+    }
+
+    #[test]
+    fn entries_of_equal_weight_are_kept_by_key() {
+        let mut table: Table<u32, Count> = Table::default();
+        for key in [5, 3, 9, 1, 8] {
+            table.entry(key, 3).0 += 1;
+        }
+        let keys: Vec<_> = table.sorted(3).iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, [1, 3, 5]);
+    }
+}

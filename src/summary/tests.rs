@@ -1,0 +1,1 @@
+//! Tests of the totals as a whole.

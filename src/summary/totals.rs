@@ -1,0 +1,242 @@
+//! Sums over the whole capture, and the small counters that listeners and hosts share.
+
+use super::activity::is_complete;
+use crate::connection::{CloseOutcome, ConnectionRecord, HandshakeOutcome, State};
+use crate::stamp::{FrameId, Span, Time};
+use crate::tcp::{Side, Sides};
+
+/// Counts of connections by how they were opened, how they were closed, and what they carried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections.
+    pub connections: u64,
+    /// Connections whose SYN was captured.
+    pub attempts: u64,
+    /// Of these, how many became connections.
+    pub completed: u64,
+    /// Attempts whose SYN was sent more than once.
+    pub attempts_retried: u64,
+    /// SYNs after the first one.
+    pub syn_retransmissions: u64,
+    /// SYN-ACKs after the first one.
+    pub syn_ack_retransmissions: u64,
+    /// Final state of each side.
+    pub final_states: Sides<StateCounts>,
+    /// Segments that each side sent.
+    pub segments: Sides<u64>,
+    /// Bytes of IP packets that each side sent.
+    pub ip_bytes: Sides<u64>,
+    /// Payload bytes that each side sent, repeated ones counted each time.
+    pub payload_bytes: Sides<u64>,
+    /// Payload bytes of the streams that were seen at least once.
+    pub unique_bytes: Sides<u64>,
+    /// Segments with payload seen before.
+    pub retransmitted_segments: Sides<u64>,
+    /// Payload bytes seen before.
+    pub retransmitted_bytes: Sides<u64>,
+    /// Payload bytes that were proved to exist and that no captured segment carried.
+    pub missing_bytes: Sides<u64>,
+    /// Segments that advertised a window of zero.
+    pub zero_windows: Sides<u64>,
+    /// Segments with a wrong TCP checksum.
+    pub bad_checksums: Sides<u64>,
+    /// State entries that did not fit the bound of a timeline.
+    pub states_dropped: u64,
+    /// Times from the first SYN to the acknowledgment of the SYN-ACK.
+    pub handshake: Durations,
+    /// The earliest connection: id and first frame.
+    pub earliest: Option<(u64, FrameId)>,
+    /// Time of the earliest frame.
+    pub first_time: Option<Time>,
+    /// Time of the latest frame.
+    pub last_time: Option<Time>,
+    /// The latest moment up to which anything is known.
+    pub known_until: Option<Time>,
+    by_handshake: [u64; HandshakeOutcome::ALL.len()],
+    by_close: [u64; CloseOutcome::ALL.len()],
+}
+
+impl Totals {
+    /// Connections with a handshake of `outcome`.
+    #[must_use]
+    pub fn with_handshake(&self, outcome: HandshakeOutcome) -> u64 {
+        count_of(&HandshakeOutcome::ALL, &self.by_handshake, outcome)
+    }
+
+    /// Connections with a close of `outcome`.
+    #[must_use]
+    pub fn with_close(&self, outcome: CloseOutcome) -> u64 {
+        count_of(&CloseOutcome::ALL, &self.by_close, outcome)
+    }
+
+    /// Adds one finished connection.
+    pub fn add(&mut self, record: &ConnectionRecord) {
+        let (handshake, close) = (&record.handshake, &record.close);
+        self.connections += 1;
+        let attempted = handshake.syn.is_some();
+        let completed = attempted && is_complete(handshake.outcome);
+        self.attempts += u64::from(attempted);
+        self.completed += u64::from(completed);
+        self.attempts_retried += u64::from(handshake.syn_retransmissions > 0);
+        self.syn_retransmissions += u64::from(handshake.syn_retransmissions);
+        self.syn_ack_retransmissions += u64::from(handshake.syn_ack_retransmissions);
+        self.states_dropped += u64::from(record.states_dropped);
+        if completed && let Some(duration) = handshake.duration {
+            self.handshake.add(duration);
+        }
+        count(&HandshakeOutcome::ALL, &mut self.by_handshake, handshake.outcome);
+        count(&CloseOutcome::ALL, &mut self.by_close, close.outcome);
+        for side in Side::BOTH {
+            self.add_side(record, side);
+        }
+        self.earliest = earliest(self.earliest, Some((record.id, record.first_frame)));
+        self.first_time = earliest(self.first_time, Some(record.first_time));
+        self.last_time = self.last_time.max(Some(record.last_time));
+        self.known_until = self.known_until.max(Some(record.known_until));
+    }
+
+    /// Adds what another shard found.
+    pub fn merge(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.attempts += other.attempts;
+        self.completed += other.completed;
+        self.attempts_retried += other.attempts_retried;
+        self.syn_retransmissions += other.syn_retransmissions;
+        self.syn_ack_retransmissions += other.syn_ack_retransmissions;
+        self.states_dropped += other.states_dropped;
+        self.handshake.merge(&other.handshake);
+        for side in Side::BOTH {
+            self.final_states.of_mut(side).merge(other.final_states.of(side));
+        }
+        for (own, others) in [
+            (&mut self.segments, &other.segments),
+            (&mut self.ip_bytes, &other.ip_bytes),
+            (&mut self.payload_bytes, &other.payload_bytes),
+            (&mut self.unique_bytes, &other.unique_bytes),
+            (&mut self.retransmitted_segments, &other.retransmitted_segments),
+            (&mut self.retransmitted_bytes, &other.retransmitted_bytes),
+            (&mut self.missing_bytes, &other.missing_bytes),
+            (&mut self.zero_windows, &other.zero_windows),
+            (&mut self.bad_checksums, &other.bad_checksums),
+        ] {
+            own.client += others.client;
+            own.server += others.server;
+        }
+        add_all(&mut self.by_handshake, &other.by_handshake);
+        add_all(&mut self.by_close, &other.by_close);
+        self.earliest = earliest(self.earliest, other.earliest);
+        self.first_time = earliest(self.first_time, other.first_time);
+        self.last_time = self.last_time.max(other.last_time);
+        self.known_until = self.known_until.max(other.known_until);
+    }
+
+    fn add_side(&mut self, record: &ConnectionRecord, side: Side) {
+        let traffic = record.traffic.of(side);
+        self.final_states.of_mut(side).add(record.final_state(side));
+        for (sum, value) in [
+            (&mut self.segments, traffic.segments),
+            (&mut self.ip_bytes, traffic.ip_bytes),
+            (&mut self.payload_bytes, traffic.payload_bytes),
+            (&mut self.unique_bytes, traffic.unique_bytes),
+            (&mut self.retransmitted_segments, traffic.retransmitted_segments),
+            (&mut self.retransmitted_bytes, traffic.retransmitted_bytes),
+            (&mut self.missing_bytes, traffic.missing_bytes),
+            (&mut self.zero_windows, traffic.zero_windows),
+            (&mut self.bad_checksums, traffic.bad_checksums),
+        ] {
+            *sum.of_mut(side) += value;
+        }
+    }
+}
+
+/// How many endpoints ended in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateCounts {
+    by_state: [u64; State::ALL.len()],
+    unknown: u64,
+}
+
+impl StateCounts {
+    /// Endpoints that ended in `state`.
+    #[must_use]
+    pub fn of(&self, state: State) -> u64 {
+        count_of(&State::ALL, &self.by_state, state)
+    }
+
+    /// Endpoints of which no state is known, such as the absent side of a one-sided capture.
+    #[must_use]
+    pub const fn unknown(&self) -> u64 {
+        self.unknown
+    }
+
+    fn add(&mut self, state: Option<State>) {
+        match state {
+            Some(state) => count(&State::ALL, &mut self.by_state, state),
+            None => self.unknown += 1,
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        add_all(&mut self.by_state, &other.by_state);
+        self.unknown += other.unknown;
+    }
+}
+
+/// Number, sum and extremes of some lengths of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durations {
+    /// How many.
+    pub count: u64,
+    /// Their sum.
+    pub total: Span,
+    /// The shortest.
+    pub min: Option<Span>,
+    /// The longest.
+    pub max: Option<Span>,
+}
+
+impl Durations {
+    /// Adds one length of time.
+    pub fn add(&mut self, span: Span) {
+        self.merge(&Self { count: 1, total: span, min: Some(span), max: Some(span) });
+    }
+
+    /// Adds those of another shard.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.total = self.total + other.total;
+        self.min = earliest(self.min, other.min);
+        self.max = self.max.max(other.max);
+    }
+
+    /// Their mean.
+    #[must_use]
+    pub fn mean(&self) -> Option<Span> {
+        let count = i64::try_from(self.count).ok()?;
+        Some(Span::from_nanos(self.total.nanos().checked_div(count)?))
+    }
+}
+
+/// The lesser of two that exist.
+pub(super) fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn count<T: PartialEq>(all: &[T], counts: &mut [u64], value: T) {
+    for (_, count) in all.iter().zip(counts).filter(|(other, _)| **other == value) {
+        *count += 1;
+    }
+}
+
+fn count_of<T: PartialEq>(all: &[T], counts: &[u64], value: T) -> u64 {
+    all.iter().zip(counts).find(|(other, _)| **other == value).map_or(0, |(_, count)| *count)
+}
+
+fn add_all(sums: &mut [u64], others: &[u64]) {
+    for (sum, other) in sums.iter_mut().zip(others) {
+        *sum += other;
+    }
+}
