@@ -40,6 +40,7 @@ pub mod certainty;
 pub mod connection;
 pub mod detect;
 pub mod finding;
+pub mod flow;
 pub mod input;
 pub mod settings;
 pub mod stamp;

@@ -246,7 +246,7 @@ fn narrow(tuple: FourTuple) -> Option<[u32; 3]> {
 }
 
 /// The canonical tuple of a compact flow.
-pub(super) const fn tuple_of([low, high, ports]: [u32; 3]) -> FourTuple {
+pub(super) fn tuple_of([low, high, ports]: [u32; 3]) -> FourTuple {
     let endpoint = |address: u32, port: u32| Endpoint {
         address: IpAddr::V4(std::net::Ipv4Addr::from_bits(address)),
         port: (port & 0xffff) as u16,

@@ -6,16 +6,16 @@
 
 use super::slab::Slab;
 use super::table::Key;
-use crate::connection::{Connection, Opening};
+use crate::connection::{Beginning, Connection};
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
-use crate::tcp::{Control, Extras, FourTuple, Segment, SynOptions};
+use crate::tcp::{Control, Extras, FourTuple, Segment, SynOptions, TunnelLayer};
 
 /// Segments that an embryo holds at most; a longer handshake gets a connection.
 const MAX_SEGMENTS: u8 = 16;
 
 /// Silence after which an embryo becomes a connection, which knows whether it has timed out.
-/// Shorter than any deadline that a connection sets in a handshake.
+/// Shorter than the time for which any connection waits for stragglers.
 const MAX_SILENCE: Span = Span::from_secs(35);
 
 /// An index that stands for none.
@@ -119,11 +119,11 @@ impl Embryos {
         true
     }
 
-    /// Takes an embryo out and builds its connection; `canonical` is the flow's tuple.
+    /// Takes an embryo out and builds its connection, on the flow with the tuple `canonical`.
     pub(super) fn hatch(
         &mut self,
         index: u32,
-        canonical: FourTuple,
+        (canonical, tunnel): (FourTuple, Vec<TunnelLayer>),
         settings: &Settings,
     ) -> Option<Hatched> {
         let Embryo { first, id, key, last, count } = self.heads.remove(index)?;
@@ -135,12 +135,12 @@ impl Embryos {
             *place = follower;
         }
         let tuple = if first.forward { canonical } else { canonical.reversed() };
-        let mut connection = Connection::new(Opening { id, tuple });
+        let beginning = Beginning { id, tuple, forward: first.forward, tunnel };
+        let mut connection = Connection::new(beginning, &first.segment);
         let mut clock = first.segment.time;
         for held in held.iter().take(usize::from(count)) {
             clock = held.segment.time;
-            let extras = unpack(held.options);
-            connection.observe(held.forward, &held.segment, &extras, clock, settings);
+            connection.observe(held.forward, &held.segment, &unpack(held.options), settings);
         }
         Some(Hatched { connection, id, key, clock })
     }

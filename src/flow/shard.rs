@@ -16,9 +16,9 @@ use super::embryo::{Embryos, Hatched};
 use super::packed::{Kind, Packed};
 use super::slab::Slab;
 use super::table::{Key, Slot, Table};
-use crate::connection::{Connection, ConnectionRecord, Mark, Opening};
+use crate::connection::{Beginning, Connection, ConnectionRecord, Mark};
 use crate::settings::Settings;
-use crate::stamp::Time;
+use crate::stamp::{FrameId, Time};
 use crate::tcp::{Extras, Segment};
 
 /// How many connections a shard remembers at once.
@@ -89,6 +89,8 @@ pub struct Shard {
     /// Connections to try for eviction, in this order.
     candidates: VecDeque<(u32, u64)>,
     timers: BinaryHeap<Reverse<Timer>>,
+    /// Frames of the run before each file that had a segment for this shard.
+    files: Vec<(u32, u64)>,
 }
 
 /// A connection with all its state.
@@ -136,6 +138,7 @@ impl Shard {
             live: Slab::new(),
             candidates: VecDeque::new(),
             timers: BinaryHeap::new(),
+            files: Vec::new(),
         }
     }
 
@@ -146,7 +149,12 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl FnMut(Finished),
     ) {
-        for packed in batch.bucket(self.index) {
+        let bucket = batch.bucket(self.index);
+        let file = batch.first.file();
+        if !bucket.is_empty() && self.files.last().is_none_or(|last| last.0 != file) {
+            self.files.push((file, (batch.frames_before + 1).saturating_sub(batch.first.number())));
+        }
+        for packed in bucket {
             let arrival = Arrival::new(batch, packed);
             self.expire(arrival.clock, settings, emit);
             self.place(&arrival, settings, emit);
@@ -223,20 +231,34 @@ impl Shard {
         let Arrival { forward, segment, extras, clock, .. } = *arrival;
         let leaves = if live.due <= clock {
             Some((live.due, Ending::Expired))
-        } else if segment.flags.syn() && live.connection.is_replaced_by(forward, &segment, clock) {
+        } else if segment.flags.syn() && live.connection.is_replaced_by(forward, &segment) {
             Some((clock, Ending::Replaced))
         } else {
             None
         };
         let Some((at, ending)) = leaves else {
-            live.connection.observe(forward, &segment, extras, clock, settings);
+            live.connection.observe(forward, &segment, extras, settings);
             live.touched = true;
             return self.arm(index, clock);
         };
-        let mark = Mark { time: segment.time, frame: segment.frame };
-        let by = (ending == Ending::Replaced).then_some(mark);
+        let replaced = ending == Ending::Replaced;
+        let stray = if replaced { live.connection.take_stray_syn(&segment) } else { None };
+        let next = stray.as_ref().map_or(&segment, |(_, first, _)| first);
+        let by = replaced.then_some(Mark { time: next.time, frame: next.frame });
         self.finish_live(index, (at, ending), by, settings, emit);
-        self.open(arrival, settings, emit);
+        let Some((forward, first, extras)) = stray else {
+            return self.open(arrival, settings, emit);
+        };
+        let id = self.position(first.frame);
+        let stray = Arrival { id, forward, segment: first, extras: &extras, ..*arrival };
+        let begun = self.begin(&stray, settings, emit);
+        if let Some(live) = begun.and_then(|index| self.live.get_mut(index)) {
+            let Arrival { forward, segment, extras, .. } = *arrival;
+            live.connection.observe(forward, &segment, extras, settings);
+        }
+        if let Some(index) = begun {
+            self.arm(index, clock);
+        }
     }
 
     /// Begins a connection on a flow that has none.
@@ -259,14 +281,31 @@ impl Shard {
             });
             return;
         }
+        self.begin(arrival, settings, emit);
+    }
+
+    /// Begins a connection with all its state.
+    fn begin(
+        &mut self,
+        arrival: &Arrival<'_>,
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) -> Option<u32> {
+        let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
         self.make_room(clock, settings, emit);
         let key = self.table.enter(flow);
-        let canonical = self.table.tuple(key);
-        let Some(canonical) = canonical else { return };
+        let (canonical, tunnel) = self.table.flow(key)?;
         let tuple = if forward { canonical } else { canonical.reversed() };
-        let mut connection = Connection::new(Opening { id, tuple });
-        connection.observe(forward, &segment, extras, clock, settings);
-        self.install(Hatched { connection, id, key, clock });
+        let beginning = Beginning { id, tuple, forward, tunnel };
+        let mut connection = Connection::new(beginning, &segment);
+        connection.observe(forward, &segment, extras, settings);
+        Some(self.install(Hatched { connection, id, key, clock }))
+    }
+
+    /// The frame's position in the run, counted from 1 over all inputs.
+    fn position(&self, frame: FrameId) -> u64 {
+        let at = self.files.partition_point(|(file, _)| *file < frame.file());
+        self.files.get(at).map_or(0, |(_, before)| before + frame.number())
     }
 
     /// Turns an embryo into a connection with all its state.
@@ -279,8 +318,8 @@ impl Shard {
     ) -> Option<u32> {
         self.make_room(clock, settings, emit);
         let key = self.embryos.get(embryo)?.key;
-        let canonical = self.table.tuple(key)?;
-        let hatched = self.embryos.hatch(embryo, canonical, settings)?;
+        let flow = self.table.flow(key)?;
+        let hatched = self.embryos.hatch(embryo, flow, settings)?;
         Some(self.install(hatched))
     }
 
@@ -390,12 +429,12 @@ impl Shard {
         emit: &mut impl FnMut(Finished),
     ) {
         let Some(key) = self.embryos.get(index).map(|embryo| embryo.key) else { return };
-        let Some(canonical) = self.table.tuple(key) else { return };
-        let Some(hatched) = self.embryos.hatch(index, canonical, settings) else { return };
+        let Some(flow) = self.table.flow(key) else { return };
+        let Some(hatched) = self.embryos.hatch(index, flow, settings) else { return };
         let due = hatched.connection.deadline().max(hatched.clock);
         let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
-        let mut record = hatched.connection.finish(known_until, None, settings);
-        record.tunnel = self.table.remove(key);
+        let record = hatched.connection.finish(known_until, None, settings);
+        self.table.remove(key);
         emit(Finished { record, at, ending });
     }
 
@@ -408,8 +447,8 @@ impl Shard {
         emit: &mut impl FnMut(Finished),
     ) {
         let Some(live) = self.live.remove(index) else { return };
-        let mut record = live.connection.finish(at, replaced_by, settings);
-        record.tunnel = self.table.remove(live.key);
+        let record = live.connection.finish(at, replaced_by, settings);
+        self.table.remove(live.key);
         emit(Finished { record, at, ending });
     }
 }

@@ -122,32 +122,32 @@ impl Table {
         }
     }
 
-    /// Takes a flow out and returns the tunnel around it.
-    pub(super) fn remove(&mut self, key: Key) -> Vec<TunnelLayer> {
+    /// Takes a flow out.
+    pub(super) fn remove(&mut self, key: Key) {
         match key {
             Key::Narrow(key) => {
                 let hash = hash_narrow(&self.hasher, key);
                 if let Ok(entry) = self.narrow.find_entry(hash, |(other, _)| *other == key) {
                     entry.remove();
                 }
-                Vec::new()
             }
             Key::Wide(index) => {
-                let Some(flow) = self.flows.remove(index) else { return Vec::new() };
+                let Some(flow) = self.flows.remove(index) else { return };
                 let hash = hash_wide(&self.hasher, flow.tuple, &flow.tunnel);
                 if let Ok(entry) = self.wide.find_entry(hash, |other| *other == index) {
                     entry.remove();
                 }
-                flow.tunnel.into_vec()
             }
         }
     }
 
-    /// The canonical tuple of a flow in the table.
-    pub(super) fn tuple(&self, key: Key) -> Option<FourTuple> {
+    /// The canonical tuple of a flow in the table, and the tunnel around it.
+    pub(super) fn flow(&self, key: Key) -> Option<(FourTuple, Vec<TunnelLayer>)> {
         match key {
-            Key::Narrow(key) => Some(tuple_of(key)),
-            Key::Wide(index) => self.flows.get(index).map(|flow| flow.tuple),
+            Key::Narrow(key) => Some((tuple_of(key), Vec::new())),
+            Key::Wide(index) => {
+                self.flows.get(index).map(|flow| (flow.tuple, flow.tunnel.to_vec()))
+            }
         }
     }
 }
