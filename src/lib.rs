@@ -44,6 +44,7 @@ pub mod detect;
 pub mod finding;
 pub mod flow;
 pub mod input;
+pub mod pipeline;
 pub mod report;
 pub mod settings;
 pub mod stamp;

@@ -92,9 +92,9 @@ fn crates_stay_behind_their_fences() {
     let mut broken = Vec::new();
     for (module, path, text) in sources() {
         for (name, allowed) in FENCES {
-            let used = production(&text)
-                .lines()
-                .any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("{name}::")));
+            let used = production(&text).lines().any(|line| {
+                !line.trim_start().starts_with("//") && line.contains(&format!("{name}::"))
+            });
             let free = ["testkit", "main"].contains(&module.as_str());
             if used && !free && !allowed.contains(&module.as_str()) && !path.ends_with("tests.rs") {
                 broken.push(format!("{} uses {name}", path.display()));
@@ -112,7 +112,8 @@ fn files_open_with_what_they_are_and_stay_small() {
             broken.push(format!("{}: does not open with a module comment", path.display()));
         }
         let lines = production(&text).lines().count();
-        let tests = path.ends_with("tests.rs") || path.components().any(|p| p.as_os_str() == "tests");
+        let tests =
+            path.ends_with("tests.rs") || path.components().any(|p| p.as_os_str() == "tests");
         if lines > 500 && !tests {
             broken.push(format!("{}: {lines} lines of production code", path.display()));
         }

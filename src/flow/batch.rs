@@ -176,11 +176,8 @@ impl Batch {
     /// The segment's flow.
     pub(super) fn flow_of(&self, packed: &Packed) -> Flow<'_> {
         let [index, ..] = packed.flow;
-        let wide = if packed.kind.contains(Kind::WIDE) {
-            self.wide.get(index as usize)
-        } else {
-            None
-        };
+        let wide =
+            if packed.kind.contains(Kind::WIDE) { self.wide.get(index as usize) } else { None };
         wide.map_or(Flow::Narrow(packed.flow), |wide| {
             let from = wide.first_layer as usize;
             let layers = self.layers.get(from..from + wide.layers as usize);

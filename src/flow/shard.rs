@@ -143,12 +143,7 @@ impl Shard {
     }
 
     /// Takes in the shard's segments of a batch. Batches come in the order of the capture.
-    pub fn take(
-        &mut self,
-        batch: &Batch,
-        settings: &Settings,
-        emit: &mut impl FnMut(Finished),
-    ) {
+    pub fn take(&mut self, batch: &Batch, settings: &Settings, emit: &mut impl FnMut(Finished)) {
         let bucket = batch.bucket(self.index);
         let file = batch.first.file();
         if !bucket.is_empty() && self.files.last().is_none_or(|last| last.0 != file) {
@@ -162,12 +157,7 @@ impl Shard {
     }
 
     /// Lets go of every connection whose deadline lies before `clock`.
-    pub fn expire(
-        &mut self,
-        clock: Time,
-        settings: &Settings,
-        emit: &mut impl FnMut(Finished),
-    ) {
+    pub fn expire(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
         while let Some(Reverse(timer)) = self.timers.peek().copied()
             && timer.at < clock
         {
@@ -367,12 +357,7 @@ impl Shard {
     /// Makes sure that one more connection fits: lets go of closed ones that only wait for their
     /// deadline, the earliest first, else of the one that was silent for longest, roughly: the
     /// first without a segment since it was last looked at.
-    fn make_room(
-        &mut self,
-        clock: Time,
-        settings: &Settings,
-        emit: &mut impl FnMut(Finished),
-    ) {
+    fn make_room(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
         while self.live.len() >= self.limits.connections.max(1) {
             if let Some(Reverse(timer)) = self.timers.pop() {
                 self.evict_closed(timer, clock, settings, emit);
@@ -407,12 +392,7 @@ impl Shard {
         }
     }
 
-    fn evict_embryo(
-        &mut self,
-        clock: Time,
-        settings: &Settings,
-        emit: &mut impl FnMut(Finished),
-    ) {
+    fn evict_embryo(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
         while let Some((index, id)) = self.queue.pop_front() {
             if self.embryos.get(index).is_some_and(|embryo| embryo.id == id) {
                 return self.finish_embryo(index, (clock, Ending::Evicted), settings, emit);
