@@ -2,3 +2,5 @@
 
 mod architecture;
 mod generated;
+mod kernel_truth;
+mod reference;
