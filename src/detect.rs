@@ -9,12 +9,14 @@
 
 mod accumulate;
 mod advice;
+mod fold;
 mod page;
 mod registry;
 mod retries;
 mod rule;
 mod rules;
 mod run;
+mod stuck;
 mod thresholds;
 pub(crate) mod words;
 

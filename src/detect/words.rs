@@ -14,9 +14,20 @@ pub(crate) fn span(span: Span) -> String {
         1_000_000..1_000_000_000 => tenths(nanos / 100_000, "ms"),
         1_000_000_000..10_000_000_000 => tenths(nanos / 100_000_000, "s"),
         _ if seconds < 120 => format!("{seconds} s"),
-        _ if seconds < 7_200 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ if seconds < 172_800 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+        _ if seconds < 7_200 => two(seconds / 60, "min", seconds % 60, "s"),
+        _ if seconds < 172_800 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    }
+}
+
+/// The longest of some lengths of time: `63 s` for a single one, `up to 63 s` for several, and
+/// `at least 63 s` where the capture's end cut some off.
+pub(super) fn longest(longest: Span, of: u64, cut_off: u64) -> String {
+    let text = span(longest);
+    match (of, cut_off) {
+        (0 | 1, 0) => text,
+        (_, 0) => format!("up to {text}"),
+        _ => format!("at least {text}"),
     }
 }
 
@@ -47,6 +58,11 @@ pub(crate) fn permille(value: u64) -> String {
     }
 }
 
+/// Two units, the smaller one only where it says something.
+fn two(large: i64, unit: &str, small: i64, smaller: &str) -> String {
+    if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
+}
+
 /// Tenths without a needless `.0`.
 fn tenths(value: i64, unit: &str) -> String {
     if value % 10 == 0 {
@@ -66,6 +82,10 @@ mod tests {
             .map(|nanos| span(Span::from_nanos(nanos)));
         assert_eq!(texts, ["850 ns", "41 us", "3.1 ms", "1.5 s", "63 s", "4 min 10 s"]);
         assert_eq!(span(Span::from_secs(7_875)), "2 h 11 min");
+        assert_eq!(span(Span::from_secs(120)), "2 min");
+        let longest = |of, cut_off| longest(Span::from_secs(9), of, cut_off);
+        assert_eq!([longest(1, 0), longest(2, 0)], ["9 s", "up to 9 s"]);
+        assert_eq!(longest(1, 1), "at least 9 s");
     }
 
     #[test]

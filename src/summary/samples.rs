@@ -142,7 +142,7 @@ pub(crate) fn half_open(id: u64, from: i64, gaps: &[i64], until: i64) -> Connect
         client: Traffic { segments: 1, ..Traffic::default() },
         server: Traffic { segments: 1 + gaps.len() as u64, ..Traffic::default() },
     };
-    record.states.client = states(&[(State::SynSent, from), (State::Established, from)]);
+    record.states.client = states(&[(State::SynSent, from)]);
     record.states.server = states(&[(State::Listen, from), (State::SynReceived, from)]);
     let expiry = from + gaps.iter().sum::<i64>() + gaps.last().map_or(1_000, |last| 2 * last);
     if expiry <= until {

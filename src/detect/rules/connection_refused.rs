@@ -104,7 +104,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
             number("accepted", accepted),
             length("span_ns", group.last.since(group.first)),
         ],
-        explanation: format!("{refusals} to connect were answered with a RST. {meaning}"),
+        explanation: format!("A RST answered {refusals} to connect. {meaning}"),
         advice: vec![
             setting(
                 "listening service",

@@ -108,8 +108,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         return None;
     }
     let host = whole.context.settings.of(server.address);
-    let waited = words::span(Span::from_nanos(group.worst_measure()));
-    let at_least = if group.ongoing > 0 { "at least " } else { "" };
+    let waited = Span::from_nanos(group.worst_measure());
+    let waited = words::longest(waited, group.count, group.ongoing);
     let (count, clients) = (group.count, group.clients.count());
     let many = words::counted(count, "handshake");
     let inferred = inferred_retries(group);
@@ -137,13 +137,13 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         certainty: group.certainty,
         title: "SYN-ACKs are never acknowledged".to_owned(),
         summary: format!(
-            "{many} half-open, from {}; waited up to {at_least}{waited}.{inferred}",
+            "{many} half-open, from {}; the server waited {waited}.{inferred}",
             words::counted(clients, "client"),
         ),
         evidence,
         explanation: format!(
-            "The server answered {many} with a SYN-ACK and got no acknowledgment. Each of them \
-             holds a place in the SYN queue until the server gives up. {others}"
+            "{many} got a SYN-ACK and brought no acknowledgment. Each holds a place in the SYN \
+             queue until the server gives up. {others}"
         ),
         advice: vec![
             setting(

@@ -144,7 +144,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     if let Some((retries, linear)) = inferred {
         evidence.push(number("inferred_tcp_syn_retries", retries.into()));
         let how = if linear { ", with linear timeouts first" } else { "" };
-        schedule = format!(" Clients gave up as with tcp_syn_retries = {retries}{how} (inferred).");
+        schedule = format!(" Given up as with tcp_syn_retries = {retries}{how} (inferred).");
     }
     let why = if answered > 0 {
         "The listener answered others, so the host is up: its queues were full, or something on the \
