@@ -145,7 +145,7 @@ class Host:
 
     def kill(self, *filters):
         """Destroys sockets as an administrator would (`ss -K`)."""
-        self.run("ss", "-K", "-t", "-a", *filters)
+        self.run("ss", "-K", "-t", *filters)
 
     def sysctl_text(self):
         return self.run("sysctl", "-a", "-r", r"^net\.(ipv4|core|mptcp)\.", check=False)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import diag
 import wire
 from host import Host, Missing
-from packet import ACK, RST, build_tcp
+from packet import ACK, RST, build_tcp, read_pcap
 
 REGISTRY = {}
 THEMES = ("close", "opening", "queues", "resets", "timewait", "death", "loss", "misc", "crowd")
@@ -210,9 +210,9 @@ class Net:
     def listen(self, port=80, backlog=128, host=None, setup=None):
         listener = (host or self.server).socket(self.family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(self.at(host or self.server, port))
         if setup:
             setup(listener)
+        listener.bind(self.at(host or self.server, port))
         listener.listen(backlog)
         return listener
 
@@ -305,6 +305,12 @@ class Net:
     def forge(self, src, dst, seq, ack=0, flags=ACK, **words):
         """IP packet with one segment between two socket addresses."""
         return build_tcp(src[0], dst[0], src[1], dst[1], seq, ack, flags, **words)
+
+    def sniffed(self, host):
+        """The segments that a host's capture holds so far."""
+        time.sleep(0.03)
+        return [packet for packet in read_pcap(f"{self.directory}/{host.role}.pcap").packets
+                if packet.icmp is None]
 
     def reset(self, toward, seq, src, dst, ack=None):
         """A third party's RST, injected into the cable (relay scenarios only)."""

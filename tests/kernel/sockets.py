@@ -45,9 +45,10 @@ class Mini:
     kind: str
     time: int
     timeout: int
+    timer: int
     device: str | None = None
     queued: int = 0
-    owner: tuple | None = None  # timewait: (socket pointer, old state); request: child's tuple
+    owner: tuple | None = None  # the tuple of the child that a request became
     expiring: int | None = None
     cancelled: tuple | None = None  # (time, cpu, order)
     ended: int | None = None
@@ -61,6 +62,7 @@ class Joiner:
     def __init__(self, events):
         self.states, self.minis = [], []
         self._active, self._request, self._timewait, self._child = {}, {}, {}, {}
+        self._sent = {}
         self.jiffies = [event.data[3] for event in events if event.kind == "start"]
         times = [event.time for event in events if event.kind == "start"]
         self.hz = self._rate(times)
@@ -82,23 +84,40 @@ class Joiner:
     def _start(self, event):
         timer, kind, timeout, _ = event.data
         mini = self._active.get(timer)
-        if mini is not None:
-            # A restart detaches first. Only timewait timers restart while pending; a request's
-            # memory may be in use again just as soon.
-            again = mini.cancelled is None or (
-                kind == "tw" and mini.cancelled[1:] == (event.cpu, event.order - 1)
-                and event.time - mini.cancelled[0] < 20_000)
-            if mini.kind == kind and again and mini.ended is None:
+        if mini is not None and mini.kind == kind and mini.ended is None:
+            detached = mini.cancelled
+            # A restart detaches first, and so does the end, whose memory may be in use again at
+            # once. A request restarts just after its SYN-ACK was repeated; a new timewait timer
+            # shows itself by the full socket's CLOSE (`_hand_over`).
+            if detached is None or (detached[1:] == (event.cpu, event.order - 1) and (
+                    kind == "tw" or self._repeated(mini, event))):
                 mini.cancelled = mini.expiring = None
                 mini.restarts.append((event.time, timeout))
+                if detached is not None and kind == "tw":
+                    self._timewait[event.cpu] = mini, detached
                 return
+        if mini is not None:
             self._settle(mini)
-        mini = Mini(kind, event.time, timeout)
+        mini = self._new(kind, timer, event.time, timeout)
+        if kind == "reqsk":
+            self._request[event.cpu] = mini
+        else:
+            self._timewait[event.cpu] = mini, None
+
+    def _repeated(self, mini, event):
+        device, time = self._sent.get(event.cpu, (None, 0))
+        return device == mini.device and mini.cancelled[0] - time < 1_000_000 \
+            and event.time - mini.cancelled[0] < 50_000
+
+    def _new(self, kind, timer, time, timeout):
+        mini = Mini(kind, time, timeout, timer)
         self._active[timer] = mini
         self.minis.append(mini)
-        (self._request if kind == "reqsk" else self._timewait)[event.cpu] = mini
+        return mini
 
     def _queue(self, event):
+        self._timewait.pop(event.cpu, None)
+        self._sent[event.cpu] = event.data[0], event.time
         mini = self._request.pop(event.cpu, None)
         if mini is not None and event.time - mini.time < 5_000_000:
             mini.device, mini.queued = event.data[0], event.time
@@ -127,21 +146,25 @@ class Joiner:
         if family == 10:
             saddr, daddr = saddr6, daddr6
         old, new = STATES.get(old, "CLOSED"), STATES.get(new, "CLOSED")
-        artefact = False
-        if new == "CLOSED":
-            mini = self._timewait.pop(event.cpu, None)
-            if mini is not None and mini.owner is None:
-                mini.owner = pointer, old
-                artefact = True
-                self.states.append((event.time, pointer, old, mini, sport, dport, plain(saddr),
-                                    plain(daddr)))
+        fresh = self._timewait.pop(event.cpu, None)
+        artefact = fresh is not None and new == "CLOSED" and old in ("FIN-WAIT-2", "CLOSING")
+        if artefact:
+            new = self._hand_over(*fresh)
         if (old, new) == ("LISTEN", "SYN-RECEIVED"):
             self._child[event.cpu] = (join_port(plain(saddr), sport), join_port(plain(daddr), dport))
-        else:
+        elif new != "ESTABLISHED":
             self._child.pop(event.cpu, None)
-        if not artefact and old != new:
+        if old != new:
             self.states.append((event.time, pointer, old, new, sport, dport, plain(saddr),
                                 plain(daddr)))
+
+    def _hand_over(self, mini, detached):
+        """The timewait socket of a full one; what looked like a restart was its memory's reuse."""
+        if detached is None:
+            return mini
+        time, timeout = mini.restarts.pop()
+        mini.ended, mini.how = detached[0], "cancel"
+        return self._new("tw", mini.timer, time, timeout)
 
 
 class Lives:
