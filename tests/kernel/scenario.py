@@ -37,7 +37,7 @@ class Scenario:
     relay: bool = False
     delay: float = 0.0
     family: int = 4
-    families: tuple = (4,)
+    polled: tuple = ()
     deterministic: bool = True
     sysctl: dict = field(default_factory=dict)
     client: dict = field(default_factory=dict)
@@ -56,7 +56,8 @@ def scenario(families=(4,), name=None, **settings):
             if title in REGISTRY:
                 raise ValueError(f"two scenarios are called {title}")
             REGISTRY[title] = Scenario(title, function, " ".join((function.__doc__ or "").split()),
-                                       family=family, families=(family,), **settings)
+                                       family=family,
+                                       **{"polled": (family,), **settings})
         return function
 
     return register
@@ -107,7 +108,7 @@ class Net:
             if spec.relay:
                 self.relay = wire.Relay(middle, spec.delay)
                 self.relay.macs = {host.role: host.mac for host in self.hosts}
-            if 6 in spec.families:
+            if 6 in spec.polled:
                 self._await_ipv6()
         except BaseException:
             self.dismantle()
@@ -139,12 +140,14 @@ class Net:
                 if b"listening on" in line:
                     break
         for host in self.hosts:
-            self._pollers.append((host.role, diag.Poller(host, self.spec.families, self.spec.poll)))
+            self._pollers.append((host.role, diag.Poller(host, self.spec.polled, self.spec.poll)))
         self.begin = time.time_ns()
 
     def conclude(self):
         """Ends the observation: state changes after this moment are not part of the truth."""
         time.sleep(0.06)
+        if self.relay is not None and self.relay.error is not None:
+            raise self.relay.error
         self.end = time.time_ns()
         polls = {role: poller.stop() for role, poller in self._pollers}
         self.lost_frames = 0

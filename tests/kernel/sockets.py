@@ -14,6 +14,11 @@ from diag import STATES, join_port, plain
 TIME_WAIT_SECONDS = 60
 
 
+def bare(name):
+    """The address of an address:port text."""
+    return name.rsplit(":", 1)[0].strip("[]")
+
+
 @dataclass
 class Change:
     """One state change. `how` says what closed a mini-socket: expire, cancel or None."""
@@ -70,6 +75,14 @@ class Joiner:
             getattr(self, f"_{event.kind}")(event)
         for mini in self._active.values():
             self._settle(mini)
+        self.by_address, self.by_device, self.by_owner = {}, {}, {}
+        for record in self.states:
+            self.by_address.setdefault(record[6], []).append(record)
+        for mini in self.minis:
+            if mini.kind == "reqsk" and mini.device is not None:
+                self.by_device.setdefault(mini.device, []).append(mini)
+            elif mini.kind == "reqsk" and mini.owner is not None:
+                self.by_owner.setdefault(bare(mini.owner[0]), []).append(mini)
 
     def _rate(self, times):
         if len(times) < 2 or times[-1] - times[0] < 10**9:
@@ -170,18 +183,21 @@ class Joiner:
 class Lives:
     """All incarnations of one scenario, and its listeners."""
 
-    def __init__(self, joiner, facts, roles, segments):
-        """`roles`: address -> role; `segments`: role -> [Packet], used for SYN-ACKs and SYNs only."""
+    def __init__(self, joiner, facts, roles, wires):
+        """`roles`: address -> role; `wires`: role -> truth.Wire, used for SYNs, SYN-ACKs, FINs."""
         self.number, self.roles, self.hz = facts["number"], roles, joiner.hz
         self.begin, self.end = facts["begin"], facts["end"]
-        self.segments = segments
+        self.wires = wires
         self.lives, self.listeners, self.problems = [], [], []
         self._open = {}
-        for record in joiner.states:
-            if self.begin <= record[0] <= self.end and record[6] in roles:
+        records = [record for address in roles for record in joiner.by_address.get(address, [])]
+        for record in sorted(records, key=lambda record: record[0]):
+            if self.begin <= record[0] <= self.end:
                 self._full(*record)
         self._name_clients()
-        self._requests(joiner.minis)
+        minis = [mini for role in "cs" for mini in joiner.by_device.get(f"tl{self.number}{role}", [])]
+        minis += [mini for address in roles for mini in joiner.by_owner.get(address, [])]
+        self._requests(sorted(minis, key=lambda mini: mini.time))
         self.lives = [life for life in self.lives if life.changes]
         for life in self.lives:
             life.changes.sort(key=lambda change: change.time)
@@ -237,19 +253,18 @@ class Lives:
 
     def _fin_arrived(self, life, at):
         began = life.changes[0].time if life.changes else 0
-        return any(packet.fin and began <= packet.time <= at + 1_000_000
-                   and join_port(packet.dst, packet.dport) == life.local
-                   and join_port(packet.src, packet.sport) == life.remote
-                   for packet in self.segments[life.role])
+        wire = self.wires[life.role]
+        return any(packet.fin and not sent for packet, sent in
+                   wire.between((life.local, life.remote), began, at + 1_000_000))
 
     def _name_clients(self):
         """A connect that ended before any later event has port 0: its SYN in the capture has the port."""
         for life in self.lives:
             if not life.local.endswith(":0"):
                 continue
-            address = life.local.rsplit(":", 1)[0].strip("[]")
-            for packet in self.segments[life.role]:
-                if (packet.bare_syn and packet.src == address
+            address = bare(life.local)
+            for packet in self.wires[life.role].all:
+                if (packet.icmp is None and packet.bare_syn and packet.src == address
                         and join_port(packet.dst, packet.dport) == life.remote
                         and 0 <= packet.time - life.changes[0].time < 20_000_000):
                     life.local = join_port(packet.src, packet.sport)
@@ -259,9 +274,10 @@ class Lives:
 
     def _requests(self, minis):
         answers = {}
-        for role, packets in self.segments.items():
-            mine = [packet for packet in packets
-                    if packet.syn_ack and self.roles.get(packet.src) == role]
+        for role, wire in self.wires.items():
+            mine = [packet for packet in wire.all
+                    if packet.icmp is None and packet.syn_ack
+                    and self.roles.get(packet.src) == role]
             answers[role] = [packet.time for packet in mine], mine, set()
         devices = {f"tl{self.number}c": "client", f"tl{self.number}s": "server"}
         children = {}
@@ -269,7 +285,7 @@ class Lives:
             if life.changes and life.changes[0].old == "LISTEN":
                 children.setdefault((life.role, life.local, life.remote), []).append(life)
         for mini in minis:
-            if mini.kind != "reqsk" or not self.begin <= mini.time <= self.end:
+            if not self.begin <= mini.time <= self.end:
                 continue
             pair = self._request_pair(mini, devices, answers)
             if pair is None:
@@ -294,7 +310,7 @@ class Lives:
         if mini.device in devices:
             role = devices[mini.device]
             times, packets, claimed = answers[role]
-            at = bisect_left(times, mini.queued)
+            at = bisect_left(times, mini.queued - 20_000)  # Two clocks' readings of one moment.
             while at < len(times) and times[at] - mini.queued < 5_000_000:
                 if at not in claimed:
                     claimed.add(at)
@@ -306,6 +322,6 @@ class Lives:
             return None
         if mini.device is None and mini.owner is not None:
             local, remote = mini.owner
-            role = self.roles.get(local.rsplit(":", 1)[0].strip("[]"))
+            role = self.roles.get(bare(local))
             return (role, local, remote) if role else None
         return None

@@ -187,10 +187,8 @@ def check_polls(lives, polls, facts):
             if change.new != "CLOSED":
                 steps.append((change.time, until, change.new))
     for role, rows in polls.items():
-        missing = {}
+        rows = [row for row in rows if row[1] <= facts["end"]]
         for before, after, table in rows:
-            if after > facts["end"]:
-                continue
             low, high = before - POLL_SLACK, after + POLL_SLACK
             for (local, remote), state in table.items():
                 if state == "CLOSED":
@@ -201,19 +199,28 @@ def check_polls(lives, polls, facts):
                 if state not in possible:
                     problems.append(f"{role} {local} {remote}: polled {state} at {before}, traced "
                                     f"{possible or 'nothing'}")
-            for (owner, local, remote), steps in spans.items():
-                if owner != role:
-                    continue
-                key = local, remote
-                alive = any(start <= low and stop >= high for start, stop, _ in steps)
-                if alive and table.get(key, "CLOSED") == "CLOSED":
-                    missing[key] = missing.get(key, 0) + 1
-                    if missing[key] == 2:
-                        problems.append(f"{role} {local} {remote}: alive in the trace, not in two "
-                                        f"polls up to {before}")
-                else:
-                    missing[key] = 0
+        problems += absent(role, rows, spans)
     return problems, compared
+
+
+def absent(role, rows, spans):
+    """Sockets that live in the trace while two polls in a row do not list them."""
+    problems = []
+    begins = [row[0] for row in rows]
+    for (owner, local, remote), steps in spans.items():
+        if owner != role:
+            continue
+        missed = set()
+        for start, stop, _ in steps:
+            at = bisect_left(begins, start + POLL_SLACK)
+            while at < len(rows) and rows[at][1] + POLL_SLACK <= stop:
+                if rows[at][2].get((local, remote), "CLOSED") == "CLOSED":
+                    missed.add(at)
+                at += 1
+        if any(at + 1 in missed for at in missed):
+            problems.append(f"{role} {local} {remote}: alive in the trace, not in {len(missed)} polls "
+                            f"from {begins[min(missed)]} on")
+    return problems
 
 
 def assemble(directory, joiner, kernel, keep=False):
@@ -232,9 +239,7 @@ def assemble(directory, joiner, kernel, keep=False):
         wires[role] = Wire(capture, host["addresses"])
         for address in host["addresses"]:
             roles[address] = role
-    found = Lives(joiner, facts, roles,
-                  {role: [p for p in capture.packets if p.icmp is None]
-                   for role, capture in captures.items()})
+    found = Lives(joiner, facts, roles, wires)
     problems = found.problems + check_chain(found.lives, facts["begin"])
     disagreements, compared = check_polls(found.lives, polls, facts)
     problems += disagreements

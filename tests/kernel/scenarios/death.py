@@ -166,7 +166,7 @@ def close_at_zero_window(net):
     net.await_table(net.server, "TIME-WAIT")
 
 
-@scenario(families=BOTH, seconds=12, server={"tcp_orphan_retries": 3})
+@scenario(families=BOTH, seconds=12, server={"tcp_orphan_retries": 3, "tcp_rto_max_ms": 1000})
 def orphan_dies_at_zero_window(net):
     """The peer never opens its window again: the closed sender dies in FIN-WAIT-1, its FIN unsent."""
     client, server = net.pair(setup=small_buffers)
