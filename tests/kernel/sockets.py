@@ -198,6 +198,7 @@ class Lives:
         minis = [mini for role in "cs" for mini in joiner.by_device.get(f"tl{self.number}{role}", [])]
         minis += [mini for address in roles for mini in joiner.by_owner.get(address, [])]
         self._requests(sorted(minis, key=lambda mini: mini.time))
+        self._orphan_requests()
         self.lives = [life for life in self.lives if life.changes]
         for life in self.lives:
             life.changes.sort(key=lambda change: change.time)
@@ -305,6 +306,17 @@ class Lives:
             if mini.ended is not None and mini.ended <= self.end:
                 life.changes.append(Change(mini.ended, "SYN-RECEIVED", "CLOSED", "timer", mini.how))
             self.lives.append(life)
+
+    def _orphan_requests(self):
+        """A request whose listener is gone ends when its timer next fires, retries left or not."""
+        for life in self.lives:
+            for change in life.changes:
+                if change.old != "SYN-RECEIVED" or change.how != "expire":
+                    continue
+                own = [listener for listener in self.listeners if listener["local"] == life.local]
+                if own and all(listener.get("to_ns", self.end + 1) < change.time
+                               or listener["from_ns"] > change.time for listener in own):
+                    change.how, change.note = "orphaned", "its listener was closed before"
 
     def _request_pair(self, mini, devices, answers):
         if mini.device in devices:
