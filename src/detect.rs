@@ -18,7 +18,7 @@ mod rules;
 mod run;
 mod stuck;
 mod thresholds;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

@@ -19,10 +19,10 @@
 //! | 3 | [`input`] | what was read of a file |
 //! | 3 | [`summary`] | mergeable totals: capture, listener, host |
 //! | 4 | [`detect`] | detectors, registry, thresholds, advice |
-//! | 4 | [`analysis`] | what the pipeline returns and the reports read |
-//! | 5 | [`pipeline`] | waves, chunks, shards, ordered merge |
-//! | 5 | [`report`] | one file per output format |
-//! | 6 | [`cli`] | the command line |
+//! | 5 | [`analysis`] | what the pipeline returns and the reports read |
+//! | 6 | [`pipeline`] | waves, chunks, shards, ordered merge |
+//! | 6 | [`report`] | one file per output format |
+//! | 7 | [`cli`] | the command line |
 //!
 //! # Glossary
 //!
@@ -39,9 +39,11 @@ pub mod analysis;
 pub mod capture;
 pub mod certainty;
 pub mod connection;
+pub mod decode;
 pub mod detect;
 pub mod finding;
 pub mod input;
+pub mod report;
 pub mod settings;
 pub mod stamp;
 pub mod summary;

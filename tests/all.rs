@@ -1,3 +1,6 @@
 //! The one integration test binary.
 
-mod detect;
+mod architecture;
+mod generated;
+mod kernel_truth;
+mod reference;

@@ -154,7 +154,21 @@ fn receive_fin(me: &mut Endpoint, segment: &Segment, reported_duplicate: bool) {
         }
         None => Reason::inferred(Mark::of(segment), Cause::SentAckOfFin),
     };
-    me.apply(Event::ReceiveFin, reason);
+    // The acknowledgment of the own FIN came later than the peer's FIN: the FINs had crossed.
+    let acknowledged = me
+        .last_entry()
+        .copied()
+        .filter(|entry| entry.cause == Cause::ReceivedAckOfFin && entry.frame > reason.frame);
+    match acknowledged {
+        Some(entry) if me.state == State::FinWait2 => {
+            me.revert(State::FinWait2);
+            me.apply(Event::ReceiveFin, reason);
+            me.apply(Event::ReceiveAckOfFin, Reason::of(&entry));
+        }
+        _ => {
+            me.apply(Event::ReceiveFin, reason);
+        }
+    }
     me.fin_arrivals.clear();
 }
 

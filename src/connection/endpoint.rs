@@ -70,6 +70,17 @@ impl Reason {
         Self { at, frame: None, cause, certainty: Certainty::Inferred, corrected_by: None }
     }
 
+    /// That of an entry made before.
+    pub(super) const fn of(entry: &Entry) -> Self {
+        Self {
+            at: entry.at,
+            frame: entry.frame,
+            cause: entry.cause,
+            certainty: entry.certainty,
+            corrected_by: entry.corrected_by,
+        }
+    }
+
     /// The same, corrected by what `mark` showed later, if it is later.
     pub(super) fn corrected(self, by: Option<FrameId>) -> Self {
         Self { corrected_by: by, ..self }

@@ -18,7 +18,8 @@ pub(super) struct Opening {
     pub(super) syn_acks: Sides<Attempts>,
     /// The client's first acknowledgment of the SYN-ACK.
     pub(super) ack: Option<Mark>,
-    /// The latest segment of the client that acknowledges the SYN-ACK.
+    /// The segment of the client that completes the handshake, as far as is known: the first one
+    /// after the last SYN-ACK, or the latest once several were ignored.
     last_ack: Option<Mark>,
     pub(super) rst: Option<Mark>,
     /// SYN-ACKs sent again after the client's acknowledgment had passed, and the latest of them.
@@ -150,6 +151,7 @@ impl Connection {
         if acknowledged.is_some() && quiet {
             self.opening.syn_acks_after_ack += 1;
             self.opening.ignored = Some(mark);
+            self.opening.last_ack = None;
             me.revert(State::Established);
         }
         self.opening.syn_acks.of_mut(from).push(segment, Cause::ReceivedSynAck);
@@ -169,7 +171,10 @@ impl Connection {
             peer.stream.start_with_syn(segment.ack.minus(1));
         }
         let offset = peer.stream.offset(segment.ack);
-        if !(1..=peer.stream.end.max(1) + (1 << 30)).contains(&offset) {
+        // A server that has answered no SYN yet can only acknowledge what it was sent.
+        let unanswered = me.state == State::Listen && peer.state == State::SynSent;
+        let lost = if unanswered { 0 } else { 1 << 30 };
+        if !(1..=peer.stream.end.max(1) + lost).contains(&offset) {
             *self.opening.bad_ack.of_mut(from.peer()) = Some(segment.ack);
             return false;
         }
@@ -225,6 +230,21 @@ impl Connection {
             None => Reason::inferred(Mark::of(segment), Cause::SentInConnection),
         };
         me.apply(Event::ReceiveAckOfSyn, reason);
+        self.prove_client(from);
+    }
+
+    /// A server that goes on without the capture showing why: its client had opened as well.
+    fn prove_client(&mut self, server: Side) {
+        let Some(syn_ack) = self.opening.syn_acks.of(server).last() else { return };
+        let reason = Reason::inferred(syn_ack.mark, syn_ack.cause);
+        let client = self.sides.of_mut(server.peer());
+        match client.state {
+            State::SynSent => {
+                client.apply(Event::ReceiveSynAck, reason);
+            }
+            State::Listen => client.enter(State::Established, reason),
+            _ => {}
+        }
     }
 
     /// A valid acknowledgment from `from`: completes the peer's handshake if that waits for it.
@@ -235,7 +255,9 @@ impl Connection {
         }
         if from == Side::Client {
             self.opening.ack.get_or_insert(mark);
-            self.opening.last_ack = Some(mark);
+            if self.opening.last_ack.is_none() || self.opening.syn_acks_after_ack > 1 {
+                self.opening.last_ack = Some(mark);
+            }
         }
         // Once the server has ignored an acknowledgment, the next one proves nothing by itself.
         if self.opening.syn_acks_after_ack == 0 {

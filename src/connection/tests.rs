@@ -1,1 +1,117 @@
-//! The engine, driven with segments.
+//! The engine on every scenario of `testdata/scenarios/life`: what it says of both endpoints.
+//!
+//! The snapshots are read by people; the decisive facts are asserted beside them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::*;
+use crate::stamp::Time;
+use crate::testkit::Scenario;
+
+/// The records of a scenario's connections, in the order in which they began.
+fn lives(text: &str) -> Vec<ConnectionRecord> {
+    let settings = Settings::default();
+    let scenario = Scenario::parse(text).unwrap();
+    let mut live: Vec<(FourTuple, Connection)> = Vec::new();
+    let mut records = Vec::new();
+    let mut clock = Time::MIN;
+    for (tuple, segment, extras) in scenario.segments() {
+        clock = clock.max(segment.time);
+        let (key, orientation) = tuple.canonical();
+        let forward = orientation == tcp::Orientation::Forward;
+        let at = live.iter().position(|(known, _)| *known == key);
+        let mut stray = None;
+        if let Some(index) = at
+            && live[index].1.is_replaced_by(forward, &segment)
+        {
+            let (_, mut old) = live.remove(index);
+            stray = old.take_stray_syn(&segment);
+            let mark = stray.as_ref().map_or(Mark::of(&segment), |stray| Mark::of(&stray.1));
+            records.push(old.finish(clock, Some(mark), &settings));
+        }
+        let index = live.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            let beginning = |tuple, forward, segment: &Segment| Beginning {
+                id: segment.frame.number(),
+                tuple,
+                forward,
+                tunnel: Vec::new(),
+            };
+            let connection = if let Some((towards, syn, options)) = &stray {
+                let tuple = if *towards == forward { tuple } else { tuple.reversed() };
+                let mut connection = Connection::new(beginning(tuple, *towards, syn), syn);
+                connection.observe(*towards, syn, options, &settings);
+                connection
+            } else {
+                Connection::new(beginning(tuple, forward, &segment), &segment)
+            };
+            live.push((key, connection));
+            live.len() - 1
+        });
+        live[index].1.observe(forward, &segment, &extras, &settings);
+    }
+    records.extend(live.into_iter().map(|(_, life)| life.finish(clock, None, &settings)));
+    records.sort_by_key(|record| record.id);
+    records
+}
+
+fn describe(records: &[ConnectionRecord]) -> String {
+    let mut text = String::new();
+    for record in records {
+        writeln!(
+            text,
+            "{} -> {}  handshake {}  close {}",
+            record.client,
+            record.server,
+            record.handshake.outcome.name(),
+            record.close.outcome.name()
+        )
+        .unwrap();
+        for side in Side::BOTH {
+            for entry in record.states.of(side) {
+                let after = entry.at.since(record.first_time).nanos() / 1_000;
+                let frame =
+                    entry.frame.map_or(String::from("-"), |frame| frame.number().to_string());
+                writeln!(
+                    text,
+                    "  {} {:12} +{:>11} us  frame {frame:>3}  {}  {entry}",
+                    side.name(),
+                    entry.state,
+                    after,
+                    entry.certainty.name()
+                )
+                .unwrap();
+            }
+        }
+        if let Some(reset) = record.close.reset {
+            writeln!(text, "  reset by {}: {}", reset.by.name(), reset.kind.name()).unwrap();
+        }
+    }
+    text
+}
+
+fn scenario(name: &str) -> Vec<ConnectionRecord> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/scenarios/life").join(name);
+    lives(&std::fs::read_to_string(path).unwrap())
+}
+
+fn states(record: &ConnectionRecord, side: Side) -> Vec<&'static str> {
+    record.states.of(side).iter().map(|entry| entry.state.name()).collect()
+}
+
+#[test]
+fn every_scenario_reads_as_its_snapshot() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/scenarios/life");
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(names.len() > 20, "scenarios are missing");
+    let mut text = String::new();
+    for name in names {
+        let records = scenario(&name);
+        write!(text, "## {name}\n{}\n", describe(&records)).unwrap();
+    }
+    insta::assert_snapshot!(text);
+}

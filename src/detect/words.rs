@@ -5,7 +5,7 @@
 use crate::stamp::Span;
 
 /// `850 ns`, `41 us`, `3.1 ms`, `1.50 s`, `41 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`.
-pub(super) fn span(span: Span) -> String {
+pub(crate) fn span(span: Span) -> String {
     let nanos = span.nanos().max(0);
     let seconds = nanos / 1_000_000_000;
     match nanos {
@@ -32,7 +32,7 @@ pub(super) fn longest(longest: Span, of: u64, cut_off: u64) -> String {
 }
 
 /// `11,004`.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -45,12 +45,12 @@ pub(super) fn count(value: u64) -> String {
 }
 
 /// `1 connection`, `11,004 connections`.
-pub(super) fn counted(value: u64, one: &str) -> String {
+pub(crate) fn counted(value: u64, one: &str) -> String {
     if value == 1 { format!("1 {one}") } else { format!("{} {one}s", count(value)) }
 }
 
 /// Thousandths as a percentage: `99.8 %`, `41 %`.
-pub(super) fn permille(value: u64) -> String {
+pub(crate) fn permille(value: u64) -> String {
     if value.is_multiple_of(10) {
         format!("{} %", value / 10)
     } else {

@@ -1,3 +1,5 @@
+//! TCP101 on hand-built floods: when it fires, when it stays quiet, and the edge between.
+
 use super::*;
 use crate::detect::tests::Run;
 use crate::finding::Value;
