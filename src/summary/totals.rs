@@ -60,13 +60,13 @@ impl Totals {
     /// Connections with a handshake of `outcome`.
     #[must_use]
     pub fn with_handshake(&self, outcome: HandshakeOutcome) -> u64 {
-        count_of(&HandshakeOutcome::ALL, &self.by_handshake, outcome)
+        count_of(&self.by_handshake, outcome as usize)
     }
 
     /// Connections with a close of `outcome`.
     #[must_use]
     pub fn with_close(&self, outcome: CloseOutcome) -> u64 {
-        count_of(&CloseOutcome::ALL, &self.by_close, outcome)
+        count_of(&self.by_close, outcome as usize)
     }
 
     /// Adds one finished connection.
@@ -84,8 +84,8 @@ impl Totals {
         if completed && let Some(duration) = handshake.duration {
             self.handshake.add(duration);
         }
-        count(&HandshakeOutcome::ALL, &mut self.by_handshake, handshake.outcome);
-        count(&CloseOutcome::ALL, &mut self.by_close, close.outcome);
+        count(&mut self.by_handshake, handshake.outcome as usize);
+        count(&mut self.by_close, close.outcome as usize);
         for side in Side::BOTH {
             self.add_side(record, side);
         }
@@ -160,7 +160,7 @@ impl StateCounts {
     /// Endpoints that ended in `state`.
     #[must_use]
     pub fn of(&self, state: State) -> u64 {
-        count_of(&State::ALL, &self.by_state, state)
+        count_of(&self.by_state, state as usize)
     }
 
     /// Endpoints of which no state is known, such as the absent side of a one-sided capture.
@@ -171,7 +171,7 @@ impl StateCounts {
 
     fn add(&mut self, state: Option<State>) {
         match state {
-            Some(state) => count(&State::ALL, &mut self.by_state, state),
+            Some(state) => count(&mut self.by_state, state as usize),
             None => self.unknown += 1,
         }
     }
@@ -225,14 +225,15 @@ pub(super) fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     }
 }
 
-fn count<T: Copy + PartialEq>(all: &[T], counts: &mut [u64], value: T) {
-    for (_, count) in all.iter().zip(counts).filter(|(other, _)| **other == value) {
+/// Counts are stored by the discriminants of their enums.
+fn count(counts: &mut [u64], index: usize) {
+    if let Some(count) = counts.get_mut(index) {
         *count += 1;
     }
 }
 
-fn count_of<T: Copy + PartialEq>(all: &[T], counts: &[u64], value: T) -> u64 {
-    all.iter().zip(counts).find(|(other, _)| **other == value).map_or(0, |(_, count)| *count)
+fn count_of(counts: &[u64], index: usize) -> u64 {
+    counts.get(index).copied().unwrap_or(0)
 }
 
 fn add_all(sums: &mut [u64], others: &[u64]) {
