@@ -1,0 +1,128 @@
+//! The TCP header (RFC 9293 3.1), whole or cut.
+//!
+//! Read by hand: etherparse's slice refuses the headers that a snaplen cut, which are still worth
+//! having, and one reader serves both.
+
+use super::ip::Packet;
+use super::{Captured, Outcome, Skip, Walk, Walked};
+use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Marks, Segment, Seq, Timestamps};
+use etherparse::TcpHeaderSlice;
+use std::net::IpAddr;
+
+/// Bytes of a header without options.
+const FIXED: usize = 20;
+/// Ports, numbers, flags and window: with less than these a segment says too little.
+const LEAST: usize = 16;
+
+/// A packet's payload that is TCP.
+#[inline]
+pub(super) fn found(walk: &mut Walk<'_>, packet: &Packet, tcp: Captured<'_>) -> Walked {
+    match tcp.bytes().split_first_chunk::<FIXED>() {
+        Some((fixed, options)) => read(walk, packet, tcp, fixed, options),
+        None => read_cut(walk, packet, tcp),
+    }
+}
+
+#[cold]
+fn read_cut(walk: &mut Walk<'_>, packet: &Packet, tcp: Captured<'_>) -> Walked {
+    if tcp.length() < FIXED {
+        return Err(Skip::BadTcpHeaderLength);
+    }
+    if tcp.bytes().len() < LEAST {
+        return Err(Skip::CutTcpHeader);
+    }
+    let mut fixed = [0; FIXED];
+    fixed.iter_mut().zip(tcp.bytes()).for_each(|(to, from)| *to = *from);
+    read(walk, packet, tcp, &fixed, &[])
+}
+
+#[inline]
+fn read(
+    walk: &mut Walk<'_>,
+    packet: &Packet,
+    tcp: Captured<'_>,
+    fixed: &[u8; FIXED],
+    after: &[u8],
+) -> Walked {
+    let be16 = |a: u8, b: u8| u16::from_be_bytes([a, b]);
+    let be32 = |a: u8, b: u8, c: u8, d: u8| u32::from_be_bytes([a, b, c, d]);
+    let header_len = usize::from(fixed[12] >> 4) * 4;
+    if header_len < FIXED || header_len > tcp.length() {
+        return Err(Skip::BadTcpHeaderLength);
+    }
+    let out = &mut *walk.out;
+    out.tuple = FourTuple {
+        source: Endpoint { address: packet.source, port: be16(fixed[0], fixed[1]) },
+        destination: Endpoint { address: packet.destination, port: be16(fixed[2], fixed[3]) },
+    };
+    let mut marks = packet.marks;
+    let mut timestamps = Timestamps::default();
+    match after.get(..header_len - FIXED) {
+        Some([]) => {}
+        // What nearly every segment after the handshake carries: NOP, NOP, timestamps.
+        Some(&[1, 1, 8, 10, a, b, c, d, e, f, g, h]) => {
+            timestamps = Timestamps { value: be32(a, b, c, d), echo: be32(e, f, g, h) };
+            marks = marks.with(Marks::TIMESTAMPS);
+        }
+        whole => {
+            if whole.is_none() {
+                marks = marks.with(Marks::CUT_HEADER);
+            }
+            let (stamps, mut extras) = Extras::parse(whole.unwrap_or(after));
+            extras.malformed |= whole.is_none();
+            if let Some(stamps) = stamps {
+                timestamps = stamps;
+                marks = marks.with(Marks::TIMESTAMPS);
+            }
+            if !extras.is_none() {
+                out.extras = extras;
+                out.has_extras = true;
+            }
+        }
+    }
+    if tcp.is_cut() {
+        marks = marks.with(Marks::CUT_PAYLOAD);
+    } else if walk.settings.verify_checksums {
+        marks = verified(packet, tcp, marks);
+    }
+    out.segment = Segment {
+        seq: Seq(be32(fixed[4], fixed[5], fixed[6], fixed[7])),
+        ack: Seq(be32(fixed[8], fixed[9], fixed[10], fixed[11])),
+        timestamps,
+        payload_len: u32::try_from(tcp.length() - header_len).unwrap_or(u32::MAX),
+        header_len: u16::try_from(packet.header_len + header_len).unwrap_or(u16::MAX),
+        window: be16(fixed[14], fixed[15]),
+        flags: Flags(be16(fixed[12], fixed[13]) & 0xfff),
+        ip_id: packet.id,
+        checksum: be16(fixed[16], fixed[17]),
+        ttl: packet.ttl,
+        traffic_class: packet.traffic_class,
+        marks,
+        ..Segment::default()
+    };
+    Ok(Outcome::Segment)
+}
+
+/// `marks` and what the checksum says; unchanged where the packet is longer than a pseudo-header
+/// can state.
+#[cold]
+fn verified(packet: &Packet, tcp: Captured<'_>, marks: Marks) -> Marks {
+    let Ok(header) = TcpHeaderSlice::from_slice(tcp.bytes()) else {
+        return marks;
+    };
+    let payload = tcp.bytes().get(header.slice().len()..).unwrap_or_default();
+    let expected = match (packet.source, packet.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            header.calc_checksum_ipv4_raw(source.octets(), destination.octets(), payload).ok()
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            header.calc_checksum_ipv6_raw(source.octets(), destination.octets(), payload).ok()
+        }
+        _ => None,
+    };
+    match expected {
+        Some(expected) if expected == header.checksum() => marks.with(Marks::CHECKSUM_VERIFIED),
+        Some(_) => marks.with(Marks::CHECKSUM_VERIFIED).with(Marks::BAD_CHECKSUM),
+        None => marks,
+    }
+}
