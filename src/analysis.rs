@@ -4,11 +4,11 @@
 //! nor of any output format.
 
 use crate::connection::ConnectionRecord;
-use crate::detect::ThresholdInForce;
 use crate::finding::{Code, Finding};
 pub use crate::input::{Input, InputDamage};
 use crate::settings::Settings;
 use crate::summary::Summary;
+use crate::threshold::ThresholdInForce;
 
 /// Everything a run found.
 #[derive(Clone, Debug)]

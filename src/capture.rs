@@ -10,13 +10,15 @@ mod context;
 mod damage;
 mod ng;
 mod source;
+mod stream;
 
 pub use context::{Context, Window};
 pub use damage::{Damage, DamageKind, DamageList};
 pub use ng::{Interface, InterfaceStatistics, MAX_INTERFACES, Statistics};
-pub use source::Source;
+pub use source::{Input, Source};
+pub use stream::{Compression, Member, Stream, StreamDamage};
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::AddAssign;
 
 use crate::stamp::Time;
@@ -99,7 +101,7 @@ pub enum Format {
         nanos: bool,
         /// Numbers are big-endian.
         big_endian: bool,
-        /// Records carry the 24-byte header of Kuznetzov's patched libpcap.
+        /// Records carry a longer header than usual: Kuznetzov's patched libpcap or Nokia's.
         modified: bool,
     },
     /// The block format.
@@ -194,3 +196,16 @@ pub enum CaptureError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
+
+impl CaptureError {
+    fn unknown(head: &[u8]) -> Self {
+        let shown = head.iter().take(8).fold(String::new(), |mut shown, byte| {
+            let _ = write!(shown, "{byte:02x}");
+            shown
+        });
+        Self::UnknownFormat { head: shown }
+    }
+}
+
+#[cfg(test)]
+mod tests;

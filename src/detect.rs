@@ -9,13 +9,16 @@
 
 mod accumulate;
 mod advice;
+mod fold;
 mod page;
 mod registry;
+mod retries;
 mod rule;
 mod rules;
 mod run;
+mod stuck;
 mod thresholds;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

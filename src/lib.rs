@@ -14,15 +14,16 @@
 //! | 2 | [`compat`] | what Wireshark and Zeek would have said |
 //! | 2 | [`connection`] | sans-IO life of one connection |
 //! | 2 | [`finding`] | plain data of a finding |
+//! | 2 | [`threshold`] | a detector's limits as plain data |
 //! | 3 | [`decode`] | frame to segment, or a counted skip |
 //! | 3 | [`flow`] | tuple to live connection, incarnations, expiry |
 //! | 3 | [`input`] | what was read of a file |
 //! | 3 | [`summary`] | mergeable totals: capture, listener, host |
 //! | 4 | [`detect`] | detectors, registry, thresholds, advice |
-//! | 4 | [`analysis`] | what the pipeline returns and the reports read |
-//! | 5 | [`pipeline`] | waves, chunks, shards, ordered merge |
-//! | 5 | [`report`] | one file per output format |
-//! | 6 | [`cli`] | the command line |
+//! | 5 | [`analysis`] | what the pipeline returns and the reports read |
+//! | 6 | [`pipeline`] | waves, chunks, shards, ordered merge |
+//! | 6 | [`report`] | one file per output format |
+//! | 7 | [`cli`] | the command line |
 //!
 //! # Glossary
 //!
@@ -44,9 +45,11 @@ pub mod decode;
 pub mod detect;
 pub mod finding;
 pub mod input;
+pub mod report;
 pub mod settings;
 pub mod stamp;
 pub mod summary;
 pub mod tcp;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod threshold;

@@ -3,7 +3,13 @@
 //!
 //! The connection's timers and the detectors' advice read them. Knows nothing of TCP's life.
 
+mod sysctl;
+
+pub use sysctl::SysctlError;
+
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use crate::stamp::Span;
 
@@ -123,6 +129,45 @@ pub struct Settings {
     pub hosts: Vec<(IpAddr, u8, HostSettings)>,
 }
 
+/// A host or a network as typed: `10.0.0.7`, `10.0.0.0/8`, `2001:db8::/32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The address; bits behind the prefix do not count.
+    pub address: IpAddr,
+    /// Length of the prefix in bits: 32 or 128 for a single host.
+    pub prefix: u8,
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let wrong = || NetworkError(text.to_owned());
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            Some(prefix) => prefix.parse().map_err(|_| wrong())?,
+            None => longest,
+        };
+        if prefix > longest { Err(wrong()) } else { Ok(Self { address, prefix }) }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// The text names neither a host nor a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither an address nor a network such as 10.0.0.0/8")]
+pub struct NetworkError(String);
+
 impl Default for Settings {
     fn default() -> Self {
         Self::of_profile(Profile::Linux)
@@ -165,6 +210,16 @@ fn contains(network: IpAddr, prefix: u8, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_are_parsed_within_the_length_of_their_family() {
+        let network: Network = "10.0.0.0/8".parse().unwrap();
+        assert_eq!((network.prefix, network.to_string().as_str()), (8, "10.0.0.0/8"));
+        assert_eq!("::1".parse::<Network>().unwrap().prefix, 128);
+        for wrong in ["10.0.0.0/33", "web01", "10.0.0.0/", "::/129", ""] {
+            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_longest_prefix_decides() {

@@ -19,6 +19,8 @@ mod table;
 mod totals;
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;

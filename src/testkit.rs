@@ -8,13 +8,16 @@ mod cursor;
 mod expand;
 mod file;
 mod frame;
+pub mod generate;
 mod parse;
+mod random;
 mod render;
 mod scenario;
 
 pub use cursor::ScenarioError;
 pub use file::Format;
 pub use frame::Link;
+pub use generate::{Shape, Totals, Traffic, generate};
 pub use scenario::Scenario;
 
 #[cfg(test)]

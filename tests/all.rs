@@ -1,1 +1,6 @@
 //! The one integration test binary.
+
+mod architecture;
+mod generated;
+mod kernel_truth;
+mod reference;

@@ -5,12 +5,13 @@
 //! A header is *sound* when nothing about it is odd; *odd* when other readers take it all the
 //! same; else *bad*. Only runs of sound headers make a place a record's start in a search.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use byteorder_slice::ByteOrder;
+use byteorder_slice::{BigEndian, ByteOrder, LittleEndian};
 use pcap_file::pcap::RawPcapPacket;
 
-use super::context::{Found, Scan, Window};
+use super::context::{Context, Found, Scan, Window};
 use super::damage::DamageKind;
 use super::{CaptureError, Direction, Format, LinkType, MAX_COMMON, Record, Walk};
 use crate::stamp::Time;
@@ -33,58 +34,110 @@ pub(super) struct Classic {
     pub(super) big_endian: bool,
     pub(super) link: LinkType,
     nanos: bool,
-    modified: bool,
     snaplen: u32,
     fcs_len: u8,
+    /// Length of a record's header.
+    header_len: usize,
+    lengths: Lengths,
+}
+
+/// Which of a record's two lengths stands first (libpcap's sf-pcap.c: files before version 2.3
+/// have them swapped, and files of version 2.3 may).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lengths {
+    KeptFirst,
+    WireFirst,
+    SmallerIsKept,
+}
+
+/// What a magic number says: fractions are nanoseconds, further bytes of the file header, and the
+/// lengths that record headers may have. They are those of Wireshark's libpcap.c: 24 (with
+/// interface, protocol and packet type) and 28 are those of Kuznetzov's patches, of which one
+/// kept the common magic number; 20 is Nokia's.
+struct Magic {
+    nanos: bool,
+    extra: usize,
+    headers: &'static [usize],
+}
+
+impl Magic {
+    const fn of(number: u32) -> Option<Self> {
+        Some(match number {
+            0xa1b2_c3d4 => Self { nanos: false, extra: 0, headers: &[16, 24, 20] },
+            0xa1b2_3c4d => Self { nanos: true, extra: 0, headers: &[16] },
+            0xa1b2_cd34 => Self { nanos: false, extra: 0, headers: &[24, 28] },
+            // Ixia's lcap, hardware and software: the file header ends with the length of all
+            // records.
+            0x1c00_01ac | 0x1c00_01ab => Self { nanos: true, extra: 4, headers: &[16] },
+            _ => return None,
+        })
+    }
 }
 
 impl Classic {
-    /// Reads a file header; none where the magic number is another format's.
+    /// Reads a file header; none where the magic number is another format's. `head` is the whole
+    /// file if it is shorter than [`Context::HEAD`].
     pub(super) fn open(head: &[u8]) -> Result<Option<(Self, usize)>, CaptureError> {
-        let Some((magic, _)) = head.split_first_chunk::<4>() else {
-            return Err(CaptureError::CutHeader { bytes: head.len() });
-        };
-        let (big_endian, nanos, modified) = match u32::from_be_bytes(*magic) {
-            0xa1b2_c3d4 => (true, false, false),
-            0xd4c3_b2a1 => (false, false, false),
-            0xa1b2_3c4d => (true, true, false),
-            0x4d3c_b2a1 => (false, true, false),
-            0xa1b2_cd34 => (true, false, true),
-            0x34cd_b2a1 => (false, false, true),
+        let cut = CaptureError::CutHeader { bytes: head.len() };
+        let Some((number, _)) = head.split_first_chunk::<4>() else { return Err(cut) };
+        let (big, little) = (u32::from_be_bytes(*number), u32::from_le_bytes(*number));
+        let (big_endian, magic) = match (Magic::of(big), Magic::of(little)) {
+            (Some(magic), _) => (true, magic),
+            (_, Some(magic)) => (false, magic),
             _ => return Ok(None),
         };
-        let header = head.first_chunk::<FILE_HEADER>();
-        let header = header.ok_or(CaptureError::CutHeader { bytes: head.len() })?;
-        let number = |at: usize| {
+        let used = FILE_HEADER + magic.extra;
+        let Some((header, _)) = head.split_at_checked(used) else { return Err(cut) };
+        let word = |at: usize| {
             let four = header.get(at..).and_then(|rest| rest.first_chunk()).copied();
             let four = four.unwrap_or_default();
             if big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) }
         };
-        let (snaplen, network) = (number(16), number(20));
-        Ok(Some((
-            Self {
-                big_endian,
-                link: LinkType(network & 0xffff),
-                nanos,
-                modified,
-                snaplen,
-                fcs_len: fcs_len(network),
+        let (versions, snaplen, network) = (word(4), word(16), word(20));
+        let (low, high) = (versions & 0xffff, versions >> 16);
+        let version = if big_endian { (high, low) } else { (low, high) };
+        let mut classic = Self {
+            big_endian,
+            link: LinkType(network & 0xffff),
+            nanos: magic.nanos,
+            snaplen,
+            fcs_len: fcs_len(network),
+            header_len: 16,
+            lengths: match version {
+                (2, 0..3) => Lengths::WireFirst,
+                (2, 3) => Lengths::SmallerIsKept,
+                _ => Lengths::KeptFirst,
             },
-            FILE_HEADER,
-        )))
+        };
+        classic.header_len = classic.fitting(magic.headers, head, used);
+        Ok(Some((classic, used)))
+    }
+
+    /// The first length of record headers with which the first records make sense; the first of
+    /// all if none does.
+    fn fitting(&self, lengths: &[usize], head: &[u8], used: usize) -> usize {
+        let window = Window { bytes: head, base: 0, at_end: head.len() < Context::HEAD };
+        let fits = |&&header_len: &&usize| {
+            let variant = Self { header_len, ..self.clone() };
+            let made_sense = if self.big_endian {
+                run::<BigEndian>(&variant, window, used)
+            } else {
+                run::<LittleEndian>(&variant, window, used)
+            };
+            made_sense == Some(true)
+        };
+        let first = lengths.first().copied().unwrap_or(16);
+        lengths.iter().find(fits).copied().unwrap_or(first)
     }
 
     pub(super) const fn format(&self) -> Format {
-        Format::Pcap { nanos: self.nanos, big_endian: self.big_endian, modified: self.modified }
+        let modified = self.header_len != 16;
+        Format::Pcap { nanos: self.nanos, big_endian: self.big_endian, modified }
     }
 
     pub(super) const fn lookahead(&self) -> usize {
-        let run = RUN * (MAX_COMMON + self.header_len());
-        self.link.max_record() + 2 * self.header_len() + run
-    }
-
-    const fn header_len(&self) -> usize {
-        if self.modified { 24 } else { 16 }
+        let run = RUN * (MAX_COMMON + self.header_len);
+        self.link.max_record() + 2 * self.header_len + run
     }
 
     const fn fractions(&self) -> u32 {
@@ -121,7 +174,7 @@ impl Classic {
             return Verdict::Bad;
         }
         let snapped = self.snaplen == 0 || header.incl <= self.snaplen;
-        let timed = header.frac < self.fractions() && header.sec != 0;
+        let timed = header.frac < self.fractions() && (header.sec | header.incl) != 0;
         let common = header.incl as usize <= MAX_COMMON && header.orig <= MAX_WIRE;
         if snapped && timed && common && header.incl <= header.orig {
             Verdict::Sound
@@ -131,13 +184,23 @@ impl Classic {
     }
 }
 
-fn header_at<B: ByteOrder>(window: Window<'_>, at: usize) -> Option<Header> {
-    let bytes = window.from(at).first_chunk::<16>()?;
-    let [sec, frac, incl, orig] = [0, 4, 8, 12].map(|field| {
-        let four = bytes.get(field..).and_then(|rest| rest.first_chunk::<4>());
-        B::read_u32(four.unwrap_or(&[0; 4]))
-    });
-    Some(Header { sec, frac, incl, orig })
+impl Header {
+    #[inline]
+    fn new(classic: &Classic, sec: u32, frac: u32, first: u32, second: u32) -> Self {
+        let (incl, orig) = match classic.lengths {
+            Lengths::KeptFirst => (first, second),
+            Lengths::WireFirst => (second, first),
+            Lengths::SmallerIsKept => (first.min(second), first.max(second)),
+        };
+        Self { sec, frac, incl, orig }
+    }
+
+    fn read<B: ByteOrder>(classic: &Classic, window: Window<'_>, at: usize) -> Option<Self> {
+        let bytes = window.from(at).get(..classic.header_len)?;
+        let [sec, frac, first, second, ..] = bytes.as_chunks::<4>().0 else { return None };
+        let [sec, frac, first, second] = [sec, frac, first, second].map(|word| B::read_u32(word));
+        Some(Self::new(classic, sec, frac, first, second))
+    }
 }
 
 enum Step<'a> {
@@ -155,23 +218,24 @@ enum Step<'a> {
 fn step<'a, B: ByteOrder>(classic: &Classic, window: Window<'a>, at: usize) -> Step<'a> {
     let short = if window.at_end { Step::Cut } else { Step::More };
     let bytes = window.from(at);
-    if !classic.modified
+    // pcap-file knows neither longer headers nor swapped lengths.
+    if classic.header_len == 16
+        && classic.lengths == Lengths::KeptFirst
         && let Ok((rest, raw)) = RawPcapPacket::from_slice::<B>(bytes)
-        && let std::borrow::Cow::Borrowed(data) = raw.data
+        && let Cow::Borrowed(data) = raw.data
     {
-        let RawPcapPacket { ts_sec: sec, ts_frac: frac, incl_len: incl, orig_len: orig, .. } = raw;
-        let header = Header { sec, frac, incl, orig };
+        let header = Header::new(classic, raw.ts_sec, raw.ts_frac, raw.incl_len, raw.orig_len);
         return match classic.verdict(&header) {
             Verdict::Sound => Step::Record(header, data, bytes.len() - rest.len()),
             Verdict::Odd | Verdict::Bad => odd_step::<B>(classic, window, at),
         };
     }
-    let Some(header) = header_at::<B>(window, at) else { return short };
+    let Some(header) = Header::read::<B>(classic, window, at) else { return short };
     match classic.verdict(&header) {
         Verdict::Bad => Step::Bad,
         Verdict::Odd => odd_step::<B>(classic, window, at),
         Verdict::Sound => {
-            let (from, len) = (classic.header_len(), header.incl as usize);
+            let (from, len) = (classic.header_len, header.incl as usize);
             bytes.get(from..from + len).map_or(short, |data| Step::Record(header, data, from + len))
         }
     }
@@ -181,14 +245,14 @@ fn step<'a, B: ByteOrder>(classic: &Classic, window: Window<'a>, at: usize) -> S
 #[cold]
 fn odd_step<'a, B: ByteOrder>(classic: &Classic, window: Window<'a>, at: usize) -> Step<'a> {
     let short = if window.at_end { Step::OddCut } else { Step::More };
-    let Some(header) = header_at::<B>(window, at) else { return short };
+    let Some(header) = Header::read::<B>(classic, window, at) else { return short };
     if classic.verdict(&header) == Verdict::Bad {
         return Step::Bad;
     }
-    let (from, len) = (classic.header_len(), header.incl as usize);
+    let (from, len) = (classic.header_len, header.incl as usize);
     let Some(data) = window.from(at).get(from..from + len) else { return short };
     let record = Step::Record(header, data, from + len);
-    let Some(next) = header_at::<B>(window, at + from + len) else {
+    let Some(next) = Header::read::<B>(classic, window, at + from + len) else {
         return if window.at_end { record } else { Step::More };
     };
     let zeros = |it: &Header| it.sec | it.frac | it.incl | it.orig == 0;
@@ -295,7 +359,7 @@ fn run<B: ByteOrder>(classic: &Classic, window: Window<'_>, start: usize) -> Opt
         if window.at_end && at == window.bytes.len() {
             return Some(count > 0);
         }
-        let Some(header) = header_at::<B>(window, at) else {
+        let Some(header) = Header::read::<B>(classic, window, at) else {
             return window.at_end.then_some(count > 1);
         };
         let near = before.is_none_or(|sec: u32| header.sec.abs_diff(sec) <= RUN_SECONDS);
@@ -303,7 +367,7 @@ fn run<B: ByteOrder>(classic: &Classic, window: Window<'_>, start: usize) -> Opt
             return Some(false);
         }
         before = Some(header.sec);
-        at += classic.header_len() + header.incl as usize;
+        at += classic.header_len + header.incl as usize;
         if at > window.bytes.len() {
             return window.at_end.then_some(count > 1);
         }

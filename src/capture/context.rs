@@ -115,8 +115,7 @@ impl Context {
         if let Some((ng, used)) = Ng::open(head) {
             return Ok((Self { layout: Layout::Ng(ng), scan: None }, used));
         }
-        let shown = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Err(CaptureError::UnknownFormat { head: shown })
+        Err(CaptureError::unknown(head))
     }
 
     /// What kind of file it is.

@@ -209,19 +209,22 @@ impl Ng {
                 whole.then_some(())
             }
             STATISTICS => self.statistics::<B>(body, walk),
-            PACKET => self.odd::<B>(&packet::<B>(body)?, offset, walk, visit),
-            OLD_PACKET => self.odd::<B>(&old_packet::<B>(body)?, offset, walk, visit),
             SIMPLE_PACKET => self.simple::<B>(body, offset, walk, visit),
-            JOURNAL => {
-                event(body, offset, walk, visit);
+            PACKET => {
+                self.odd::<B>(&packet::<B>(body)?, offset, walk, visit);
                 Some(())
             }
-            _ if CUSTOM.contains(&kind) || SYSDIG.contains(&kind) => {
-                event(body, offset, walk, visit);
+            OLD_PACKET => {
+                self.odd::<B>(&old_packet::<B>(body)?, offset, walk, visit);
                 Some(())
             }
-            // Names, secrets, and what the future brings.
-            _ => Some(()),
+            _ => {
+                // All else is names, secrets, and what the future brings.
+                if kind == JOURNAL || CUSTOM.contains(&kind) || SYSDIG.contains(&kind) {
+                    event(body, offset, walk, visit);
+                }
+                Some(())
+            }
         }
     }
 
@@ -245,7 +248,7 @@ impl Ng {
         offset: u64,
         walk: &mut Walk,
         visit: &mut impl FnMut(&Record<'_>),
-    ) -> Option<()> {
+    ) {
         let known = self.interfaces.get(packet.interface as usize);
         let mut record = match known {
             Some(interface) => packet.record(interface),
@@ -262,7 +265,6 @@ impl Ng {
         walk.oddities.bad_options += u64::from(flags::<B>(packet.options, &mut record));
         walk.records += 1;
         visit(&record);
-        Some(())
     }
 
     /// Visits a simple packet, which belongs to interface 0 and has no time.
@@ -341,15 +343,12 @@ fn packet<B: ByteOrder>(body: &[u8]) -> Option<Packet<'_>> {
         clipped: false,
     };
     let kept = packet.kept as usize;
-    match rest.split_at_checked(kept) {
-        Some((data, rest)) => {
-            packet.data = data;
-            packet.options = rest.get(kept.next_multiple_of(4) - kept..).unwrap_or_default();
-        }
-        None => {
-            packet.clipped = true;
-            packet.kept = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-        }
+    if let Some((data, rest)) = rest.split_at_checked(kept) {
+        packet.data = data;
+        packet.options = rest.get(kept.next_multiple_of(4) - kept..).unwrap_or_default();
+    } else {
+        packet.clipped = true;
+        packet.kept = u32::try_from(rest.len()).unwrap_or(u32::MAX);
     }
     Some(packet)
 }
@@ -379,7 +378,6 @@ fn flags<B: ByteOrder>(options: &[u8], record: &mut Record<'_>) -> bool {
             2 => Direction::Outbound,
             _ => Direction::Unknown,
         };
-        #[expect(clippy::cast_possible_truncation, reason = "four bits")]
         let fcs_len = (flags >> 5 & 0xf) as u8;
         if fcs_len > 0 {
             record.fcs_len = fcs_len;

@@ -1,11 +1,55 @@
-//! An opened input: a regular file that many workers read at once by position.
+//! An opened input: a regular file that many workers read at once by position, or a stream.
 //!
 //! Never maps memory: a file that shrinks while it is read must not kill the program. Knows
-//! nothing of formats.
+//! nothing of capture formats.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
+
+use super::CaptureError;
+use super::stream::{Stream, WRAPPED_HEAD, is_wrapped};
+
+/// An input in the way in which it can be read.
+#[derive(Debug)]
+pub enum Input {
+    /// A plain file.
+    File(Source),
+    /// A pipe, a compressed file or an archive.
+    Stream(Stream),
+}
+
+impl Input {
+    /// Opens what `path` names; the content decides how it is read.
+    ///
+    /// # Errors
+    /// Whatever the operating system says; a directory is an error.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
+        }
+        if metadata.is_file() {
+            let source = Source { file, len: metadata.len() };
+            let mut head = [0; WRAPPED_HEAD];
+            let count = source.read_at(0, &mut head)?;
+            if !head.get(..count).is_some_and(is_wrapped) {
+                return Ok(Self::File(source));
+            }
+            return Ok(Self::Stream(Stream::new(Box::new(File::open(path)?))?));
+        }
+        Ok(Self::Stream(Stream::new(Box::new(file))?))
+    }
+
+    /// What is written to the program's standard input.
+    ///
+    /// # Errors
+    /// It cannot be read at all.
+    pub fn stdin() -> Result<Self, CaptureError> {
+        Ok(Self::Stream(Stream::new(Box::new(io::stdin()))?))
+    }
+}
 
 /// A regular file with positioned reads; shared by reference between threads.
 #[derive(Debug)]

@@ -50,10 +50,8 @@ fn uncommon(walk: &mut Walk<'_>, kind: u16, rest: Captured<'_>) -> Walked {
         0x88e7 => ethernet::frame(walk, rest.after(4).ok_or(Skip::CutLinkHeader)?),
         // 802.1BR: an E-TAG of 6 bytes before the type.
         0x893f => tagged(walk, rest, 6),
-        // Cisco VN-Tag.
-        0x8926 => tagged(walk, rest, 4),
-        // HSR (IEC 62439-3): path and size, sequence number, then the type.
-        0x892f => tagged(walk, rest, 4),
+        // Cisco VN-Tag; HSR (IEC 62439-3): path and size, sequence number, then the type.
+        0x8926 | 0x892f => tagged(walk, rest, 4),
         // Marvell DSA with an EtherType: 2 reserved bytes, then the tag.
         0xdada => ethernet::dsa(walk, rest.after(2).ok_or(Skip::CutLinkHeader)?),
         0x8909 => cisco_metadata(walk, rest),

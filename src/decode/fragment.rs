@@ -76,9 +76,8 @@ pub(super) fn found(
     payload: Captured<'_>,
 ) -> Walked {
     match piece.protocol {
-        protocol::TCP => {}
         // Extension headers can stand in the first fragment, before the transport's header.
-        0 | 43 | 51 | 60 | 135 | 139 | 140 => {}
+        protocol::TCP | 0 | 43 | 51 | 60 | 135 | 139 | 140 => {}
         protocol::ESP => return Err(Skip::Encrypted),
         protocol::IPCOMP => return Err(Skip::Compressed),
         protocol::ICMP | protocol::ICMPV6 => return Err(Skip::Icmp),

@@ -45,11 +45,9 @@ fn quote(walk: &Walk<'_>, packet: &Packet, v6: bool, message: Captured<'_>) -> O
     let [kind, code, _, _, a, b, c, d] = message.array::<8>(0)?;
     let rest = u32::from_be_bytes([a, b, c, d]);
     let mtu = match (v6, kind, code) {
-        // Unreachable, source quench, redirect, time exceeded, parameter problem.
         (false, 3, 4) => Some(rest & 0xffff).filter(|&mtu| mtu > 0),
-        (false, 3 | 4 | 5 | 11 | 12, _) => None,
-        // Unreachable, time exceeded, parameter problem; packet too big.
-        (true, 1 | 3 | 4, _) => None,
+        // Unreachable, source quench, redirect, time exceeded, parameter problem.
+        (false, 3 | 4 | 5 | 11 | 12, _) | (true, 1 | 3 | 4, _) => None,
         (true, 2, _) => Some(rest),
         _ => return None,
     };

@@ -54,7 +54,7 @@ fn uncommon(walk: &mut Walk<'_>, link: u32, frame: Captured<'_>) -> Walked {
         11 | 100 | 106 => wan::atm(walk, frame),
         123 => wan::atm(walk, beyond(frame, 4)?),
         143 => wan::docsis(walk, frame),
-        105 => wireless::frame(walk, frame, false),
+        105 => wireless::frame(walk, frame, wireless::Origin::UNPADDED),
         119 => wireless::prism(walk, frame),
         127 => wireless::radiotap(walk, frame),
         163 => wireless::avs(walk, frame),
@@ -65,15 +65,15 @@ fn uncommon(walk: &mut Walk<'_>, link: u32, frame: Captured<'_>) -> Walked {
         192 => capture_host::ppi(walk, frame),
         226 => capture_host::ipnet(walk, frame),
         239 => capture_host::nflog(walk, frame),
-        // NetANALYZER: 4 bytes of its own, the second form with the preamble after them.
-        240 => ethernet::frame(walk, beyond(frame, 4)?),
+        // NetANALYZER: 4 bytes of its own, in the second form with the preamble after them; and
+        // Broadcom's tag in front.
+        240 | 282 => ethernet::frame(walk, beyond(frame, 4)?),
         241 => ethernet::frame(walk, beyond(frame, 12)?),
-        // IPoIB: 20 bytes of address before the 4-byte header (RFC 4391 6).
+        // IPoIB: two addresses of 20 bytes before the 4-byte header (RFC 4391 6).
         242 => ipoib(walk, frame),
         274 => ethernet::preamble(walk, frame),
-        // Broadcom switch tags inside and before the header; Marvell's, with and without a type.
+        // Switch tags of Broadcom and Marvell, the latter with and without a type of their own.
         281 => ethernet::broadcom(walk, frame),
-        282 => ethernet::frame(walk, beyond(frame, 4)?),
         284 => ethernet::marvell(walk, frame),
         285 => ethernet::frame(walk, frame),
         _ => Err(Skip::UnsupportedLinkType),
@@ -87,8 +87,8 @@ fn tagged(walk: &mut Walk<'_>, frame: Captured<'_>, at: usize) -> Walked {
 }
 
 fn ipoib(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
-    let kind = frame.be16(20).ok_or(Skip::CutLinkHeader)?;
-    ethertype::payload(walk, kind, beyond(frame, 24)?)
+    let kind = frame.be16(40).ok_or(Skip::CutLinkHeader)?;
+    ethertype::payload(walk, kind, beyond(frame, 44)?)
 }
 
 /// What follows `count` bytes of a link header.

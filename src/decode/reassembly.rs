@@ -6,12 +6,16 @@
 //! Linux drop even those that agree; taps that see a frame twice make that too strict here), and a
 //! packet with a contradiction is given up whole.
 
-use super::fragment::{Fragment, MAX_PACKET};
-use super::ip::{Packet, beyond_extensions, protocol};
-use super::tunnel::udp;
+mod pieces;
+#[cfg(test)]
+mod tests;
+
+use super::fragment::Fragment;
+use super::ip::{beyond_extensions, protocol};
 use super::{Captured, Decoded, Outcome, Settings, Skip, SkipCounts, Walk, settle};
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Marks, TunnelLayer};
+use pieces::Pieces;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -21,10 +25,6 @@ const EXPIRY: Span = Span::from_secs(30);
 const MAX_PACKETS: usize = 4_096;
 /// Bytes held at once, for all packets together; the oldest leaves first.
 const MAX_BYTES: usize = 16 << 20;
-/// Pieces of one packet: 65,535 bytes in the smallest pieces of any real path (576 bytes) are 119.
-const MAX_PIECES: usize = 1_024;
-/// What a piece costs beside its bytes, so that many empty ones are bounded too.
-const PIECE_COST: usize = 128;
 
 /// Rebuilds packets from the fragments that [`decode`](super::decode) found.
 #[derive(Debug, Default)]
@@ -78,30 +78,6 @@ enum State {
     GivenUp(Skip),
 }
 
-/// Pieces that do not overlap, by offset.
-#[derive(Debug, Default)]
-struct Pieces {
-    by_offset: BTreeMap<usize, Piece>,
-    /// Length of the whole, once the last piece is known.
-    total: Option<usize>,
-    covered: usize,
-    /// What the first piece said of the packet.
-    head: Option<Head>,
-}
-
-#[derive(Debug)]
-struct Piece {
-    bytes: Vec<u8>,
-    length: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Head {
-    protocol: u8,
-    packet: Packet,
-    layers: u8,
-}
-
 impl Reassembler {
     /// With nothing held.
     #[must_use]
@@ -113,7 +89,7 @@ impl Reassembler {
     /// packet, `out` is filled as [`decode`](super::decode) would fill it.
     pub fn push(
         &mut self,
-        fragment: Fragment,
+        fragment: &Fragment,
         time: Time,
         frame: FrameId,
         settings: &Settings,
@@ -122,7 +98,7 @@ impl Reassembler {
         let clock = self.clock.map_or(time, |clock| clock.max(time));
         self.clock = Some(clock);
         self.expire(clock);
-        self.take(fragment, frame, settings, out)
+        self.take(fragment, frame, *settings, out)
     }
 
     /// Gives up every packet whose first fragment is too old at `clock`.
@@ -153,12 +129,12 @@ impl Reassembler {
 
     fn take(
         &mut self,
-        fragment: Fragment,
+        fragment: &Fragment,
         frame: FrameId,
-        settings: &Settings,
+        settings: Settings,
         out: &mut Decoded,
     ) -> Pushed {
-        let key = Key::of(&fragment);
+        let key = Key::of(fragment);
         let number = self.next_number;
         let clock = self.clock.unwrap_or_default();
         let packet = self.packets.entry(key.clone()).or_insert_with(|| Incomplete {
@@ -181,9 +157,9 @@ impl Reassembler {
             State::Gathering(pieces) => pieces,
         };
         *packet.frames.entry(frame.file()).or_default() += 1;
-        let before = pieces.cost();
+        let before = pieces.cost;
         let refused = pieces.insert(fragment);
-        self.bytes = self.bytes - before + pieces.cost();
+        self.bytes = self.bytes - before + pieces.cost;
         if let Err(skip) = refused {
             self.give_up(&key, skip);
         } else if pieces.is_complete() {
@@ -204,7 +180,7 @@ impl Reassembler {
         &mut self,
         key: &Key,
         frame: FrameId,
-        settings: &Settings,
+        settings: Settings,
         out: &mut Decoded,
     ) -> Pushed {
         let Some(packet) = self.remove(key) else { return Pushed::Held };
@@ -216,7 +192,7 @@ impl Reassembler {
         let State::Gathering(pieces) = packet.state else { return Pushed::Held };
         let (Some(head), Some(total)) = (pieces.head, pieces.total) else { return Pushed::Held };
         let bytes = pieces.leading_bytes();
-        let mut walk = Walk::start(*settings, out, head.layers);
+        let mut walk = Walk::start(settings, out, head.layers);
         walk.out.tunnel.clone_from(&key.tunnel);
         walk.out.vlan = key.vlan;
         let mut around = head.packet;
@@ -227,7 +203,7 @@ impl Reassembler {
             entered.and_then(|()| beyond_extensions(&mut walk, &mut around, head.protocol, whole));
         match settle(walked) {
             // A packet in a tunnel was split a second time. Nesting is bounded by the layers.
-            Outcome::Fragment(inner) => self.take(inner, frame, settings, out),
+            Outcome::Fragment(inner) => self.take(&inner, frame, settings, out),
             outcome => Pushed::Complete(outcome),
         }
     }
@@ -235,7 +211,7 @@ impl Reassembler {
     fn give_up(&mut self, key: &Key, skip: Skip) {
         if let Some(packet) = self.packets.get_mut(key) {
             if let State::Gathering(pieces) = &packet.state {
-                self.bytes -= pieces.cost();
+                self.bytes -= pieces.cost;
             }
             packet.state = State::GivenUp(skip);
             for (file, frames) in std::mem::take(&mut packet.frames) {
@@ -259,7 +235,7 @@ impl Reassembler {
         let packet = self.packets.remove(key)?;
         self.by_age.remove(&packet.number);
         if let State::Gathering(pieces) = &packet.state {
-            self.bytes -= pieces.cost();
+            self.bytes -= pieces.cost;
         }
         Some(packet)
     }
@@ -276,120 +252,6 @@ impl Key {
             tunnel: fragment.tunnel.clone(),
         }
     }
-}
-
-impl Pieces {
-    /// Takes a fragment; an error says why nothing can come of its packet any more.
-    fn insert(&mut self, fragment: Fragment) -> Result<(), Skip> {
-        let start = usize::try_from(fragment.offset).unwrap_or(MAX_PACKET);
-        let end = start.saturating_add(fragment.payload_len);
-        self.agree_on_end(end, fragment.more)?;
-        if start == 0 {
-            if is_plain_udp(&fragment) {
-                return Err(Skip::Udp);
-            }
-            self.head.get_or_insert(Head::of(&fragment));
-        }
-        let mut at = start;
-        let mut missing = Vec::new();
-        // The only piece that begins before `start` and can overlap is the last of those.
-        let first = self.by_offset.range(..=start).next_back().map_or(start, |(&from, _)| from);
-        for (&from, piece) in self.by_offset.range(first..end) {
-            if !piece.agrees(from, start, &fragment.payload) {
-                return Err(Skip::FragmentConflict);
-            }
-            if at < from {
-                missing.push((at, from));
-            }
-            at = at.max(from + piece.length);
-        }
-        if at < end {
-            missing.push((at, end));
-        }
-        for (from, to) in missing {
-            let bytes = &fragment.payload;
-            let upto = (to - start).min(bytes.len());
-            let bytes = bytes.get(from - start..upto).unwrap_or_default().to_vec();
-            self.covered += to - from;
-            self.by_offset.insert(from, Piece { bytes, length: to - from });
-        }
-        if self.by_offset.len() > MAX_PIECES { Err(Skip::FragmentEvicted) } else { Ok(()) }
-    }
-
-    /// Only one piece is the last one, and nothing lies beyond it.
-    fn agree_on_end(&mut self, end: usize, more: bool) -> Result<(), Skip> {
-        let highest = self.by_offset.last_key_value().map_or(0, |(&at, piece)| at + piece.length);
-        match self.total {
-            Some(total) if end > total || (!more && end != total) => Err(Skip::FragmentConflict),
-            None if !more && highest > end => Err(Skip::FragmentConflict),
-            None if !more => {
-                self.total = Some(end);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.total == Some(self.covered)
-    }
-
-    /// The captured bytes up to the first one that the snaplen cut.
-    fn leading_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.covered.min(MAX_PACKET));
-        for piece in self.by_offset.values() {
-            bytes.extend_from_slice(&piece.bytes);
-            if piece.bytes.len() < piece.length {
-                break;
-            }
-        }
-        bytes
-    }
-
-    fn cost(&self) -> usize {
-        let bytes: usize = self.by_offset.values().map(|piece| piece.bytes.len()).sum();
-        bytes + self.by_offset.len() * PIECE_COST
-    }
-}
-
-impl Piece {
-    /// Whether this piece at `from` has the same bytes as `other` at `other_from`, as far as both
-    /// were captured.
-    fn agrees(&self, from: usize, other_from: usize, other: &[u8]) -> bool {
-        let start = from.max(other_from);
-        let mine = self.bytes.get(start - from..).unwrap_or_default();
-        let theirs = other.get(start - other_from..).unwrap_or_default();
-        mine.iter().zip(theirs).all(|(one, two)| one == two)
-    }
-}
-
-impl Head {
-    fn of(fragment: &Fragment) -> Self {
-        Self {
-            protocol: fragment.protocol,
-            packet: Packet {
-                source: fragment.source,
-                destination: fragment.destination,
-                ttl: fragment.ttl,
-                traffic_class: fragment.traffic_class,
-                id: if fragment.source.is_ipv4() {
-                    u16::try_from(fragment.id).unwrap_or_default()
-                } else {
-                    0
-                },
-                header_len: fragment.header_len,
-                marks: fragment.marks,
-            },
-            layers: fragment.layers,
-        }
-    }
-}
-
-/// Whether a first fragment shows that its packet is UDP and no tunnel.
-fn is_plain_udp(fragment: &Fragment) -> bool {
-    let header = Captured::new(&fragment.payload, fragment.payload_len);
-    let ports = [header.be16(0), header.be16(2)];
-    fragment.protocol == protocol::UDP && !ports.into_iter().flatten().any(udp::is_tunnel_port)
 }
 
 fn count(skipped: &mut BTreeMap<u32, SkipCounts>, file: u32, skip: Skip, frames: u64) {

@@ -60,8 +60,8 @@ fn read(
     match after.get(..header_len - FIXED) {
         Some([]) => {}
         // What nearly every segment after the handshake carries: NOP, NOP, timestamps.
-        Some(&[1, 1, 8, 10, a, b, c, d, e, f, g, h]) => {
-            timestamps = Timestamps { value: be32(a, b, c, d), echo: be32(e, f, g, h) };
+        Some(&[1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3]) => {
+            timestamps = Timestamps { value: be32(v0, v1, v2, v3), echo: be32(e0, e1, e2, e3) };
             marks = marks.with(Marks::TIMESTAMPS);
         }
         whole => {

@@ -88,7 +88,7 @@ fn enter(
     Ok(())
 }
 
-/// The frame in an L2TPv3 session, behind a cookie and a sublayer whose lengths only the control
+/// The frame in an `L2TPv3` session, behind a cookie and a sublayer whose lengths only the control
 /// connection tells (RFC 3931 4.1): the first place where a frame with IP fits.
 fn pseudowire(rest: Option<Captured<'_>>) -> Option<Captured<'_>> {
     [0, 4, 8, 12]

@@ -140,11 +140,6 @@ impl Group {
         &self.classes
     }
 
-    /// The class that most hits were of, the lower one among equals, and how many.
-    pub(super) fn commonest_class(&self) -> Option<(u32, u64)> {
-        self.classes.iter().copied().max_by_key(|(class, count)| (*count, Reverse(*class)))
-    }
-
     /// Where and when, with the worst frame first and then the earliest ones.
     pub(super) fn spot(&self, (variant, point): GroupKey) -> Spot {
         let worst = self.worst.map(|(_, _, frame)| frame);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::words;
 use crate::finding::{Advice, Evidence, Value};
-use crate::settings::{HostSettings, Settings};
+use crate::settings::HostSettings;
 use crate::stamp::{Span, Time};
 use crate::tcp::Endpoint;
 
@@ -58,11 +58,6 @@ pub(super) fn now(host: &HostSettings, value: Option<impl ToString>) -> String {
         Some(value) if host.from_host => format!("Now {} on this host. ", value.to_string()),
         _ => String::new(),
     }
-}
-
-/// The settings of the host at `address`.
-pub(super) fn host(settings: &Settings, address: IpAddr) -> &HostSettings {
-    settings.of(address)
 }
 
 /// `ip.addr == 10.0.0.2 && tcp.port == 443`, or with `ipv6.addr`.

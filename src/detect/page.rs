@@ -22,7 +22,7 @@ impl Rule {
     /// The detector's page in Markdown.
     #[must_use]
     pub fn page(&self) -> String {
-        let mut page = format!("# {} {}\n", self.code, self.name);
+        let mut page = format!("# {} {}\n\n", self.code, self.name);
         for line in self.source.lines().map_while(|line| line.strip_prefix("//!")) {
             let line = line.strip_prefix(' ').unwrap_or(line);
             if let Some(heading) = line.strip_prefix("# ") {

@@ -4,7 +4,22 @@ use super::rule::Rule;
 use super::rules;
 
 /// Every detector, by code.
-pub static RULES: &[&Rule] = &[];
+pub static RULES: &[&Rule] = &[
+    &rules::syn_flood::RULE,
+    &rules::half_open::RULE,
+    &rules::syn_unanswered::RULE,
+    &rules::connection_refused::RULE,
+    &rules::handshake_aborted::RULE,
+    &rules::unacknowledged_data::RULE,
+    &rules::established_pressure::RULE,
+    &rules::reset_abort::RULE,
+    &rules::close_wait_leak::RULE,
+    &rules::fin_wait_2_stuck::RULE,
+    &rules::fin_unacknowledged::RULE,
+    &rules::long_time_wait::RULE,
+    &rules::time_wait_pressure::RULE,
+    &rules::cut_file::RULE,
+];
 
 /// The detector with this code (`TCP101`, in any case) or name (`syn_flood`).
 #[must_use]

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::accumulate::Accumulator;
+use super::fold::fold;
 use super::registry::{RULES, rule};
 use super::rule::{Check, Context, Rule, Whole};
 use super::thresholds::{ThresholdInForce, Thresholds};
@@ -10,7 +11,7 @@ use crate::connection::ConnectionRecord;
 use crate::finding::{Code, Finding};
 use crate::input::Input;
 use crate::settings::Settings;
-use crate::summary::Summary;
+use crate::summary::{Evicted, Summary};
 
 /// The detectors of a run, with the settings and thresholds in force.
 #[derive(Clone, Debug)]
@@ -55,6 +56,9 @@ impl Selection {
 }
 
 impl Detectors {
+    /// Findings of one variant of a detector that are told one by one; the rest is told as one.
+    pub const MAX_FINDINGS_PER_VARIANT: usize = 32;
+
     /// The detectors of `selection`.
     #[must_use]
     pub fn new(settings: Settings, thresholds: Thresholds, selection: &Selection) -> Self {
@@ -96,21 +100,22 @@ impl Detectors {
         let whole = Whole { context: self.context(), summary, inputs };
         let mut findings = Vec::new();
         for (index, rule) in &self.enabled {
-            match rule.check {
+            let (found, evicted): (Vec<_>, _) = match rule.check {
                 Check::Grouped { describe, .. } => {
-                    for (key, group) in accumulator.groups(*index) {
-                        if let Some(draft) = describe(group, &whole) {
-                            let (spot, ids) = (group.spot(key), group.connections());
-                            findings.push(rule.finding(spot, ids, draft));
-                        }
-                    }
+                    let groups = accumulator.groups(*index).into_iter();
+                    let found = groups.filter_map(|(key, group)| {
+                        let draft = describe(group, &whole)?;
+                        Some(rule.finding(group.spot(key), group.connections(), draft))
+                    });
+                    (found.collect(), accumulator.evicted(*index))
                 }
                 Check::Totals(judge) => {
-                    let drafts = judge(&whole).into_iter();
-                    findings
-                        .extend(drafts.map(|(spot, draft)| rule.finding(spot, Vec::new(), draft)));
+                    let found = judge(&whole).into_iter();
+                    let found = found.map(|(spot, draft)| rule.finding(spot, Vec::new(), draft));
+                    (found.collect(), Evicted::default())
                 }
-            }
+            };
+            findings.extend(fold(&found, evicted));
         }
         findings.sort_by(|one, other| rank(one).cmp(&rank(other)));
         findings

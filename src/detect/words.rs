@@ -5,7 +5,7 @@
 use crate::stamp::Span;
 
 /// `850 ns`, `41 us`, `3.1 ms`, `1.50 s`, `41 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`.
-pub(super) fn span(span: Span) -> String {
+pub(crate) fn span(span: Span) -> String {
     let nanos = span.nanos().max(0);
     let seconds = nanos / 1_000_000_000;
     match nanos {
@@ -14,14 +14,25 @@ pub(super) fn span(span: Span) -> String {
         1_000_000..1_000_000_000 => tenths(nanos / 100_000, "ms"),
         1_000_000_000..10_000_000_000 => tenths(nanos / 100_000_000, "s"),
         _ if seconds < 120 => format!("{seconds} s"),
-        _ if seconds < 7_200 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ if seconds < 172_800 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+        _ if seconds < 7_200 => two(seconds / 60, "min", seconds % 60, "s"),
+        _ if seconds < 172_800 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    }
+}
+
+/// The longest of some lengths of time: `63 s` for a single one, `up to 63 s` for several, and
+/// `at least 63 s` where the capture's end cut some off.
+pub(super) fn longest(longest: Span, of: u64, cut_off: u64) -> String {
+    let text = span(longest);
+    match (of, cut_off) {
+        (0 | 1, 0) => text,
+        (_, 0) => format!("up to {text}"),
+        _ => format!("at least {text}"),
     }
 }
 
 /// `11,004`.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -34,17 +45,22 @@ pub(super) fn count(value: u64) -> String {
 }
 
 /// `1 connection`, `11,004 connections`.
-pub(super) fn counted(value: u64, one: &str) -> String {
+pub(crate) fn counted(value: u64, one: &str) -> String {
     if value == 1 { format!("1 {one}") } else { format!("{} {one}s", count(value)) }
 }
 
 /// Thousandths as a percentage: `99.8 %`, `41 %`.
-pub(super) fn permille(value: u64) -> String {
+pub(crate) fn permille(value: u64) -> String {
     if value.is_multiple_of(10) {
         format!("{} %", value / 10)
     } else {
         format!("{}.{} %", value / 10, value % 10)
     }
+}
+
+/// Two units, the smaller one only where it says something.
+fn two(large: i64, unit: &str, small: i64, smaller: &str) -> String {
+    if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
 }
 
 /// Tenths without a needless `.0`.
@@ -66,6 +82,10 @@ mod tests {
             .map(|nanos| span(Span::from_nanos(nanos)));
         assert_eq!(texts, ["850 ns", "41 us", "3.1 ms", "1.5 s", "63 s", "4 min 10 s"]);
         assert_eq!(span(Span::from_secs(7_875)), "2 h 11 min");
+        assert_eq!(span(Span::from_secs(120)), "2 min");
+        let longest = |of, cut_off| longest(Span::from_secs(9), of, cut_off);
+        assert_eq!([longest(1, 0), longest(2, 0)], ["9 s", "up to 9 s"]);
+        assert_eq!(longest(1, 1), "at least 9 s");
     }
 
     #[test]

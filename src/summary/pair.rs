@@ -5,10 +5,11 @@
 
 use std::net::IpAddr;
 
+use super::activity::is_complete;
 use super::listener::add_intervals_to;
 use super::totals::earliest;
 use super::{Concurrency, Entry};
-use crate::connection::{ConnectionRecord, State};
+use crate::connection::{ConnectionRecord, HandshakeOutcome, State};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Endpoint, Side, Sides};
 
@@ -41,9 +42,9 @@ impl Pair {
     /// TIME-WAIT, and a flood of them would fill the table.
     #[must_use]
     pub fn counts(record: &ConnectionRecord) -> bool {
-        let open = |state| matches!(state, State::Established | State::TimeWait | State::FinWait2);
+        let outcome = record.handshake.outcome;
         Side::BOTH.iter().all(|side| record.traffic.of(*side).segments > 0)
-            && record.states.client.iter().any(|entry| open(entry.state))
+            && (is_complete(outcome) || outcome == HandshakeOutcome::Midstream)
     }
 
     /// Adds one finished connection of this pair.

@@ -1,1 +1,225 @@
-//! Tests of the totals as a whole.
+//! Tests of the totals as a whole: exactness, and that order leaves no trace.
+
+use proptest::prelude::*;
+
+use super::samples::{at, graceful, half_open, open, refused, unanswered};
+use super::*;
+use crate::connection::{CloseOutcome, State};
+use crate::stamp::{Span, Time};
+
+/// Intervals with a few equal ends, some cut off at 5,000.
+fn intervals(longest: usize) -> impl Strategy<Value = Vec<(i64, i64, bool)>> {
+    let interval = (0_i64..5_000, 0_i64..700, any::<bool>());
+    prop::collection::vec(interval, 0..longest)
+        .prop_map(|all| all.into_iter().map(|(from, len, cut)| (from, from + len, cut)).collect())
+}
+
+fn series(of: &[(i64, i64, bool)]) -> Concurrency {
+    let mut series = Concurrency::default();
+    for (from, until, cut) in of {
+        let (from, until) = (Time::from_nanos(*from), Time::from_nanos(*until));
+        let until = (!cut).then_some(until);
+        series.add_interval(from, until, Time::from_nanos(6_000));
+    }
+    series
+}
+
+/// How many intervals hold `time`, counted one by one.
+fn counted(of: &[(i64, i64, bool)], time: i64) -> u64 {
+    let holds = |(from, until, cut): &&(i64, i64, bool)| {
+        *from <= time && if *cut { time <= 6_000 } else { time < *until }
+    };
+    of.iter().filter(holds).count() as u64
+}
+
+proptest! {
+    #[test]
+    fn concurrency_is_what_counting_one_by_one_gives(all in intervals(60)) {
+        let series = series(&all);
+        for time in 0..=6_001 {
+            prop_assert_eq!(series.at(Time::from_nanos(time)), counted(&all, time), "at {}", time);
+        }
+        let highest = (0..=6_000).map(|time| counted(&all, time)).max().unwrap_or(0);
+        let first = (0..=6_000).find(|time| counted(&all, *time) == highest);
+        let expected = (highest > 0).then(|| Peak {
+            count: highest,
+            at: Time::from_nanos(first.unwrap_or(0)),
+        });
+        prop_assert_eq!(series.peak(), expected);
+    }
+
+    #[test]
+    fn the_order_of_additions_and_merges_leaves_no_trace(
+        all in intervals(9_000),
+        cuts in (0_usize..9_000, 0_usize..9_000),
+        seed in any::<u64>(),
+    ) {
+        let whole = series(&all);
+        let mut shuffled = all.clone();
+        shuffled.sort_by_key(|interval| {
+            (interval.0.cast_unsigned() ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        let (a, b) = (cuts.0.min(cuts.1).min(all.len()), cuts.0.max(cuts.1).min(all.len()));
+        let mut merged = series(&shuffled[b..]);
+        let mut second = series(&shuffled[a..b]);
+        second.merge(&series(&shuffled[..a]));
+        merged.merge(&second);
+        prop_assert_eq!(merged.resolution(), settled(&whole).resolution());
+        prop_assert_eq!(merged.points(), whole.points());
+        prop_assert_eq!(merged.peak(), whole.peak());
+    }
+
+    #[test]
+    fn a_coarse_series_is_exact_at_the_ends_of_its_ticks(all in intervals(3_000)) {
+        let mut series = Concurrency::default();
+        let scaled: Vec<_> = all
+            .iter()
+            .map(|(from, until, cut)| (from * 1_000_003, until * 1_000_003 + 17, *cut))
+            .collect();
+        for (from, until, _) in &scaled {
+            series.add(Time::from_nanos(*from), Time::from_nanos(*until));
+        }
+        for (time, value) in series.points() {
+            let holds = |i: &&(i64, i64, bool)| i.0 <= time.nanos() && time.nanos() < i.1;
+            prop_assert_eq!(value, scaled.iter().filter(holds).count() as u64);
+        }
+    }
+
+    #[test]
+    fn summaries_do_not_depend_on_the_order_of_records(
+        kinds in prop::collection::vec(0_u8..5, 1..60),
+        split in 0_usize..60,
+    ) {
+        let records: Vec<_> = kinds.iter().zip(0_i64..).map(|(kind, n)| {
+            let (id, from) = (n.cast_unsigned(), n * 37);
+            match kind {
+                0 => open(id, from, 90_000),
+                1 => graceful(id, from, 90_000),
+                2 => half_open(id, from, &[1_000, 2_000], 90_000),
+                3 => unanswered(id, from, &[1_000], 90_000),
+                _ => refused(id, from),
+            }
+        }).collect();
+        let sum = |records: &[ConnectionRecord]| {
+            let mut summary = Summary::default();
+            records.iter().for_each(|record| summary.add(record));
+            summary
+        };
+        let whole = sum(&records);
+        let split = split.min(records.len());
+        let mut backwards = records[split..].to_vec();
+        backwards.reverse();
+        let mut merged = sum(&backwards);
+        merged.merge(sum(&records[..split]));
+        prop_assert_eq!(text(&whole), text(&merged));
+    }
+}
+
+/// A series after merging with nothing, which settles it.
+fn settled(series: &Concurrency) -> Concurrency {
+    let mut settled = series.clone();
+    settled.merge(&Concurrency::default());
+    settled
+}
+
+/// Everything that a report could read.
+fn text(summary: &Summary) -> String {
+    let mut text = format!("{:?}", summary.totals);
+    for (endpoint, listener) in summary.listeners() {
+        text += &format!("{endpoint} {:?} {}", listener.totals, listener.sources.count());
+        text += &format!("{:?} {:?}", listener.half_open.points(), listener.activity.ticks());
+        text += &states(&listener.concurrency);
+    }
+    for (address, host) in summary.hosts() {
+        text += &format!("{address} {:?}", host.as_role);
+        text += &states(&host.concurrency);
+    }
+    for (key, pair) in summary.pairs() {
+        text += &format!("{key:?} {:?} {:?}", pair.ports, pair.ports_held.points());
+    }
+    text
+}
+
+fn states(series: &StateSeries) -> String {
+    let points = |state| series.of(state).map(Concurrency::points);
+    State::ALL.map(|state| format!("{:?}", points(state))).concat()
+}
+
+#[test]
+fn a_listener_knows_its_attempts_and_peaks() {
+    let mut summary = Summary::default();
+    (0..10).for_each(|n| summary.add(&graceful(n, n.cast_signed(), 90_000)));
+    summary.add(&unanswered(10, 0, &[1_000], 90_000));
+    let (endpoint, listener) = summary.listeners()[0];
+    assert_eq!(endpoint.to_string(), "10.0.0.2:443");
+    assert_eq!((listener.totals.attempts, listener.totals.completed), (11, 10));
+    assert_eq!((listener.answered, listener.sources.count()), (10, 1));
+    assert_eq!(listener.totals.with_close(CloseOutcome::Graceful), 10);
+    assert_eq!(listener.totals.handshake.mean(), Some(Span::from_millis(1)));
+    // Each is established on the server from 1 to 10 ms after its start, and starts 1 ms later.
+    let peak = listener.concurrency.peak(State::Established).unwrap();
+    assert_eq!((peak.count, peak.at), (9, at(9)));
+    let client = summary.host("10.0.0.1".parse().unwrap()).unwrap();
+    assert_eq!(client.concurrency.peak(State::TimeWait).unwrap().count, 10);
+    assert!(client.as_role.server.is_none());
+}
+
+#[test]
+fn what_is_open_at_the_end_counts_up_to_the_end() {
+    let mut summary = Summary::default();
+    (0..3).for_each(|n| summary.add(&open(n, n.cast_signed() * 10, 500)));
+    let listener = summary.listeners()[0].1;
+    let open = listener.concurrency.of(State::Established).unwrap();
+    assert_eq!((open.at_end(), open.at(at(500)), open.at(at(501))), (3, 3, 0));
+    assert_eq!(open.timeline(at(0), at(500), 5), [3, 3, 3, 3, 3]);
+    assert_eq!(open.samples(at(0), at(30), 3), [0, 1, 2, 3]);
+    let above = open.above(2).unwrap();
+    assert_eq!((above.first, above.total.nanos()), (at(11), 489_000_001));
+}
+
+#[test]
+fn forged_sources_are_counted_but_make_no_hosts() {
+    let mut summary = Summary::default();
+    for n in 0..100 {
+        let mut record = half_open(n, 0, &[1_000], 90_000);
+        record.client.address = [198, 18, 0, u8::try_from(n).unwrap()].into();
+        summary.add(&record);
+    }
+    assert_eq!(summary.hosts().len(), 1);
+    let listener = summary.listeners()[0].1;
+    assert_eq!((listener.sources.count(), listener.lone_syns), (100, 100));
+    assert_eq!(listener.half_open.peak().unwrap().count, 100);
+    assert!(summary.pairs().is_empty());
+}
+
+#[test]
+fn a_pair_holds_its_ports_until_time_wait_ends() {
+    let mut summary = Summary::default();
+    (0..5).for_each(|n| summary.add(&graceful(n, n.cast_signed() * 100, 90_000)));
+    let (key, pair) = summary.pairs()[0];
+    assert_eq!((key.client.to_string().as_str(), pair.connections), ("10.0.0.1", 5));
+    assert_eq!(pair.ports, Some((32_768, 32_772)));
+    assert_eq!(pair.ports_held.peak().unwrap().count, 5);
+    assert_eq!((pair.ports_held.at(at(60_011)), pair.ports_held.at(at(60_012))), (5, 4));
+    assert!(pair.time_wait.server.is_empty());
+}
+
+#[test]
+fn a_scan_of_all_ports_keeps_its_bound_and_loses_no_busy_listener() {
+    let mut shards: Vec<_> = (0..4).map(|_| Summary::default()).collect();
+    for n in 0..65_536_u64 {
+        let mut probe = refused(n, 0);
+        probe.server.port = u16::try_from(n).unwrap();
+        shards[usize::try_from(n % 4).unwrap()].add(&probe);
+        if n % 400 == 0 {
+            shards[0].add(&graceful(n, 0, 90_000));
+        }
+    }
+    let mut whole = Summary::default();
+    shards.into_iter().for_each(|shard| whole.merge(shard));
+    assert!(whole.listeners().len() <= Summary::MAX_LISTENERS);
+    let busy = whole.listener(whole.listeners().iter().find(|l| l.0.port == 443).unwrap().0);
+    assert!(busy.unwrap().totals.completed >= 160, "{:?}", busy.unwrap().totals.completed);
+    let kept: u64 = whole.listeners().iter().map(|(_, l)| l.totals.connections).sum();
+    assert_eq!(kept + whole.listeners_evicted().connections, whole.totals.connections);
+}

@@ -225,13 +225,13 @@ pub(super) fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     }
 }
 
-fn count<T: PartialEq>(all: &[T], counts: &mut [u64], value: T) {
+fn count<T: Copy + PartialEq>(all: &[T], counts: &mut [u64], value: T) {
     for (_, count) in all.iter().zip(counts).filter(|(other, _)| **other == value) {
         *count += 1;
     }
 }
 
-fn count_of<T: PartialEq>(all: &[T], counts: &[u64], value: T) -> u64 {
+fn count_of<T: Copy + PartialEq>(all: &[T], counts: &[u64], value: T) -> u64 {
     all.iter().zip(counts).find(|(other, _)| **other == value).map_or(0, |(_, count)| *count)
 }
 

@@ -272,9 +272,11 @@ impl Reader {
                 }
             }
             "snaplen" => {
+                cursor.skip_blanks();
+                let at = cursor.offset();
                 self.head.snaplen = cursor.number("a snaplen in bytes")?;
                 if self.head.snaplen == 0 {
-                    return Err(cursor.error("a snaplen of 0"));
+                    return Err(cursor.error_at(at, "a snaplen of 0"));
                 }
             }
             "truncate" => self.head.truncate = cursor.number("a number of bytes")?,
@@ -378,9 +380,11 @@ impl Reader {
 /// `repeat COUNT [every SECONDS] [as NAME] {`
 fn repeat(cursor: &mut Cursor<'_>) -> Result<Repeat, ScenarioError> {
     cursor.require_word("repeat")?;
+    cursor.skip_blanks();
+    let count_at = cursor.offset();
     let count: i64 = cursor.number("a number of repetitions")?;
     if count > MAX_REPEAT {
-        return Err(cursor.error(format!("more than {MAX_REPEAT} repetitions")));
+        return Err(cursor.error_at(count_at, format!("more than {MAX_REPEAT} repetitions")));
     }
     let every = if cursor.take_word("every") { Some(cursor.seconds()?) } else { None };
     let mut variable = None;

@@ -192,7 +192,7 @@ fn option_bytes(event: &SegmentEvent) -> Vec<u8> {
     for option in &event.options {
         push_option(event, option, &mut bytes);
     }
-    let filler = if event.options.last() == Some(&TcpOption::End) { 0 } else { 1 };
+    let filler = u8::from(event.options.last() != Some(&TcpOption::End));
     bytes.resize(bytes.len().next_multiple_of(4), filler);
     bytes
 }

@@ -40,7 +40,7 @@ const MAX_RUN_BLOCK: usize = MAX_COMMON + (64 << 10);
 pub(super) const LOOKAHEAD: usize = MAX_BLOCK + RUN * MAX_RUN_BLOCK;
 
 /// What stands where a block should begin.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frame<'a> {
     Block {
         kind: u32,
@@ -58,7 +58,7 @@ pub(super) enum Frame<'a> {
 
 /// Frames the block at `at`.
 #[inline]
-pub(super) fn frame<'a, B: ByteOrder>(window: Window<'a>, at: usize) -> Frame<'a> {
+pub(super) fn frame<B: ByteOrder>(window: Window<'_>, at: usize) -> Frame<'_> {
     let bytes = window.from(at);
     match RawBlock::from_slice::<B>(bytes) {
         Ok((rest, RawBlock { type_: kind, body: Cow::Borrowed(body), .. })) => {
@@ -101,7 +101,7 @@ pub(super) fn big_endian(magic: &[u8]) -> Option<bool> {
 
 /// Frames a block that pcap-file refuses.
 #[cold]
-fn refused<'a, B: ByteOrder>(window: Window<'a>, at: usize) -> Frame<'a> {
+fn refused<B: ByteOrder>(window: Window<'_>, at: usize) -> Frame<'_> {
     let bytes = window.from(at);
     let Some((head, _)) = bytes.split_first_chunk::<4>() else { return Frame::Bad };
     let kind = B::read_u32(head);

@@ -5,7 +5,7 @@ use super::{beyond, frame as of_link};
 use crate::capture::LinkType;
 use crate::decode::{Captured, Skip, Walk, Walked, ip};
 
-/// `OpenBSD`'s decapsulated IPsec traffic: family, index, flags; then IP.
+/// `OpenBSD`'s decapsulated `IPsec` traffic: family, index, flags; then IP.
 pub(super) fn enc(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
     ip::any(walk, beyond(frame, 12)?)
 }

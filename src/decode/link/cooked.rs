@@ -46,8 +46,7 @@ fn linux(walk: &mut Walk<'_>, hardware: u16, kind: u16, rest: Captured<'_>) -> W
     match (hardware, kind) {
         // GRE devices: the type is GRE's, where an Ethernet frame inside has its own number.
         (778, _) => ethertype::payload(walk, kind, rest),
-        // 802.3 without LLC (Novell), and with it; CAN and others have higher numbers.
-        (_, 0x0001) => Err(Skip::NotIp),
+        // LLC; 1 is 802.3 without it, and CAN and others have higher numbers.
         (_, 0x0004) => ethernet::logical_link(walk, rest),
         (_, 0x0000..=0x05ff) => Err(Skip::NotIp),
         // Some tunnel devices leave IPv4's number on IPv6 packets; the reader of IPv4 tells.

@@ -39,7 +39,7 @@ pub(in crate::decode) fn logical_link(walk: &mut Walk<'_>, rest: Captured<'_>) -
             let organisation = rest.array::<3>(3).ok_or(Skip::CutLinkHeader)?;
             match organisation {
                 // RFC 1042, the bridge tunnel, and what Cisco and Apple stacks send IP with.
-                [0, 0, 0] | [0, 0, 0xf8] => tagged(walk, rest, 6),
+                [0, 0, 0 | 0xf8] => tagged(walk, rest, 6),
                 // Bridged Ethernet with and without its check sequence (RFC 2684 5.2): 2 pad
                 // bytes, then the frame.
                 [0, 0x80, 0xc2] => match rest.be16(6).ok_or(Skip::CutLinkHeader)? {
@@ -89,10 +89,8 @@ pub(super) fn preamble(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
     const LONGEST: usize = 8;
     let delimiter = frame.bytes().iter().take(LONGEST).position(|&byte| byte != 0x55);
     match delimiter.and_then(|at| Some((at, frame.byte(at)?))) {
-        // An express frame.
-        Some((at, 0xd5)) => self::frame(walk, beyond(frame, at + 1)?),
-        // The first piece of a preemptable frame, which may be all of it: its headers are there.
-        Some((at, 0xe6 | 0x4c | 0x7f | 0xb3)) => self::frame(walk, beyond(frame, at + 1)?),
+        // An express frame; the first piece of a preemptable one, with all of its headers.
+        Some((at, 0xd5 | 0xe6 | 0x4c | 0x7f | 0xb3)) => self::frame(walk, beyond(frame, at + 1)?),
         // A continuation: its delimiter and a count.
         Some((_, 0x61 | 0x52 | 0x9e | 0x2a)) => Err(Skip::LinkFragment),
         // Verification and response.

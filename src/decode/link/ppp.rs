@@ -19,7 +19,7 @@ pub(super) fn from_daemon(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
     }
 }
 
-/// A PPPoE header; in the session stage PPP follows, without framing.
+/// A `PPPoE` header; in the session stage PPP follows, without framing.
 pub(in crate::decode) fn over_ethernet(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
     let header = frame.array::<6>(0).ok_or(Skip::CutLinkHeader)?;
     if header[0] != 0x11 {

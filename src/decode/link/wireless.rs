@@ -3,6 +3,23 @@
 use super::{beyond, ethernet};
 use crate::decode::{Captured, Outcome, Skip, Walk, Walked, ethertype, ip};
 
+/// Where a frame came from, which decides what its fields mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::decode) enum Origin {
+    /// Received by radio; with `padded`, the body begins at a multiple of 4 bytes.
+    Air {
+        /// See above.
+        padded: bool,
+    },
+    /// Forwarded in a tunnel by an access point: whole, with sequence numbers of no meaning.
+    Controller,
+}
+
+impl Origin {
+    /// Received by radio, headers as they were.
+    pub(in crate::decode) const UNPADDED: Self = Self::Air { padded: false };
+}
+
 /// Radiotap: a little-endian length, a bit map of fields, and the fields. Only the flags matter
 /// here, which say whether the body is padded.
 pub(super) fn radiotap(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
@@ -26,7 +43,7 @@ pub(super) fn radiotap(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
         at = at.next_multiple_of(8) + 8;
     }
     let flags = if fields & FLAGS != 0 { header.byte(at).unwrap_or_default() } else { 0 };
-    self::frame(walk, beyond(frame, length)?, flags & DATA_PAD != 0)
+    self::frame(walk, beyond(frame, length)?, Origin::Air { padded: flags & DATA_PAD != 0 })
 }
 
 /// Prism: message code and length, in either order of bytes; some drivers write AVS under the
@@ -39,22 +56,45 @@ pub(super) fn prism(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
     let big = matches!(code, [0, 0, 0, 0x41..=0x44]);
     let length = if big { frame.be32(4) } else { frame.le32(4) };
     let length = usize::try_from(length.ok_or(Skip::CutLinkHeader)?).unwrap_or(usize::MAX);
-    self::frame(walk, beyond(frame, length)?, false)
+    self::frame(walk, beyond(frame, length)?, Origin::UNPADDED)
 }
 
 /// AVS: a magic number and a length in network order.
 pub(super) fn avs(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
     let length = frame.be32(4).ok_or(Skip::CutLinkHeader)?;
-    self::frame(walk, beyond(frame, usize::try_from(length).unwrap_or(usize::MAX))?, false)
+    self::frame(
+        walk,
+        beyond(frame, usize::try_from(length).unwrap_or(usize::MAX))?,
+        Origin::UNPADDED,
+    )
 }
 
-/// An 802.11 frame (IEEE 802.11 9.3); `padded` when its body begins at a multiple of 4 bytes.
-pub(in crate::decode) fn frame(walk: &mut Walk<'_>, frame: Captured<'_>, padded: bool) -> Walked {
+/// Whether a first byte of a frame control says data: type 2, version 0.
+pub(in crate::decode) fn is_data(control: u8) -> bool {
+    control & 0x0f == 0x08
+}
+
+/// An 802.11 frame whose frame control was written in the other order of bytes.
+pub(in crate::decode) fn swapped(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
+    let [flags, control] = frame.array::<2>(0).ok_or(Skip::CutLinkHeader)?;
+    data(walk, frame, [control, flags], Origin::Controller)
+}
+
+/// An 802.11 frame (IEEE 802.11 9.3).
+pub(in crate::decode) fn frame(walk: &mut Walk<'_>, frame: Captured<'_>, origin: Origin) -> Walked {
+    let [control, flags] = frame.array::<2>(0).ok_or(Skip::CutLinkHeader)?;
+    data(walk, frame, [control, flags], origin)
+}
+
+fn data(
+    walk: &mut Walk<'_>,
+    frame: Captured<'_>,
+    [control, flags]: [u8; 2],
+    origin: Origin,
+) -> Walked {
     const NO_DATA: u8 = 0x40;
     const QOS: u8 = 0x80;
-    let [control, flags] = frame.array::<2>(0).ok_or(Skip::CutLinkHeader)?;
-    // Type 2 is data; the version is 0.
-    if control & 0x0f != 0x08 || control & NO_DATA != 0 {
+    if !is_data(control) || control & NO_DATA != 0 {
         return Err(Skip::LinkControl);
     }
     let [to_system, from_system, more, protected, order] =
@@ -62,8 +102,9 @@ pub(in crate::decode) fn frame(walk: &mut Walk<'_>, frame: Captured<'_>, padded:
     if protected {
         return Err(Skip::Encrypted);
     }
-    // A piece of a frame: the number within the frame is in the low bits.
-    if more || frame.byte(22).ok_or(Skip::CutLinkHeader)? & 0x0f != 0 {
+    // The number of the piece within the frame is in the low bits.
+    let piece = frame.byte(22).ok_or(Skip::CutLinkHeader)? & 0x0f;
+    if more || (piece != 0 && origin != Origin::Controller) {
         return Err(Skip::LinkFragment);
     }
     let mut header = 24;
@@ -75,7 +116,7 @@ pub(in crate::decode) fn frame(walk: &mut Walk<'_>, frame: Captured<'_>, padded:
         aggregated = frame.byte(header).ok_or(Skip::CutLinkHeader)? & 0x80 != 0;
         header += if order { 6 } else { 2 };
     }
-    if padded {
+    if origin == (Origin::Air { padded: true }) {
         header = header.next_multiple_of(4);
     }
     let body = beyond(frame, header)?;
@@ -91,11 +132,10 @@ fn subframes(walk: &mut Walk<'_>, mut body: Captured<'_>) -> Walked {
         walk.enter()?;
         let inner = beyond(body, HEADER)?.with_length(length);
         match logical_link(walk, inner) {
-            Err(skip) => first = first.or(Some(skip)),
+            Err(skip) | Ok(Outcome::Skip(skip)) => first = first.or(Some(skip)),
             found @ Ok(Outcome::Segment | Outcome::Fragment(_) | Outcome::Quote(_)) => {
                 return found;
             }
-            Ok(Outcome::Skip(skip)) => first = first.or(Some(skip)),
         }
         match body.after((HEADER + length).next_multiple_of(4)) {
             Some(rest) => body = rest,

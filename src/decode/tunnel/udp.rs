@@ -1,8 +1,9 @@
 //! UDP, and the tunnels over it, by their registered ports and a check of their headers.
 
-use super::{enter, pseudowire};
+use super::{enter, gre, pseudowire};
 use crate::decode::ip::{self, Packet};
-use crate::decode::link::{ethernet, ppp, wireless};
+use crate::decode::link::wireless::{self, Origin};
+use crate::decode::link::{ethernet, ppp};
 use crate::decode::{Captured, Skip, Walk, Walked, ethertype};
 
 /// What a tunnel's header announces as its payload.
@@ -12,7 +13,10 @@ enum Inner {
     Ppp,
     Mpls,
     EtherType(u16),
+    Gre,
     Wireless,
+    /// Cisco's controllers send the two bytes of the frame control in the other order.
+    WirelessSwapped,
 }
 
 /// A tunnel's header that was found plausible.
@@ -49,18 +53,21 @@ pub(in crate::decode) fn datagram(
         return Err(Skip::Udp);
     }
     match open(destination, payload).or_else(|| open(source, payload)) {
-        Some(opened) => inside(walk, packet, opened),
+        Some(opened) => inside(walk, packet, &opened),
         None if source == IPSEC_NAT || destination == IPSEC_NAT => Err(encrypted_or_udp(payload)),
         None => Err(Skip::Udp),
     }
 }
 
-/// IPsec through address translation (RFC 3948).
+/// `IPsec` through address translation (RFC 3948).
 const IPSEC_NAT: u16 = 4500;
 
 /// Whether a datagram to or from `port` may be a tunnel's.
 pub(in crate::decode) fn is_tunnel_port(port: u16) -> bool {
-    matches!(port, 1701 | 2152 | 3544 | 4341 | 4789 | 4790 | 5247 | 6081 | 6635 | 8472 | 37_008)
+    matches!(
+        port,
+        1701 | 2152 | 3544 | 4341 | 4754 | 4789 | 4790 | 5247 | 6081 | 6635 | 8472 | 37_008
+    )
 }
 
 fn open(port: u16, payload: Captured<'_>) -> Option<Opened<'_>> {
@@ -70,6 +77,7 @@ fn open(port: u16, payload: Captured<'_>) -> Option<Opened<'_>> {
         3544 => teredo(payload),
         4341 => lisp(payload),
         4789 | 8472 => vxlan(payload),
+        4754 => gre_in_udp(payload),
         4790 => vxlan_generic(payload),
         5247 => capwap(payload),
         6081 => geneve(payload),
@@ -80,15 +88,19 @@ fn open(port: u16, payload: Captured<'_>) -> Option<Opened<'_>> {
 }
 
 #[cold]
-fn inside(walk: &mut Walk<'_>, packet: &Packet, opened: Opened<'_>) -> Walked {
-    enter(walk, packet, opened.kind, opened.id)?;
+fn inside(walk: &mut Walk<'_>, packet: &Packet, opened: &Opened<'_>) -> Walked {
+    if !matches!(opened.inner, Inner::Gre) {
+        enter(walk, packet, opened.kind, opened.id)?;
+    }
     match opened.inner {
         Inner::Ethernet => ethernet::frame(walk, opened.payload),
         Inner::Ip => ip::any(walk, opened.payload),
         Inner::Ppp => ppp::frame(walk, opened.payload),
         Inner::Mpls => ethertype::mpls(walk, opened.payload),
         Inner::EtherType(kind) => ethertype::payload(walk, kind, opened.payload),
-        Inner::Wireless => wireless::frame(walk, opened.payload, false),
+        Inner::Gre => gre::packet(walk, packet, opened.payload),
+        Inner::Wireless => wireless::frame(walk, opened.payload, Origin::Controller),
+        Inner::WirelessSwapped => wireless::swapped(walk, opened.payload),
     }
 }
 
@@ -163,7 +175,12 @@ fn gtp_user(payload: Captured<'_>) -> Option<Opened<'_>> {
         }
     }
     let inner = payload.after(at)?;
-    inner.looks_like_ip().then(|| Opened::new("gtp-u", Inner::Ip, inner))
+    // The message type vouches for a packet, and gateways cut those that they mirror.
+    starts_ip(inner).then(|| Opened::new("gtp-u", Inner::Ip, inner))
+}
+
+fn starts_ip(inner: Captured<'_>) -> bool {
+    inner.byte(0).is_some_and(|first| matches!(first, 0x45..=0x4f | 0x60..=0x6f))
 }
 
 /// Teredo (RFC 4380 5.1.1): authentication and origin may precede the IPv6 packet.
@@ -184,6 +201,12 @@ fn teredo(payload: Captured<'_>) -> Option<Opened<'_>> {
 fn lisp(payload: Captured<'_>) -> Option<Opened<'_>> {
     let inner = payload.after(8)?;
     inner.looks_like_ip().then(|| Opened::new("lisp", Inner::Ip, inner))
+}
+
+/// GRE in UDP (RFC 8086): no layer of its own beside GRE's.
+fn gre_in_udp(payload: Captured<'_>) -> Option<Opened<'_>> {
+    // Reserved bits and the version are 0 (RFC 2784 2.1).
+    (payload.be16(0)? & 0x4fff == 0).then(|| Opened::new("gre", Inner::Gre, payload))
 }
 
 /// L2TP: version 2 data messages carry PPP (RFC 2661 3.1), version 3 a pseudowire. Their session
@@ -221,7 +244,10 @@ fn capwap(payload: Captured<'_>) -> Option<Opened<'_>> {
     let inner = payload.after(length)?;
     match (native, binding) {
         (false, _) => Some(Opened::new("capwap", Inner::Ethernet, inner)),
-        (true, 1) => Some(Opened::new("capwap", Inner::Wireless, inner)),
+        (true, 1) if wireless::is_data(inner.byte(0)?) => {
+            Some(Opened::new("capwap", Inner::Wireless, inner))
+        }
+        (true, 1) => Some(Opened::new("capwap", Inner::WirelessSwapped, inner)),
         _ => None,
     }
 }

@@ -1,0 +1,1 @@
+//! Public captures with other tools' counts, where they are at hand.

@@ -1,0 +1,1 @@
+//! Fragments in every order, and what contradicts itself.

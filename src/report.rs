@@ -1,0 +1,54 @@
+//! Reports: what a run found, in the formats that people and programs read.
+//!
+//! Every format is made from one [`Analysis`]; its document types only serialise. The same analysis
+//! gives the same bytes, always. Knows nothing of how anything was found, nor of files: a report is
+//! written to whatever can be written to.
+
+mod community_id;
+mod configuration;
+mod connection;
+mod document;
+mod finding;
+mod input;
+mod json;
+mod ndjson;
+mod schema;
+mod text;
+mod totals;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use json::write_json;
+pub use ndjson::{write_connection, write_ndjson};
+pub use schema::{Schema, schema};
+pub use text::{Detail, TextOptions, write_text};
+
+#[cfg(doc)]
+use crate::analysis::Analysis;
+use crate::analysis::JudgedConnection;
+
+/// Which connections a report holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Connections {
+    /// Every one.
+    All,
+    /// Those that a detector marked.
+    #[default]
+    Flagged,
+    /// None.
+    None,
+}
+
+impl Connections {
+    /// Whether a report holds this connection.
+    #[must_use]
+    pub fn holds(self, connection: &JudgedConnection) -> bool {
+        match self {
+            Self::All => true,
+            Self::Flagged => !connection.findings.is_empty(),
+            Self::None => false,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The JSON report as a whole: the order and the names of its parts.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Connections;
+use super::configuration::SettingsDoc;
+use super::connection::{ConnectionDoc, ConnectionDocs};
+use super::finding::FindingDoc;
+use super::input::{InputDoc, Quality};
+use super::totals::{HostDoc, ListenerDoc, SummaryDoc, Window};
+use crate::analysis::Analysis;
+
+/// Version of the report's schema: the major number changes when a field goes or changes its
+/// meaning, the minor number when fields are added.
+pub(super) const SCHEMA_VERSION: &str = "1.0";
+
+/// Everything a run found.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Report")]
+pub(super) struct ReportDoc<'a> {
+    /// Version of this schema; fields are only added within a major version.
+    schema_version: &'static str,
+    /// The program that wrote the report.
+    tool: Tool,
+    /// The files, in the order of their first time; `file` of a frame is an index into it.
+    inputs: Vec<InputDoc<'a>>,
+    /// What was in force.
+    settings: SettingsDoc,
+    /// Totals of the whole capture.
+    summary: SummaryDoc,
+    /// Every service, by address and port.
+    listeners: Vec<ListenerDoc>,
+    /// Every host, by address.
+    hosts: Vec<HostDoc>,
+    /// What went wrong, the worst first.
+    findings: Vec<FindingDoc<'a>>,
+    /// How far the capture can be trusted.
+    quality: Quality,
+    /// The connections that were asked for, in the order in which they began.
+    #[schemars(with = "Vec<ConnectionDoc>")]
+    connections: ConnectionDocs<'a>,
+}
+
+/// The program that wrote a report.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Tool {
+    /// `tcpautopsy`.
+    name: &'static str,
+    /// Its version.
+    version: &'static str,
+}
+
+impl Tool {
+    pub(super) const THIS: Self =
+        Self { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+}
+
+impl<'a> ReportDoc<'a> {
+    pub(super) fn of(analysis: &'a Analysis, connections: Connections) -> Self {
+        let summary = &analysis.summary;
+        let window = Window::of(summary);
+        let listeners = summary.listeners().into_iter();
+        let hosts = summary.hosts().into_iter();
+        let held = analysis.connections.iter().filter(|judged| connections.holds(judged));
+        Self {
+            schema_version: SCHEMA_VERSION,
+            tool: Tool::THIS,
+            inputs: analysis.inputs.iter().map(InputDoc::from).collect(),
+            settings: analysis.into(),
+            summary: SummaryDoc::of(summary, window),
+            listeners: listeners.map(|listener| ListenerDoc::of(listener, window)).collect(),
+            hosts: hosts.map(|host| HostDoc::of(host, window)).collect(),
+            findings: analysis.findings.iter().map(FindingDoc::from).collect(),
+            quality: analysis.into(),
+            connections: ConnectionDocs(held.collect()),
+        }
+    }
+}

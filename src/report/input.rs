@@ -1,0 +1,163 @@
+//! What was read: the objects of `inputs[]`, and `quality`, the ground that findings stand on.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::value::{Named, Stamp};
+use crate::analysis::{Analysis, Input, InputDamage};
+use crate::summary::Evicted;
+
+/// One capture file, as far as it could be read.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Input")]
+pub(super) struct InputDoc<'a> {
+    /// Path as it was given.
+    path: &'a str,
+    /// The file format, such as `pcap` or `pcapng`.
+    format: &'static str,
+    /// `none`, or the compression around the format.
+    compression: &'static str,
+    /// Link types of the interfaces, by their number in the registry of the tcpdump group.
+    link_types: Vec<u32>,
+    /// Length of the file as it lies there.
+    bytes: u64,
+    /// Frames read.
+    frames: u64,
+    /// TCP segments among them.
+    tcp_segments: u64,
+    /// Earliest capture time.
+    first_time: Option<Stamp>,
+    /// Latest capture time.
+    last_time: Option<Stamp>,
+    /// Frames that are no TCP segment, by reason.
+    skipped: Named<u64>,
+    /// Damaged places, the first ones.
+    damage: Vec<DamageDoc>,
+    /// How many damaged places there were in all.
+    damage_total: u64,
+}
+
+impl<'a> From<&'a Input> for InputDoc<'a> {
+    fn from(input: &'a Input) -> Self {
+        Self {
+            path: &input.path,
+            format: input.format,
+            compression: input.compression,
+            link_types: input.link_types.iter().map(|link| link.0).collect(),
+            bytes: input.bytes,
+            frames: input.frames,
+            tcp_segments: input.tcp_segments,
+            first_time: input.first_time.map(Stamp),
+            last_time: input.last_time.map(Stamp),
+            skipped: Named(input.skipped.clone()),
+            damage: input.damage.iter().map(DamageDoc::from).collect(),
+            damage_total: input.damage_total,
+        }
+    }
+}
+
+/// A place in a file that could not be read.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Damage")]
+struct DamageDoc {
+    /// What is wrong there.
+    kind: &'static str,
+    /// Where it begins, in bytes of the uncompressed file.
+    offset: u64,
+    /// Bytes that were passed over before reading went on.
+    skipped_bytes: u64,
+    /// Number of the last frame before it, 0 for none.
+    after_frame: u64,
+}
+
+impl From<&InputDamage> for DamageDoc {
+    fn from(damage: &InputDamage) -> Self {
+        Self {
+            kind: damage.kind,
+            offset: damage.offset,
+            skipped_bytes: damage.skipped_bytes,
+            after_frame: damage.after_frame,
+        }
+    }
+}
+
+/// How far the capture can be trusted.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Quality")]
+pub(super) struct Quality {
+    /// Every file was read to its end, and nothing in it was damaged.
+    intact: bool,
+    /// Damaged places in all files.
+    damaged_places: u64,
+    /// Frames that are no TCP segment, by reason, in all files.
+    skipped: Named<u64>,
+    /// Payload bytes that were proved to exist and that no captured segment carried.
+    missing_bytes: u64,
+    /// Segments with a wrong TCP checksum, of those that could be verified.
+    bad_checksums: u64,
+    /// State entries that were left out because a timeline was full.
+    states_dropped: u64,
+    /// What did not fit the bounds of the summaries.
+    evicted: EvictedTables,
+}
+
+/// What did not fit the bounds of the summaries.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EvictedTables {
+    /// Listeners.
+    listeners: EvictedDoc,
+    /// Hosts.
+    hosts: EvictedDoc,
+    /// Pairs of a client and a service.
+    pairs: EvictedDoc,
+}
+
+/// What a table had to let go.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Evicted")]
+struct EvictedDoc {
+    /// Entries that left.
+    entries: u64,
+    /// Connections that those entries stood for.
+    connections: u64,
+}
+
+impl From<Evicted> for EvictedDoc {
+    fn from(evicted: Evicted) -> Self {
+        Self { entries: evicted.entries, connections: evicted.connections }
+    }
+}
+
+impl From<&Analysis> for Quality {
+    fn from(analysis: &Analysis) -> Self {
+        let Analysis { inputs, summary, .. } = analysis;
+        let totals = &summary.totals;
+        let damaged_places = inputs.iter().map(|input| input.damage_total).sum();
+        Self {
+            intact: damaged_places == 0,
+            damaged_places,
+            skipped: Named(skipped(inputs)),
+            missing_bytes: totals.missing_bytes.client + totals.missing_bytes.server,
+            bad_checksums: totals.bad_checksums.client + totals.bad_checksums.server,
+            states_dropped: totals.states_dropped,
+            evicted: EvictedTables {
+                listeners: summary.listeners_evicted().into(),
+                hosts: summary.hosts_evicted().into(),
+                pairs: summary.pairs_evicted().into(),
+            },
+        }
+    }
+}
+
+/// Skipped frames of all inputs by reason, the most frequent first, then by name.
+pub(super) fn skipped(inputs: &[Input]) -> Vec<(&'static str, u64)> {
+    let mut sums: Vec<(&'static str, u64)> = Vec::new();
+    for (reason, count) in inputs.iter().flat_map(|input| &input.skipped) {
+        match sums.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, sum)) => *sum += count,
+            None => sums.push((reason, *count)),
+        }
+    }
+    sums.sort_by(|(one, a), (other, b)| b.cmp(a).then(one.cmp(other)));
+    sums
+}

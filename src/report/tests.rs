@@ -1,0 +1,1 @@
+//! Tests of all formats over analyses built by hand.

@@ -1,0 +1,201 @@
+//! Findings in the summary: the worst in full, the rest by number.
+
+use super::heading::capture_period;
+use super::human::{counted, sparkline, when};
+use super::page::Page;
+use super::{Detail, TextOptions};
+use crate::analysis::Analysis;
+use crate::detect::words;
+use crate::finding::{Advice, Finding, Severity, Value};
+use crate::stamp::{FrameId, Time};
+
+/// Findings told in full on the first screen.
+const TOLD: usize = 6;
+/// Notices told in full where nothing is worse.
+const NOTICES_TOLD: usize = 3;
+/// Frames named in a finding on the first screen.
+const FRAMES_TOLD: usize = 3;
+/// Advice named in a finding on the first screen.
+const ADVICE_TOLD: usize = 3;
+
+pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    let findings = &analysis.findings;
+    let told = match options.detail {
+        Detail::Full | Detail::Quiet => findings.len(),
+        Detail::Normal => told(findings),
+    };
+    let capture = capture_period(&analysis.inputs).unwrap_or_default();
+    let (shown, hidden) = findings.split_at_checked(told).unwrap_or((findings, &[]));
+    if !shown.is_empty() && options.detail > Detail::Quiet {
+        page.blank();
+    }
+    for finding in shown {
+        headline(page, finding, capture);
+        body(page, finding, analysis, options.detail);
+    }
+    if options.detail == Detail::Quiet {
+        return;
+    }
+    if findings.is_empty() && analysis.summary.totals.connections > 0 {
+        page.blank();
+        page.paragraph(page.plain(""), "No findings.");
+    }
+    rest(page, hidden);
+}
+
+/// How many findings the first screen tells: what is a warning or worse, and where nothing is, the
+/// first notices. Findings come the worst first.
+fn told(findings: &[Finding]) -> usize {
+    let down_to =
+        |severity| findings.iter().take_while(|finding| finding.severity >= severity).count();
+    match down_to(Severity::Warning) {
+        0 => down_to(Severity::Notice).min(NOTICES_TOLD),
+        serious => serious.min(TOLD),
+    }
+}
+
+/// `3 more notices (-v)`.
+fn rest(page: &mut Page, hidden: &[Finding]) {
+    let number = |severity, one: &str| {
+        let number = hidden.iter().filter(|finding| finding.severity == severity).count() as u64;
+        (number > 0).then(|| counted(number, one))
+    };
+    let parts: Vec<_> = [
+        number(Severity::Critical, "more critical finding"),
+        number(Severity::Warning, "more warning"),
+        number(Severity::Notice, "more notice"),
+        number(Severity::Info, "remark"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !parts.is_empty() {
+        page.paragraph(page.plain(""), &format!("{} (-v)", parts.join(", ")));
+    }
+}
+
+/// `CRITICAL  TCP101 syn_flood   10.0.0.2:443   03:07:31 - 03:11:42`.
+fn headline(page: &mut Page, finding: &Finding, capture: (Time, Time)) {
+    let severity = finding.severity;
+    let lead = format!("{:<10}", severity.name().to_uppercase());
+    let kind = if finding.variant.is_empty() { "" } else { " " };
+    let name = format!("{} {}{kind}{}", finding.code, finding.name, finding.variant);
+    let time = when(finding.first_time, finding.last_time, capture);
+    let items = [page.bold(name), page.plain(finding.subject.to_string()), page.plain(time)];
+    page.items(page.of(severity, lead), &items);
+}
+
+fn body(page: &mut Page, finding: &Finding, analysis: &Analysis, detail: Detail) {
+    let text = format!("{}: {}", sentence(&finding.title), finding.summary);
+    page.paragraph(page.plain("  "), &text);
+    if detail == Detail::Quiet {
+        return;
+    }
+    if !finding.caveat.is_empty() {
+        page.paragraph(page.dim("  but    "), &finding.caveat);
+    }
+    for (name, values) in timelines(finding) {
+        let lead = format!("  {name}  ");
+        let line = [page.dim(lead), page.plain(sparkline(values))];
+        page.line(&line);
+    }
+    if detail == Detail::Full {
+        page.paragraph(page.dim("  why    "), &finding.explanation);
+        evidence(page, finding);
+        finding.advice.iter().for_each(|advice| {
+            let text = format!("{}. {}", instruction(advice), advice.side_effects);
+            page.paragraph(page.dim("  check  "), &text);
+        });
+        page.paragraph(page.dim("  filter "), &finding.display_filter);
+    } else if !finding.advice.is_empty() {
+        let advice: Vec<_> = finding.advice.iter().take(ADVICE_TOLD).map(instruction).collect();
+        page.paragraph(page.dim("  check  "), &advice.join("; "));
+    }
+    let mut last = Vec::new();
+    let number = if detail == Detail::Full { Finding::MAX_FRAMES } else { FRAMES_TOLD };
+    let frames = frames(&finding.frames, number, analysis);
+    if !frames.is_empty() {
+        last.push(page.plain(frames));
+    }
+    last.push(page.plain(format!("more  tcpautopsy explain {}", finding.code)));
+    page.items(page.dim("  open   "), &last);
+}
+
+/// The series among the evidence: `half_open_timeline` is the timeline of what is `half-open`.
+fn timelines(finding: &Finding) -> impl Iterator<Item = (String, &[i64])> {
+    finding.evidence.iter().filter_map(|piece| match &piece.value {
+        Value::Series(values) if !values.is_empty() => {
+            let name = piece.name.strip_suffix("_timeline").unwrap_or(piece.name);
+            Some((name.replace('_', "-"), values.as_slice()))
+        }
+        _ => None,
+    })
+}
+
+fn evidence(page: &mut Page, finding: &Finding) {
+    let items: Vec<_> = finding
+        .evidence
+        .iter()
+        .filter_map(|piece| {
+            Some(format!("{} {}", piece.name, value_text(piece.name, &piece.value)?))
+        })
+        .map(|text| page.plain(text))
+        .collect();
+    page.items(page.dim("  seen   "), &items);
+}
+
+/// A value as people read it; none for a series, which has a line of its own.
+fn value_text(name: &str, value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Integer(nanos) if name.ends_with("_ns") => {
+            words::span(crate::stamp::Span::from_nanos(*nanos))
+        }
+        Value::Integer(number) => match u64::try_from(*number) {
+            Ok(number) => words::count(number),
+            Err(_) => number.to_string(),
+        },
+        Value::Ratio(ratio) => format!("{ratio:.3}"),
+        Value::Text(text) => text.clone(),
+        Value::Time(time) => time.to_string(),
+        Value::Flag(set) => if *set { "yes" } else { "no" }.to_owned(),
+        Value::Series(_) => return None,
+        Value::List(words) => words.join(", "),
+    })
+}
+
+/// `net.ipv4.tcp_syncookies = 1`, `lower net.ipv4.tcp_synack_retries to 2`.
+fn instruction(advice: &Advice) -> String {
+    let Advice { setting, direction, value, .. } = advice;
+    match (*direction, value) {
+        ("set", Some(value)) => format!("{setting} = {value}"),
+        ("check", None) => setting.clone(),
+        ("check", Some(value)) => format!("{setting} ({value})"),
+        (direction, Some(value)) => format!("{direction} {setting} to {value}"),
+        (direction, None) => format!("{direction} {setting}"),
+    }
+}
+
+/// `incident-2.pcapng frame 120331`, with further frames of the same file behind it.
+fn frames(frames: &[FrameId], number: usize, analysis: &Analysis) -> String {
+    let mut text = String::new();
+    let mut file = None;
+    for frame in frames.iter().take(number) {
+        if file == Some(frame.file()) {
+            text.push_str(&format!(", {}", frame.number()));
+            continue;
+        }
+        file = Some(frame.file());
+        let input = usize::try_from(frame.file()).ok().and_then(|at| analysis.inputs.get(at));
+        let path = input.map_or("", |input| input.path.as_str());
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let comma = if text.is_empty() { "" } else { "; " };
+        text.push_str(&format!("{comma}{name} frame {}", frame.number()));
+    }
+    text
+}
+
+/// The text with its first letter in upper case.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

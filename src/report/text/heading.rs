@@ -1,0 +1,225 @@
+//! The head of the summary: what was read, and how connections were opened and closed.
+
+use super::human::{bytes, count, counted, period, share, span};
+use super::page::{Page, Piece};
+use super::{Detail, TextOptions};
+use crate::analysis::{Analysis, Input};
+use crate::connection::{CloseOutcome, HandshakeOutcome, State};
+use crate::report::input::skipped;
+use crate::stamp::Time;
+use crate::tcp::Side;
+
+/// Reasons for skipping frames, and damaged places, that a line names.
+const NAMED: usize = 3;
+
+pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    let full = options.detail == Detail::Full;
+    what_was_read(page, analysis, options);
+    if full && analysis.inputs.len() > 1 {
+        files(page, &analysis.inputs);
+    }
+    damage(page, &analysis.inputs, full);
+    skips(page, &analysis.inputs, full);
+    if analysis.summary.totals.connections == 0 {
+        nothing(page, &analysis.inputs);
+    } else {
+        outcomes(page, analysis, full);
+    }
+}
+
+fn what_was_read(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    let inputs = &analysis.inputs;
+    let lead = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"), "   ");
+    let mut items = vec![page.plain(source(inputs))];
+    if let Some((first, last)) = capture_period(inputs) {
+        items.push(page.plain(period(first, last)));
+    }
+    page.items(page.bold(lead), &items);
+    let sum = |value: fn(&Input) -> u64| inputs.iter().map(value).sum();
+    let mut read = format!(
+        "{}, {}, {}",
+        counted(sum(|input| input.frames), "frame"),
+        counted(sum(|input| input.tcp_segments), "TCP segment"),
+        counted(analysis.summary.totals.connections, "connection"),
+    );
+    if let Some(elapsed) = options.elapsed {
+        read.push_str(", read in ");
+        read.push_str(&span(elapsed));
+    }
+    page.paragraph(page.plain(""), &read);
+}
+
+/// `incident/ (3 files, pcapng)`, `web.pcap (pcap)`.
+fn source(inputs: &[Input]) -> String {
+    let mut kinds: Vec<&str> = Vec::new();
+    for input in inputs {
+        let compression = Some(input.compression).filter(|name| *name != "none");
+        for kind in [Some(input.format), compression].into_iter().flatten() {
+            if !kind.is_empty() && !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+    }
+    let kinds = kinds.join(", ");
+    match inputs {
+        [] => "no input".to_owned(),
+        [input] => format!("{} ({kinds})", input.path),
+        [first, rest @ ..] => {
+            let folder = |input: &Input| {
+                input.path.rsplit_once('/').map(|(folder, _)| folder.to_owned() + "/")
+            };
+            let shared = folder(first)
+                .filter(|of| rest.iter().all(|input| folder(input).as_ref() == Some(of)));
+            let files = counted(inputs.len() as u64, "file");
+            match shared {
+                Some(folder) => format!("{folder} ({files}, {kinds})"),
+                None => format!("{files} ({kinds})"),
+            }
+        }
+    }
+}
+
+/// From the first frame to the last one of all inputs.
+pub(super) fn capture_period(inputs: &[Input]) -> Option<(Time, Time)> {
+    let first = inputs.iter().filter_map(|input| input.first_time).min()?;
+    let last = inputs.iter().filter_map(|input| input.last_time).max()?;
+    Some((first, last))
+}
+
+fn files(page: &mut Page, inputs: &[Input]) {
+    for input in inputs {
+        let mut items = vec![
+            page.plain(&input.path),
+            page.plain(bytes(input.bytes)),
+            page.plain(counted(input.frames, "frame")),
+            page.plain(counted(input.tcp_segments, "TCP segment")),
+        ];
+        if let (Some(first), Some(last)) = (input.first_time, input.last_time) {
+            items.push(page.plain(period(first, last)));
+        }
+        page.items(page.dim(" file        "), &items);
+    }
+}
+
+fn damage(page: &mut Page, inputs: &[Input], full: bool) {
+    let total: u64 = inputs.iter().map(|input| input.damage_total).sum();
+    let listed =
+        inputs.iter().flat_map(|input| input.damage.iter().map(move |place| (input, place)));
+    let shown = if full { usize::MAX } else { NAMED };
+    let mut told = 0;
+    for (input, place) in listed.take(shown) {
+        told += 1;
+        let text = format!(
+            "{}: {} at byte {}, after frame {}; {} passed over",
+            input.path,
+            place.kind,
+            count(place.offset),
+            count(place.after_frame),
+            bytes(place.skipped_bytes),
+        );
+        page.paragraph(page.bold("damaged  "), &text);
+    }
+    if total > told {
+        let hint = if full { "" } else { " (-v lists more)" };
+        let text = format!("{}{hint}", counted(total - told, "more place"));
+        page.paragraph(page.bold("damaged  "), &text);
+    }
+}
+
+fn skips(page: &mut Page, inputs: &[Input], full: bool) {
+    let reasons = skipped(inputs);
+    let total: u64 = reasons.iter().map(|(_, count)| count).sum();
+    if total == 0 {
+        return;
+    }
+    let shown = if full { reasons.len() } else { NAMED };
+    let mut named: Vec<_> = reasons
+        .iter()
+        .take(shown)
+        .map(|(reason, frames)| format!("{} {reason}", count(*frames)))
+        .collect();
+    if reasons.len() > shown {
+        named.push("... (-v for all)".to_owned());
+    }
+    let text = format!("{}: {}", counted(total, "frame"), named.join(", "));
+    page.paragraph(page.plain("skipped "), &text);
+}
+
+fn nothing(page: &mut Page, inputs: &[Input]) {
+    let frames: u64 = inputs.iter().map(|input| input.frames).sum();
+    let segments: u64 = inputs.iter().map(|input| input.tcp_segments).sum();
+    let text = match (frames, segments) {
+        (0, _) => "The capture holds no frame.",
+        (_, 0) => "The capture holds no TCP segment.",
+        _ => "No connection could be made out of the TCP segments.",
+    };
+    page.blank();
+    page.paragraph(page.plain(""), text);
+}
+
+fn outcomes(page: &mut Page, analysis: &Analysis, full: bool) {
+    let totals = &analysis.summary.totals;
+    page.blank();
+    let handshakes = HandshakeOutcome::ALL.iter();
+    let handshakes = handshakes.map(|of| (handshake_text(*of), totals.with_handshake(*of)));
+    counts(page, " handshake   ", handshakes);
+    let closes = CloseOutcome::ALL.iter().map(|of| (close_text(*of), totals.with_close(*of)));
+    counts(page, " close       ", closes);
+    if full {
+        for side in Side::BOTH {
+            let states = totals.final_states.of(side);
+            let ends = State::ALL.iter().map(|state| (state.name(), states.of(*state)));
+            let lead = format!(" {:<12}", format!("{} in", side.name()));
+            counts(page, &lead, ends.chain([("unknown", states.unknown())]));
+        }
+    }
+    traffic(page, analysis);
+}
+
+fn counts(page: &mut Page, lead: &str, counts: impl Iterator<Item = (&'static str, u64)>) {
+    let items: Vec<Piece> = counts
+        .filter(|(_, number)| *number > 0)
+        .map(|(name, number)| page.plain(format!("{name} {}", count(number))))
+        .collect();
+    page.items(page.dim(lead), &items);
+}
+
+fn traffic(page: &mut Page, analysis: &Analysis) {
+    let totals = &analysis.summary.totals;
+    let payload = totals.payload_bytes.client + totals.payload_bytes.server;
+    if payload == 0 {
+        return;
+    }
+    let again = totals.retransmitted_bytes.client + totals.retransmitted_bytes.server;
+    let missing = totals.missing_bytes.client + totals.missing_bytes.server;
+    let mut items = vec![
+        page.plain(format!("from clients {}", bytes(totals.payload_bytes.client))),
+        page.plain(format!("from servers {}", bytes(totals.payload_bytes.server))),
+    ];
+    if again > 0 {
+        items.push(page.plain(format!("sent again {}", share(again, payload))));
+    }
+    if missing > 0 {
+        items.push(page.plain(format!("never captured {}", bytes(missing))));
+    }
+    page.items(page.dim(" payload     "), &items);
+}
+
+fn handshake_text(outcome: HandshakeOutcome) -> &'static str {
+    match outcome {
+        HandshakeOutcome::HalfOpen => "half-open",
+        HandshakeOutcome::FastOpen => "fast open",
+        HandshakeOutcome::Midstream => "before the capture",
+        other => other.name(),
+    }
+}
+
+fn close_text(outcome: CloseOutcome) -> &'static str {
+    match outcome {
+        CloseOutcome::HalfClosed => "half-closed",
+        CloseOutcome::FinUnacknowledged => "FIN unacknowledged",
+        CloseOutcome::TimedOut => "timed out",
+        CloseOutcome::Open => "open at the end",
+        other => other.name(),
+    }
+}

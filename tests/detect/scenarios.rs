@@ -1,0 +1,90 @@
+//! `testdata/scenarios/TCPnnn`: files named `fires-*` and `edge-fires-*` make detector TCPnnn fire,
+//! `quiet-*` and `edge-quiet-*` do not. A first line that ends in `[warning]` names the worst severity
+//! that the detector must reach.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tcpautopsy::detect::{RULES, Scope};
+use tcpautopsy::finding::{Finding, Severity};
+use tcpautopsy::testkit::Scenario;
+
+use super::replay;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/scenarios")
+}
+
+/// The scenarios of a detector: file name and content.
+fn scenarios(code: &str) -> Vec<(String, Scenario)> {
+    let mut files: Vec<_> = fs::read_dir(folder().join(code))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "tcp"))
+        .collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let scenario = Scenario::parse(&text).unwrap_or_else(|e| panic!("{code}/{name}: {e}"));
+        (name, scenario)
+    };
+    files.into_iter().map(read).collect()
+}
+
+fn expected_severity(title: &str) -> Option<Severity> {
+    let name = title.strip_suffix(']')?.rsplit_once('[')?.1;
+    Severity::ALL.into_iter().find(|severity| severity.name() == name)
+}
+
+#[test]
+fn every_detector_fires_and_keeps_quiet_as_its_scenarios_say() {
+    let mut wrong = Vec::new();
+    for rule in RULES {
+        let code = rule.code.to_string();
+        for (name, scenario) in scenarios(&code) {
+            let findings = replay::findings(&scenario);
+            let own: Vec<&Finding> = findings.iter().filter(|f| f.code == rule.code).collect();
+            let kind = name.strip_prefix("edge-").unwrap_or(&name);
+            let should_fire = kind.starts_with("fires-");
+            assert!(should_fire || kind.starts_with("quiet-"), "{code}/{name}: not a known kind");
+            let worst = own.iter().map(|finding| finding.severity).max();
+            let expected = expected_severity(scenario.title());
+            if should_fire == own.is_empty() || (should_fire && expected != worst) {
+                wrong.push(format!("{code}/{name}: expected {expected:?}, found {own:#?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_detector_has_a_scenario_of_each_kind() {
+    // Damage of a file has no segments; its tests stand beside the rule.
+    for rule in RULES.iter().filter(|rule| rule.scope != Scope::Capture) {
+        let names: Vec<_> =
+            scenarios(&rule.code.to_string()).into_iter().map(|(name, _)| name).collect();
+        for kind in ["fires-", "quiet-", "edge-"] {
+            assert!(names.iter().any(|name| name.starts_with(kind)), "{}: no {kind}*", rule.code);
+        }
+    }
+}
+
+#[test]
+fn findings_do_not_depend_on_the_start_the_numbers_or_the_address_family() {
+    for code in ["TCP102", "TCP103", "TCP301", "TCP303", "TCP305", "TCP306"] {
+        for (name, scenario) in scenarios(code) {
+            let shape = |scenario: &Scenario| -> Vec<_> {
+                let findings = replay::findings(scenario);
+                findings.into_iter().map(|f| (f.code, f.variant, f.severity, f.count)).collect()
+            };
+            let plain = shape(&scenario);
+            let shift = tcpautopsy::stamp::Span::from_secs(86_399);
+            let moved = scenario.clone().with_isn_shift(0xffff_ff00, 0x7fff_fff0);
+            assert_eq!(shape(&moved), plain, "{code}/{name}: other ISNs");
+            assert_eq!(shape(&scenario.clone().with_time_shift(shift)), plain, "{code}/{name}");
+            assert_eq!(shape(&scenario.as_ipv6()), plain, "{code}/{name}: IPv6");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+"""Writes truth.json: every state change with its tag, checked against the second witness.
+
+A change is `wire` when the host's own capture holds the segment behind it, `timer` when a timer of
+known length ran out, `invisible` otherwise. The segment is found by rule from the kind of change,
+the tuple and the time. The run fails when the trace and the polled socket table disagree.
+"""
+
+import json
+import os
+import pickle
+from bisect import bisect_left
+
+from diag import join_port
+from packet import read_pcap, write_pcap
+from sockets import Lives
+
+BEFORE, AFTER = 20_000_000, 20_000_000  # ns: a busy machine delays the kernel that much at worst
+NEAR = 5_000  # ns: two stamps of one event
+SLACK = 300_000  # ns: capture and trace stamps are taken at different points of one path
+POLL_SLACK = 4_000_000
+
+
+class Wire:
+    """The segments of one host's capture by (local, remote)."""
+
+    def __init__(self, capture, addresses):
+        self.by_pair, self.all = {}, capture.packets
+        mine = set(addresses)
+        for packet in capture.packets:
+            if packet.icmp is not None:
+                inner = packet.icmp[2]
+                if inner is not None and inner.src in mine:
+                    self._add((join_port(inner.src, inner.sport),
+                               join_port(inner.dst, inner.dport)), packet, False)
+                continue
+            source = join_port(packet.src, packet.sport)
+            target = join_port(packet.dst, packet.dport)
+            if packet.src in mine:
+                self._add((source, target), packet, True)
+            if packet.dst in mine:
+                self._add((target, source), packet, False)
+
+    def _add(self, pair, packet, sent):
+        times, entries = self.by_pair.setdefault(pair, ([], []))
+        times.append(packet.time)
+        entries.append((packet, sent))
+
+    def received(self, pair, time, accept, reach=BEFORE):
+        """The last segment before `time`; one slightly later only when there is none."""
+        return (self._received(pair, time + NEAR, accept, reach)
+                or self._received(pair, time + SLACK, accept, reach))
+
+    def _received(self, pair, time, accept, reach):
+        times, entries = self.by_pair.get(pair, ([], []))
+        at = bisect_left(times, time) - 1
+        while at >= 0 and times[at] >= time - reach:
+            packet, sent = entries[at]
+            if not sent and accept(packet):
+                return packet
+            at -= 1
+        return None
+
+    def sent(self, pair, time, accept, reach=AFTER):
+        """The first segment after `time`; one slightly earlier only when there is none."""
+        return (self._sent(pair, time - NEAR, accept, reach)
+                or self._sent(pair, time - SLACK, accept, reach))
+
+    def _sent(self, pair, time, accept, reach):
+        times, entries = self.by_pair.get(pair, ([], []))
+        at = bisect_left(times, time)
+        while at < len(times) and times[at] <= time + reach:
+            packet, sent = entries[at]
+            if sent and accept(packet):
+                return packet
+            at += 1
+        return None
+
+    def between(self, pair, begin, end):
+        times, entries = self.by_pair.get(pair, ([], []))
+        return [entry for entry in entries[bisect_left(times, begin):bisect_left(times, end)]]
+
+    def holds(self, packet):
+        """Whether this capture has the same segment (a big one may have been cut on the way)."""
+        pair = (join_port(packet.src, packet.sport), join_port(packet.dst, packet.dport))
+        found = self.by_pair.get(pair) or self.by_pair.get(pair[::-1])
+        if found is None:
+            return False
+        return any(other.icmp is None and other.src == packet.src and other.sport == packet.sport
+                   and other.flags & 7 == packet.flags & 7 and other.end == packet.end
+                   and other.ack == packet.ack and abs(other.time - packet.time) < 3_000_000_000
+                   and (other.tsval == packet.tsval)
+                   for other, _ in found[1])
+
+
+def explain(change, pair, wire):
+    """(tag, packet or None, note) of one change."""
+    old, new, time = change.old, change.new, change.time
+    if new == "CLOSED":
+        return _explain_end(change, pair, wire)
+    if new == "SYN-SENT":
+        packet = wire.sent(pair, time, lambda p: p.bare_syn)
+        return ("wire", packet, "") if packet else ("invisible", None, "its SYN never left the host")
+    if new in ("FIN-WAIT-1", "LAST-ACK"):
+        return _explain_fin(change, pair, wire)
+    rules = {
+        ("LISTEN", "SYN-RECEIVED"): lambda p: p.bare_syn,
+        ("SYN-SENT", "SYN-RECEIVED"): lambda p: p.bare_syn,
+        ("SYN-SENT", "ESTABLISHED"): lambda p: p.syn_ack,
+        ("SYN-RECEIVED", "ESTABLISHED"): lambda p: p.flags & 16 and not p.rst,
+    }
+    accept = rules.get((old, new), lambda p: p.icmp is None and p.flags & 16 and not p.rst)
+    packet = wire.received(pair, time, lambda p: p.icmp is None and accept(p))
+    if packet is None and (old, new) == ("LISTEN", "SYN-RECEIVED"):
+        late = wire.received(pair, time, lambda p: p.icmp is None and p.flags & 16)
+        if late is not None:
+            return "invisible", late, ("SYN cookie: no socket existed before this ACK, the wire shows"
+                                       " SYN and SYN-ACK earlier")
+    return ("wire", packet, "") if packet else ("invisible", None, "no segment at that time")
+
+
+def _explain_fin(change, pair, wire):
+    packet = wire.sent(pair, change.time, lambda p: p.fin)
+    if packet is None:
+        return "invisible", None, "the FIN waits behind unsent data or a closed window"
+    lag = packet.time - change.time
+    if lag > 1_000_000 and wire.between(pair, change.time, packet.time - 1):
+        return "invisible", None, f"the FIN waited {lag // 1000} us behind unsent data"
+    return "wire", packet, ""
+
+
+def _explain_end(change, pair, wire):
+    old, time = change.old, change.time
+    if change.how == "expire":
+        return "timer", None, {"TIME-WAIT": "TIME-WAIT ran out",
+                               "FIN-WAIT-2": "tcp_fin_timeout ran out",
+                               "SYN-RECEIVED": "SYN-ACK retries ran out"}.get(old, "timer ran out")
+    resets = [packet for packet in (
+        wire.received(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000),
+        wire.sent(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000)) if packet is not None]
+    if resets:
+        return "wire", min(resets, key=lambda packet: abs(packet.time - time)), ""
+    packet = wire.received(pair, time, lambda p: p.icmp is not None, 5_000_000)
+    if packet is not None:
+        return "wire", packet, "ICMP error"
+    if old == "TIME-WAIT":
+        packet = wire.received(pair, time, lambda p: p.bare_syn, 5_000_000)
+        if packet is None:
+            packet = wire.sent(pair, time, lambda p: p.bare_syn, 5_000_000)
+        if packet is not None:
+            return "wire", packet, "a new connection takes the tuple"
+        return "invisible", None, "TIME-WAIT was removed"
+    acknowledged = wire.received(pair, time, lambda p: p.icmp is None and p.flags & 16, 5_000_000)
+    if old == "LAST-ACK" and acknowledged is not None:
+        return "wire", acknowledged, ""
+    if old in ("FIN-WAIT-2", "CLOSING") and acknowledged is not None:
+        return "invisible", acknowledged, "no TIME-WAIT bucket was free: closed at once"
+    notes = {"SYN-SENT": "connect gave up", "FIN-WAIT-1": "the orphan died",
+             "LAST-ACK": "the orphan died", "CLOSING": "the orphan died",
+             "FIN-WAIT-2": "the orphan died", "SYN-RECEIVED": "the request was dropped"}
+    return "invisible", None, notes.get(old, "aborted without a segment")
+
+
+def check_chain(lives, begin):
+    """Every incarnation begins at CLOSED or LISTEN and continues where it was."""
+    problems = []
+    for life in lives:
+        at = life.changes[0].old
+        who = f"{life.role} {life.local} {life.remote}"
+        if at not in ("CLOSED", "LISTEN"):
+            problems.append(f"{who} begins at {at}")
+        for change in life.changes:
+            if change.old != at:
+                problems.append(f"{who} goes on from {change.old} while in {at}")
+            at = change.new
+    return problems
+
+
+def check_polls(lives, polls, facts):
+    """What the polled socket table contradicts, as sentences; empty when both witnesses agree."""
+    problems, compared = [], 0
+    spans = {}
+    for life in lives:
+        changes = life.changes
+        steps = spans.setdefault((life.role, life.local, life.remote), [])
+        for change, after in zip(changes, [*changes[1:], None]):
+            until = after.time if after is not None else facts["end"] + 10**12
+            if change.new != "CLOSED":
+                steps.append((change.time, until, change.new))
+    for role, rows in polls.items():
+        missing = {}
+        for before, after, table in rows:
+            if after > facts["end"]:
+                continue
+            low, high = before - POLL_SLACK, after + POLL_SLACK
+            for (local, remote), state in table.items():
+                if state == "CLOSED":
+                    continue  # A socket that its application has not closed yet: no connection.
+                compared += 1
+                possible = [found for start, stop, found in spans.get((role, local, remote), [])
+                            if start <= high and stop >= low]
+                if state not in possible:
+                    problems.append(f"{role} {local} {remote}: polled {state} at {before}, traced "
+                                    f"{possible or 'nothing'}")
+            for (owner, local, remote), steps in spans.items():
+                if owner != role:
+                    continue
+                key = local, remote
+                alive = any(start <= low and stop >= high for start, stop, _ in steps)
+                if alive and table.get(key, "CLOSED") == "CLOSED":
+                    missing[key] = missing.get(key, 0) + 1
+                    if missing[key] == 2:
+                        problems.append(f"{role} {local} {remote}: alive in the trace, not in two "
+                                        f"polls up to {before}")
+                else:
+                    missing[key] = 0
+    return problems, compared
+
+
+def assemble(directory, joiner, kernel, keep=False):
+    """Completes one run's folder; returns (truth, problems)."""
+    with open(f"{directory}/facts.json", encoding="ascii") as file:
+        facts = json.load(file)
+    with open(f"{directory}/polls.pickle", "rb") as file:
+        polls = pickle.load(file)
+    captures, wires, roles = {}, {}, {}
+    for role, host in facts["hosts"].items():
+        capture = read_pcap(f"{directory}/{role}.pcap")
+        capture.records = [record for record in capture.records if record[0] <= facts["end"]]
+        capture.packets = [packet for packet in capture.packets if packet.time <= facts["end"]]
+        write_pcap(f"{directory}/{role}.pcap", capture)
+        captures[role] = capture
+        wires[role] = Wire(capture, host["addresses"])
+        for address in host["addresses"]:
+            roles[address] = role
+    found = Lives(joiner, facts, roles,
+                  {role: [p for p in capture.packets if p.icmp is None]
+                   for role, capture in captures.items()})
+    problems = found.problems + check_chain(found.lives, facts["begin"])
+    disagreements, compared = check_polls(found.lives, polls, facts)
+    problems += disagreements
+    if facts["lost_frames"]:
+        problems.append(f"tcpdump lost {facts['lost_frames']} frames")
+    transitions, impossible = describe(found.lives, wires)
+    truth = {
+        "scenario": facts["scenario"], "description": facts["description"], "kernel": kernel,
+        "deterministic": facts["deterministic"], "begin_ns": facts["begin"], "end_ns": facts["end"],
+        "hosts": facts["hosts"],
+        "listeners": [{key: value for key, value in listener.items() if key != "socket"}
+                      for listener in found.listeners],
+        "notes": facts["notes"], "polled": compared,
+        "transitions": transitions, "impossible_at_other_end": impossible,
+    }
+    with open(f"{directory}/truth.json", "w", encoding="ascii") as file:
+        file.write(render(truth))
+    if not keep:
+        os.unlink(f"{directory}/facts.json")
+        os.unlink(f"{directory}/polls.pickle")
+    return truth, problems
+
+
+def describe(lives, wires):
+    transitions, impossible, incarnations = [], [], {}
+    for life in lives:
+        pair = life.local, life.remote
+        number = incarnations[life.role, pair] = incarnations.get((life.role, pair), 0) + 1
+        other = wires["server" if life.role == "client" else "client"]
+        for change in life.changes:
+            tag, packet, note = explain(change, pair, wires[life.role])
+            row = {"host": life.role, "local": life.local, "remote": life.remote,
+                   "incarnation": number, "from": change.old, "to": change.new,
+                   "at_ns": change.time, "source": change.source, "tag": tag}
+            if packet is not None:
+                row["frame"], row["frame_ns"] = packet.frame, packet.time
+            note = "; ".join(text for text in (change.note, note) if text)
+            if note:
+                row["note"] = note
+            transitions.append(row)
+            reason = None
+            if tag == "invisible":
+                reason = note or "no segment shows it"
+            elif tag == "wire" and not (packet.icmp or other.holds(packet)):
+                reason = "the other capture does not hold the segment"
+            elif tag == "wire" and packet.icmp and not any(
+                    found.icmp and found.icmp[:2] == packet.icmp[:2] for found in other.all):
+                reason = "the other capture does not hold the ICMP error"
+            if reason:
+                impossible.append({"host": life.role, "local": life.local, "remote": life.remote,
+                                   "incarnation": number, "to": change.new, "reason": reason})
+    transitions.sort(key=lambda row: row["at_ns"])
+    return transitions, impossible
+
+
+def render(truth):
+    """JSON with one line per list entry, so that a diff of two recordings can be read."""
+    lines = []
+    for key, value in truth.items():
+        if isinstance(value, list) and value:
+            rows = ",\n".join("    " + json.dumps(row) for row in value)
+            lines.append(f"  {json.dumps(key)}: [\n{rows}\n  ]")
+        else:
+            lines.append(f"  {json.dumps(key)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"

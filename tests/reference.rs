@@ -1,0 +1,96 @@
+//! The obvious way to read a capture: one loop, one map, no threads, nothing given up.
+//!
+//! Slow and plain on purpose: the pipeline is compared with it, and the kernel with both.
+
+use std::collections::BTreeMap;
+
+use tcpautopsy::capture::{Context, Window};
+use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark};
+use tcpautopsy::decode::{self, Decoded, Outcome};
+use tcpautopsy::settings::Settings;
+use tcpautopsy::stamp::{FrameId, Time};
+use tcpautopsy::tcp::{Endpoint, Extras, FourTuple, Orientation, Segment};
+
+/// Every connection of a capture file's bytes, in the order in which they began.
+pub(crate) fn records(capture: &[u8], settings: &Settings) -> Vec<ConnectionRecord> {
+    let (mut context, start) = Context::open(capture).expect("a capture file");
+    let mut reference = Reference::new(settings);
+    let window = Window { bytes: capture, base: 0, at_end: true };
+    let decoding = decode::Settings { tunnels: true, verify_checksums: false };
+    let mut decoded = Decoded::default();
+    let mut frame = 0;
+    context.walk(window, start..capture.len(), &mut |record| {
+        frame += 1;
+        reference.clock = reference.clock.max(record.time);
+        let outcome =
+            decode::decode(record.link, record.data, record.wire_len, &decoding, &mut decoded);
+        if matches!(outcome, Outcome::Segment) {
+            let segment =
+                Segment { time: record.time, frame: FrameId::new(0, frame), ..decoded.segment };
+            reference.take(decoded.tuple, &segment, &decoded.extras);
+        }
+    });
+    reference.finish()
+}
+
+struct Reference<'s> {
+    settings: &'s Settings,
+    clock: Time,
+    live: BTreeMap<(Endpoint, Endpoint), Connection>,
+    done: Vec<ConnectionRecord>,
+}
+
+impl<'s> Reference<'s> {
+    fn new(settings: &'s Settings) -> Self {
+        Self { settings, clock: Time::MIN, live: BTreeMap::new(), done: Vec::new() }
+    }
+
+    fn take(&mut self, tuple: FourTuple, segment: &Segment, extras: &Extras) {
+        let (canonical, orientation) = tuple.canonical();
+        let forward = orientation == Orientation::Forward;
+        let key = (canonical.source, canonical.destination);
+        let mut stray = None;
+        if let Some(live) = self.live.get_mut(&key) {
+            let over = live.deadline() <= self.clock;
+            let replaced = !over && live.is_replaced_by(forward, segment);
+            if over || replaced {
+                let mut old = self.live.remove(&key).unwrap();
+                if replaced {
+                    stray = old.take_stray_syn(segment);
+                }
+                let next = stray.as_ref().map_or(segment, |(_, first, _)| first);
+                let by = replaced.then_some(Mark::of(next));
+                self.done.push(old.finish(self.clock, by, self.settings));
+            }
+        }
+        if let Some((towards, first, options)) = stray {
+            let tuple = if towards { canonical } else { canonical.reversed() };
+            let settings = self.settings;
+            self.begin(key, tuple, towards, &first).observe(towards, &first, &options, settings);
+        }
+        if !self.live.contains_key(&key) {
+            self.begin(key, tuple, forward, segment);
+        }
+        let settings = self.settings;
+        self.live.get_mut(&key).unwrap().observe(forward, segment, extras, settings);
+    }
+
+    fn begin(
+        &mut self,
+        key: (Endpoint, Endpoint),
+        tuple: FourTuple,
+        forward: bool,
+        segment: &Segment,
+    ) -> &mut Connection {
+        let id = segment.frame.number();
+        let beginning = Beginning { id, tuple, forward, tunnel: Vec::new() };
+        self.live.entry(key).or_insert_with(|| Connection::new(beginning, segment))
+    }
+
+    fn finish(mut self) -> Vec<ConnectionRecord> {
+        let (clock, settings) = (self.clock, self.settings);
+        self.done.extend(self.live.into_values().map(|it| it.finish(clock, None, settings)));
+        self.done.sort_by_key(|record| record.id);
+        self.done
+    }
+}
