@@ -38,6 +38,7 @@
 pub mod analysis;
 pub mod capture;
 pub mod certainty;
+pub mod cli;
 pub mod connection;
 pub mod decode;
 pub mod detect;
