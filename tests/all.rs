@@ -3,4 +3,5 @@
 mod architecture;
 mod generated;
 mod kernel_truth;
+mod pipeline;
 mod reference;
