@@ -4,4 +4,5 @@ mod architecture;
 mod cli;
 mod generated;
 mod kernel_truth;
+mod pipeline;
 mod reference;
