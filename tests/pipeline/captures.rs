@@ -22,7 +22,7 @@ pub(crate) fn generated(name: &str, packets: u64) -> Vec<u8> {
 
 /// The same as pcapng.
 pub(crate) fn generated_ng(name: &str, packets: u64) -> Vec<u8> {
-    let shape = Shape { format: Format::PcapNg, ..Shape::named(name).unwrap() };
+    let shape = Shape { format: Format::Pcapng, ..Shape::named(name).unwrap() };
     let mut bytes = Vec::new();
     generate(shape, packets, 7, &mut bytes).unwrap();
     bytes
