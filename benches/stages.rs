@@ -98,8 +98,7 @@ fn decoded(bytes: &[u8], batch: &mut Batch) -> u64 {
 
 fn options(threads: usize) -> Options {
     let settings = Settings::default();
-    let detectors =
-        Detectors::new(settings.clone(), Thresholds::default(), &Selection::default());
+    let detectors = Detectors::new(settings.clone(), Thresholds::default(), &Selection::default());
     Options { threads, keep: Keep::None, ..Options::new(settings, detectors) }
 }
 

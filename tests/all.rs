@@ -1,5 +1,15 @@
 //! The one integration test binary.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by panicking, and tables are for its reader"
+)]
+
 mod architecture;
 mod cli;
 mod generated;

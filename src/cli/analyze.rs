@@ -41,7 +41,7 @@ pub(super) struct Arguments {
     /// Whose timers to assume where nothing better is known
     #[arg(long, value_enum, value_name = "SYSTEM", default_value_t)]
     profile: ProfileName,
-    /// Change a detector's threshold, such as TCP102.min_age=10s; repeatable
+    /// Change a detector's threshold, such as `TCP102.min_age=10s`; repeatable
     #[arg(long = "set-threshold", value_name = "CODE.NAME=VALUE")]
     thresholds: Vec<String>,
     /// Run only these detectors, by code or name

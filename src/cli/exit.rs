@@ -50,7 +50,8 @@ pub(super) fn warn(message: impl Display) {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let direct = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        let in_json = cause.downcast_ref::<serde_json::Error>().and_then(|e| e.io_error_kind());
+        let in_json =
+            cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
         direct.or(in_json) == Some(io::ErrorKind::BrokenPipe)
     })
 }

@@ -252,6 +252,7 @@ pub(super) fn tuple_of([low, high, ports]: [u32; 3]) -> FourTuple {
 }
 
 /// Any canonical tuple in three words, to choose its shard by; tunnels do not count.
+#[expect(clippy::cast_possible_truncation, reason = "halves of a hash")]
 fn fold(tuple: FourTuple) -> [u32; 3] {
     let word = |endpoint: Endpoint| match endpoint.address {
         IpAddr::V4(address) => address.to_bits(),
@@ -269,6 +270,7 @@ fn fold(tuple: FourTuple) -> [u32; 3] {
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The shard of a canonical flow. Fixed and unkeyed: a hostile capture can only serialise us.
+#[expect(clippy::cast_possible_truncation, reason = "fewer bits than any usize has")]
 fn shard_of([low, high, ports]: [u32; 3]) -> usize {
     const { assert!(SHARDS.is_power_of_two()) }
     let addresses = u64::from(low) << 32 | u64::from(high);

@@ -206,6 +206,7 @@ impl Shard {
         let Some(mut slot) = self.table.find(arrival.flow) else {
             return self.open(arrival, settings, emit);
         };
+        let mut hatched = false;
         if !slot.is_live() {
             let Arrival { forward, segment, extras, clock, .. } = arrival;
             if self.embryos.extend(slot.index(), *forward, segment, extras, *clock) {
@@ -215,6 +216,7 @@ impl Shard {
                 return;
             };
             slot = Slot::live(grown);
+            hatched = true;
         }
         let index = slot.index();
         let Some(live) = self.live.get_mut(index) else { return };
@@ -235,7 +237,10 @@ impl Shard {
         let stray = if replaced { live.connection.take_stray_syn(&segment) } else { None };
         let next = stray.as_ref().map_or(&segment, |(_, first, _)| first);
         let by = replaced.then_some(Mark { time: next.time, frame: next.frame });
-        self.finish_live(index, (at, ending), by, settings, emit);
+        // An embryo has no timer: it is found to be over only now, and leaves now.
+        let mut leave =
+            |it: Finished| emit(Finished { at: if hatched { clock } else { it.at }, ..it });
+        self.finish_live(index, (at, ending), by, settings, &mut leave);
         let Some((forward, first, extras)) = stray else {
             return self.open(arrival, settings, emit);
         };

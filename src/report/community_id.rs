@@ -51,6 +51,7 @@ fn base64(bytes: &[u8], text: &mut String) {
 }
 
 /// The character of six bits.
+#[expect(clippy::cast_possible_truncation, reason = "six bits of a base64 digit")]
 fn base64_digit(bits: u32) -> char {
     let offset = |start: u8, from: u32| char::from(start + (bits - from) as u8);
     match bits {

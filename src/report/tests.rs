@@ -247,7 +247,7 @@ fn what_is_written_fits_the_schema() {
         for line in lines(&analysis) {
             match line["type"].as_str() {
                 Some("connection") => {
-                    assert!(validator(Schema::Connection).is_valid(&line["data"]))
+                    assert!(validator(Schema::Connection).is_valid(&line["data"]));
                 }
                 Some("finding") => assert!(validator(Schema::Finding).is_valid(&line["data"])),
                 _ => {}

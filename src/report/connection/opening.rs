@@ -47,7 +47,7 @@ pub(super) struct HandshakeDoc {
 /// An ICMP error by its numbers.
 #[derive(Debug, Serialize, JsonSchema)]
 struct IcmpError {
-    /// ICMP or ICMPv6 type.
+    /// ICMP or `ICMPv6` type.
     #[serde(rename = "type")]
     kind: u8,
     /// Code of that type.
