@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod architecture;
+mod detect;
 mod generated;
 mod kernel_truth;
 mod reference;
