@@ -11,6 +11,7 @@
 //! | 1 | [`tcp`] | sequence numbers, flags, options, segments, tuples |
 //! | 1 | [`settings`] | what governs the sockets of a host |
 //! | 2 | [`capture`] | what a file is, chunks of records, damage and resync |
+//! | 2 | [`compat`] | what Wireshark and Zeek would have said |
 //! | 2 | [`connection`] | sans-IO life of one connection |
 //! | 2 | [`finding`] | plain data of a finding |
 //! | 2 | [`threshold`] | a detector's limits as plain data |
@@ -38,11 +39,14 @@
 pub mod analysis;
 pub mod capture;
 pub mod certainty;
+pub mod compat;
 pub mod connection;
 pub mod decode;
 pub mod detect;
 pub mod finding;
+pub mod flow;
 pub mod input;
+pub mod pipeline;
 pub mod report;
 pub mod settings;
 pub mod stamp;

@@ -21,7 +21,7 @@ mod value;
 mod tests;
 
 pub use json::write_json;
-pub use ndjson::{write_connection, write_ndjson};
+pub use ndjson::{write_connection, write_rest};
 pub use schema::{Schema, schema};
 pub use text::{Detail, TextOptions, write_text};
 

@@ -1,32 +1,23 @@
-//! Classic pcap: one header, then records back to back.
+//! Classic pcap: its file header, in all the variants that tools have written.
 //!
-//! Frames the records with pcap-file's raw layer and judges them here, since pcap-file's cooked
-//! layer rejects cut packets, snapshot length 0 and odd fractions, and stops at one bad record.
-//! A header is *sound* when nothing about it is odd; *odd* when other readers take it all the
-//! same; else *bad*. Only runs of sound headers make a place a record's start in a search.
+//! Reads the header by hand, since pcap-file knows four of the magic numbers only. What follows
+//! from it for the records is in `record`.
 
-use std::borrow::Cow;
-use std::ops::Range;
+mod record;
 
-use byteorder_slice::{BigEndian, ByteOrder, LittleEndian};
-use pcap_file::pcap::RawPcapPacket;
+pub(super) use record::{find, walk};
 
-use super::context::{Context, Found, Scan, Window};
-use super::damage::DamageKind;
-use super::{CaptureError, Direction, Format, LinkType, MAX_COMMON, Record, Walk};
-use crate::stamp::Time;
+use byteorder_slice::{BigEndian, LittleEndian};
+
+use self::record::{Header, LOOKAHEAD_RECORDS, run};
+use super::context::{Context, Window};
+use super::{CaptureError, Format, LinkType, MAX_COMMON};
 
 /// Length of the file header.
 const FILE_HEADER: usize = 24;
 
-/// Records in a row that make a place plausible as the start of a record.
-const RUN: usize = 5;
-
-/// Longest time between two records of such a run, either way, in seconds: 30 days.
-const RUN_SECONDS: u32 = 30 * 86_400;
-
-/// Largest original length that is not odd; BIG TCP segments reach half a mebibyte.
-const MAX_WIRE: u32 = 1 << 24;
+/// Records that must agree before fractions are taken for unmarked nanoseconds.
+const SAMPLE: usize = 16;
 
 /// What the file header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +101,7 @@ impl Classic {
             },
         };
         classic.header_len = classic.fitting(magic.headers, head, used);
+        classic.nanos |= classic.has_unmarked_nanos(head, used);
         Ok(Some((classic, used)))
     }
 
@@ -130,18 +122,32 @@ impl Classic {
         lengths.iter().find(fits).copied().unwrap_or(first)
     }
 
+    /// Some rewriting tools keep nanoseconds under the magic number of microseconds. Whole files of
+    /// fractions beyond a second, none beyond a thousand of them, are such.
+    fn has_unmarked_nanos(&self, head: &[u8], used: usize) -> bool {
+        let window = Window { bytes: head, base: 0, at_end: true };
+        let (mut at, mut beyond) = (used, 0);
+        for _ in 0..SAMPLE {
+            let header = if self.big_endian {
+                Header::read::<BigEndian>(self, window, at)
+            } else {
+                Header::read::<LittleEndian>(self, window, at)
+            };
+            let Some(header) = header.filter(|it| it.frac < 1_000_000_000) else { return false };
+            beyond += usize::from(header.frac >= 1_000_000);
+            at += self.header_len + (header.incl as usize).min(head.len());
+        }
+        beyond * 4 > SAMPLE * 3
+    }
+
     pub(super) const fn format(&self) -> Format {
         let modified = self.header_len != 16;
         Format::Pcap { nanos: self.nanos, big_endian: self.big_endian, modified }
     }
 
     pub(super) const fn lookahead(&self) -> usize {
-        let run = RUN * (MAX_COMMON + self.header_len);
-        self.link.max_record() + 2 * self.header_len + run
-    }
-
-    const fn fractions(&self) -> u32 {
-        if self.nanos { 1_000_000_000 } else { 1_000_000 }
+        let (headers, common) = LOOKAHEAD_RECORDS;
+        self.link.max_record() + headers * self.header_len + common * MAX_COMMON
     }
 }
 
@@ -150,227 +156,4 @@ impl Classic {
 const fn fcs_len(network: u32) -> u8 {
     #[expect(clippy::cast_possible_truncation, reason = "four bits remain")]
     if network & 0x0400_0000 == 0 { 0 } else { ((network >> 28) * 2) as u8 }
-}
-
-/// The fields of a record header.
-#[derive(Clone, Copy)]
-struct Header {
-    sec: u32,
-    frac: u32,
-    incl: u32,
-    orig: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Sound,
-    Odd,
-    Bad,
-}
-
-impl Classic {
-    fn verdict(&self, header: &Header) -> Verdict {
-        if header.incl as usize > self.link.max_record() {
-            return Verdict::Bad;
-        }
-        let snapped = self.snaplen == 0 || header.incl <= self.snaplen;
-        let timed = header.frac < self.fractions() && (header.sec | header.incl) != 0;
-        let common = header.incl as usize <= MAX_COMMON && header.orig <= MAX_WIRE;
-        if snapped && timed && common && header.incl <= header.orig {
-            Verdict::Sound
-        } else {
-            Verdict::Odd
-        }
-    }
-}
-
-impl Header {
-    #[inline]
-    fn new(classic: &Classic, sec: u32, frac: u32, first: u32, second: u32) -> Self {
-        let (incl, orig) = match classic.lengths {
-            Lengths::KeptFirst => (first, second),
-            Lengths::WireFirst => (second, first),
-            Lengths::SmallerIsKept => (first.min(second), first.max(second)),
-        };
-        Self { sec, frac, incl, orig }
-    }
-
-    fn read<B: ByteOrder>(classic: &Classic, window: Window<'_>, at: usize) -> Option<Self> {
-        let bytes = window.from(at).get(..classic.header_len)?;
-        let [sec, frac, first, second, ..] = bytes.as_chunks::<4>().0 else { return None };
-        let [sec, frac, first, second] = [sec, frac, first, second].map(|word| B::read_u32(word));
-        Some(Self::new(classic, sec, frac, first, second))
-    }
-}
-
-enum Step<'a> {
-    Record(Header, &'a [u8], usize),
-    Bad,
-    /// The file ends inside the record.
-    Cut,
-    /// So it does, if the odd header is right.
-    OddCut,
-    More,
-}
-
-/// What stands at `at`, where a record should begin.
-#[inline]
-fn step<'a, B: ByteOrder>(classic: &Classic, window: Window<'a>, at: usize) -> Step<'a> {
-    let short = if window.at_end { Step::Cut } else { Step::More };
-    let bytes = window.from(at);
-    // pcap-file knows neither longer headers nor swapped lengths.
-    if classic.header_len == 16
-        && classic.lengths == Lengths::KeptFirst
-        && let Ok((rest, raw)) = RawPcapPacket::from_slice::<B>(bytes)
-        && let Cow::Borrowed(data) = raw.data
-    {
-        let header = Header::new(classic, raw.ts_sec, raw.ts_frac, raw.incl_len, raw.orig_len);
-        return match classic.verdict(&header) {
-            Verdict::Sound => Step::Record(header, data, bytes.len() - rest.len()),
-            Verdict::Odd | Verdict::Bad => odd_step::<B>(classic, window, at),
-        };
-    }
-    let Some(header) = Header::read::<B>(classic, window, at) else { return short };
-    match classic.verdict(&header) {
-        Verdict::Bad => Step::Bad,
-        Verdict::Odd => odd_step::<B>(classic, window, at),
-        Verdict::Sound => {
-            let (from, len) = (classic.header_len, header.incl as usize);
-            bytes.get(from..from + len).map_or(short, |data| Step::Record(header, data, from + len))
-        }
-    }
-}
-
-/// An odd header counts if what follows its record can be a record, too, or is the file's end.
-#[cold]
-fn odd_step<'a, B: ByteOrder>(classic: &Classic, window: Window<'a>, at: usize) -> Step<'a> {
-    let short = if window.at_end { Step::OddCut } else { Step::More };
-    let Some(header) = Header::read::<B>(classic, window, at) else { return short };
-    if classic.verdict(&header) == Verdict::Bad {
-        return Step::Bad;
-    }
-    let (from, len) = (classic.header_len, header.incl as usize);
-    let Some(data) = window.from(at).get(from..from + len) else { return short };
-    let record = Step::Record(header, data, from + len);
-    let Some(next) = Header::read::<B>(classic, window, at + from + len) else {
-        return if window.at_end { record } else { Step::More };
-    };
-    let zeros = |it: &Header| it.sec | it.frac | it.incl | it.orig == 0;
-    // Runs of zero bytes are unwritten disk blocks, not empty records.
-    if classic.verdict(&next) == Verdict::Bad || (zeros(&header) && zeros(&next)) {
-        return Step::Bad;
-    }
-    record
-}
-
-/// Walks the records that start in `range`.
-pub(super) fn walk<B: ByteOrder>(
-    classic: &Classic,
-    scan: &mut Option<Scan>,
-    window: Window<'_>,
-    range: Range<usize>,
-    visit: &mut impl FnMut(&Record<'_>),
-) -> Walk {
-    let before = *scan;
-    let mut walk = Walk { end: range.start, ..Walk::default() };
-    loop {
-        if scan.is_some() {
-            let found = find::<B>(classic, window, walk.end);
-            if !Scan::resume(scan, found, window, &mut walk) {
-                walk.needs_more = walk.end < range.end;
-                break;
-            }
-        }
-        if walk.end >= range.end || (window.at_end && walk.end >= window.bytes.len()) {
-            break;
-        }
-        match step::<B>(classic, window, walk.end) {
-            Step::Record(header, data, len) => {
-                let record = interpret(classic, &header, data, window.offset(walk.end), &mut walk);
-                walk.records += 1;
-                walk.end += len;
-                visit(&record);
-            }
-            Step::More => {
-                walk.needs_more = true;
-                break;
-            }
-            Step::Cut => {
-                let left = window.from(walk.end).len();
-                walk.harm(DamageKind::CutRecord, window.offset(walk.end), left);
-                walk.end += left;
-            }
-            Step::OddCut => Scan::start(scan, DamageKind::CutRecord, window, &mut walk),
-            Step::Bad => {
-                Scan::start(scan, DamageKind::BadRecord, window, &mut walk);
-            }
-        }
-    }
-    walk.context_changed = before != *scan;
-    walk
-}
-
-#[inline]
-fn interpret<'a>(
-    classic: &Classic,
-    header: &Header,
-    data: &'a [u8],
-    offset: u64,
-    walk: &mut Walk,
-) -> Record<'a> {
-    let unit = if classic.nanos { 1 } else { 1_000 };
-    if classic.verdict(header) != Verdict::Sound {
-        walk.oddities.fraction_overflow += u64::from(header.frac >= classic.fractions());
-        walk.oddities.longer_than_wire += u64::from(header.incl > header.orig);
-        let limit = if classic.snaplen == 0 { u32::MAX } else { classic.snaplen };
-        walk.oddities.longer_than_snaplen += u64::from(header.incl > limit);
-    }
-    Record {
-        time: Time::from_nanos(
-            i64::from(header.sec) * 1_000_000_000 + i64::from(header.frac) * unit,
-        ),
-        timed: true,
-        link: classic.link,
-        data,
-        wire_len: header.orig.max(header.incl),
-        offset,
-        interface: 0,
-        fcs_len: classic.fcs_len,
-        direction: Direction::Unknown,
-    }
-}
-
-/// The first start of a run of sound records at or behind `from`.
-pub(super) fn find<B: ByteOrder>(classic: &Classic, window: Window<'_>, from: usize) -> Found {
-    for at in from..window.bytes.len() {
-        match run::<B>(classic, window, at) {
-            Some(true) => return Found::At(at),
-            Some(false) => {}
-            None => return Found::Undecided(at),
-        }
-    }
-    if window.at_end { Found::Nowhere } else { Found::Undecided(window.bytes.len().max(from)) }
-}
-
-/// Whether a run of sound records starts at `at`; none if the window is too short to tell.
-fn run<B: ByteOrder>(classic: &Classic, window: Window<'_>, start: usize) -> Option<bool> {
-    let (mut at, mut before) = (start, None);
-    for count in 0..RUN {
-        if window.at_end && at == window.bytes.len() {
-            return Some(count > 0);
-        }
-        let Some(header) = Header::read::<B>(classic, window, at) else {
-            return window.at_end.then_some(count > 1);
-        };
-        let near = before.is_none_or(|sec: u32| header.sec.abs_diff(sec) <= RUN_SECONDS);
-        if !near || classic.verdict(&header) != Verdict::Sound {
-            return Some(false);
-        }
-        before = Some(header.sec);
-        at += classic.header_len + header.incl as usize;
-        if at > window.bytes.len() {
-            return window.at_end.then_some(count > 1);
-        }
-    }
-    Some(true)
 }

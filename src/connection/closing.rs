@@ -23,6 +23,11 @@ impl Connection {
             return;
         }
         me.fin_repeats = me.fin_repeats.saturating_add(1);
+        me.fin_gap = mark.time.since(me.last_fin.unwrap_or(first).time);
+        me.last_fin = Some(mark);
+        if me.pending_ack_of_fin.take().is_some() {
+            me.acks_of_fin_ignored += 1;
+        }
         // The FIN again, and not just crossing its acknowledgment: that one was lost.
         let lost = me.last_entry().copied().filter(|entry| {
             entry.cause == Cause::ReceivedAckOfFin && mark.time.since(entry.at) > crossing
@@ -30,6 +35,7 @@ impl Connection {
         if let Some(entry) = lost {
             me.revert(entry.state);
             me.correction = Some(mark.frame);
+            me.acks_of_fin_ignored += 1;
         }
     }
 
@@ -67,6 +73,11 @@ impl Connection {
             receive_fin(me, segment, duplicate);
         }
         peer.fin_acknowledged.get_or_insert(mark);
+        if peer.acks_of_fin_ignored > 1 {
+            // It ignored several: the next one proves nothing by itself.
+            peer.pending_ack_of_fin = Some(mark);
+            return;
+        }
         let correction = peer.correction.take();
         let reason = Reason::observed(mark, Cause::ReceivedAckOfFin).corrected(correction);
         if !peer.apply(Event::ReceiveAckOfFin, reason) {
@@ -76,9 +87,18 @@ impl Connection {
 
     /// At the end of what is known: a FIN that passed the tap towards a side of which the capture
     /// shows nothing at all counts as received, though nothing proves it.
-    pub(super) fn settle_closing(&mut self) {
+    /// And a side that ignored several acknowledgments of its FIN, and would have sent it again by
+    /// now if it had ignored the last one, did take that one.
+    pub(super) fn settle_closing(&mut self, known_until: Time) {
         for side in Side::BOTH {
             let me = self.sides.of_mut(side);
+            if let Some(mark) = me.pending_ack_of_fin
+                && known_until.since(mark.time) > me.fin_gap + me.fin_gap + me.fin_gap
+            {
+                let reason = Reason::inferred(mark, Cause::ReceivedAckOfFin)
+                    .corrected(me.last_fin.map(|fin| fin.frame));
+                me.apply(Event::ReceiveAckOfFin, reason);
+            }
             if me.stream.traffic.segments > 0 {
                 continue;
             }
@@ -106,6 +126,12 @@ impl Connection {
             | Cause::FinWait2Expired
             | Cause::HalfOpenExpired
             | Cause::ConnectTimeout => me.take_back_timer(),
+            // A SYN from elsewhere, if its seeming sender goes on where it was.
+            Cause::ConnectionGone
+                if segment.flags.ack() && me.stream.offset(segment.seq) <= me.stream.end =>
+            {
+                me.revert(State::Closed);
+            }
             Cause::ReceivedRst | Cause::SentRst
                 if segment.flags.ack() && segment.time.since(entry.at) > crossing =>
             {

@@ -4,7 +4,7 @@ use super::attempts::Attempts;
 use super::stream::Stream;
 use super::{Cause, Entry, Event, Mark, State, next};
 use crate::certainty::Certainty;
-use crate::stamp::{FrameId, Time};
+use crate::stamp::{FrameId, Span, Time};
 
 /// One endpoint as the tap's evidence shows it.
 #[derive(Clone, Debug)]
@@ -30,6 +30,13 @@ pub(super) struct Endpoint {
     pub(super) correction: Option<FrameId>,
     /// RSTs sent.
     pub(super) resets: u32,
+    /// Acknowledgments of the FIN that passed the tap, after which the FIN was sent again.
+    pub(super) acks_of_fin_ignored: u32,
+    /// An acknowledgment of the FIN after several that were ignored.
+    pub(super) pending_ack_of_fin: Option<Mark>,
+    /// The latest repetition of the FIN, and its distance from the one before.
+    pub(super) last_fin: Option<Mark>,
+    pub(super) fin_gap: Span,
     /// FINs after the first one.
     pub(super) fin_repeats: u32,
     /// First FIN sent.
@@ -100,6 +107,10 @@ impl Default for Endpoint {
             reads_after_fin: false,
             outlived_timer: false,
             correction: None,
+            acks_of_fin_ignored: 0,
+            pending_ack_of_fin: None,
+            last_fin: None,
+            fin_gap: Span::ZERO,
             resets: 0,
             fin_repeats: 0,
             fin: None,

@@ -21,6 +21,8 @@ pub(super) struct Opening {
     /// The segment of the client that completes the handshake, as far as is known: the first one
     /// after the last SYN-ACK, or the latest once several were ignored.
     last_ack: Option<Mark>,
+    /// The number that it acknowledged.
+    last_ack_seq: Option<Seq>,
     pub(super) rst: Option<Mark>,
     /// SYN-ACKs sent again after the client's acknowledgment had passed, and the latest of them.
     pub(super) syn_acks_after_ack: u32,
@@ -178,6 +180,10 @@ impl Connection {
             *self.opening.bad_ack.of_mut(from.peer()) = Some(segment.ack);
             return false;
         }
+        if offset > peer.stream.end {
+            // Of data that was not captured, or of nothing: the answer will tell.
+            *self.opening.bad_ack.of_mut(from.peer()) = Some(segment.ack);
+        }
         match me.state {
             State::SynSent => {
                 let echo = segment.timestamps().map(|stamps| stamps.echo);
@@ -247,6 +253,18 @@ impl Connection {
         }
     }
 
+    /// A server that has sent nothing but SYN-ACKs answers the client's acknowledgment with a RST
+    /// that repeats its number: there was no connection to acknowledge (RFC 9293 3.10.7.1).
+    pub(super) fn take_back_unproven(&mut self, from: Side, segment: &Segment) {
+        let syn_acks = u64::from(self.opening.syn_acks.of(from).count());
+        let me = self.sides.of_mut(from);
+        let unproven = me.last_entry().is_some_and(|entry| entry.cause == Cause::ReceivedAckOfSyn)
+            && me.stream.traffic.segments == syn_acks + u64::from(me.resets);
+        if unproven && !segment.flags.ack() && self.opening.last_ack_seq == Some(segment.seq) {
+            me.revert(State::Established);
+        }
+    }
+
     /// A valid acknowledgment from `from`: completes the peer's handshake if that waits for it.
     pub(super) fn on_ack_of_syn(&mut self, from: Side, segment: &Segment) {
         let mark = Mark::of(segment);
@@ -254,6 +272,7 @@ impl Connection {
             return;
         }
         if from == Side::Client {
+            self.opening.last_ack_seq = Some(segment.ack);
             self.opening.ack.get_or_insert(mark);
             if self.opening.last_ack.is_none() || self.opening.syn_acks_after_ack > 1 {
                 self.opening.last_ack = Some(mark);

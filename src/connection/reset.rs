@@ -15,6 +15,7 @@ impl Connection {
         let me = self.sides.of_mut(from);
         me.resets = me.resets.saturating_add(1);
         me.stream.send(segment);
+        self.take_back_unproven(from, segment);
         if self.answers_bad_ack(from, segment) {
             return;
         }
@@ -27,6 +28,9 @@ impl Connection {
         let seq_offset = self.seq_offset(from, segment);
         let sent = Reason::observed(mark, Cause::SentRst);
         let ended = self.sides.of_mut(from).apply(Event::SendRst, sent);
+        if accepted {
+            self.reset_follows_fin(from, segment);
+        }
         let received = Reason::observed(mark, Cause::ReceivedRst);
         let reached = accepted && self.sides.of_mut(from.peer()).apply(Event::ReceiveRst, received);
         if self.opening.ack.is_none() {
@@ -64,6 +68,16 @@ impl Connection {
         let covers = peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin);
         if let (true, Some(arrival)) = (covers, me.fin_arrivals.last()) {
             me.apply(Event::ReceiveFin, Reason::observed(arrival.mark, arrival.cause));
+        }
+    }
+
+    /// A RST that counts from behind the FIN is accepted only by a side that has received the FIN.
+    fn reset_follows_fin(&mut self, from: Side, segment: &Segment) {
+        let (me, peer) = self.sides.pair_mut(from);
+        let behind = me.stream.fin.is_some_and(|fin| me.stream.offset(segment.seq) > fin);
+        if let (true, Some(arrival)) = (behind, peer.fin_arrivals.last()) {
+            peer.apply(Event::ReceiveFin, Reason::observed(arrival.mark, arrival.cause));
+            peer.fin_arrivals.clear();
         }
     }
 

@@ -25,7 +25,7 @@ impl Connection {
         let known_until = replaced_by.map_or(clock.max(self.last.time), |mark| mark.time);
         let retries = settings.of(self.addresses.server.address).synack_retries;
         self.settle_opening(known_until, retries);
-        self.settle_closing();
+        self.settle_closing(known_until);
         self.expire_timers(known_until);
         if let Some(mark) = replaced_by {
             for side in Side::BOTH {

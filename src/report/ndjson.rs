@@ -1,13 +1,13 @@
 //! One JSON object a line, for `jq`, `DuckDB` and log pipelines: `{"type": "...", "data": {...}}`.
 //!
-//! The first line says what was read, then come the findings and the connections. A connection's
-//! line depends on nothing but the connection, so that many can be formatted at the same time.
+//! Connections come first, each when it is over, so that a run need not remember them; findings and
+//! the line of type `run`, which says what was read, come when all is known. A connection's line
+//! depends on nothing but the connection, so that many can be formatted at the same time.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::Connections;
 use super::connection::ConnectionDoc;
 use super::document::{SCHEMA_VERSION, Tool};
 use super::finding::FindingDoc;
@@ -15,39 +15,26 @@ use super::input::{InputDoc, Quality};
 use super::totals::{SummaryDoc, Window};
 use crate::analysis::{Analysis, JudgedConnection};
 
-/// Connections are formatted into a buffer of this size before they are written.
-const BUFFER: usize = 256 << 10;
+/// Appends the line of one connection.
+pub fn write_connection(connection: &JudgedConnection, buffer: &mut Vec<u8>) {
+    let before = buffer.len();
+    let line = Line { kind: "connection", data: ConnectionDoc::from(connection) };
+    // Memory takes everything, and the document has no key that is no string.
+    match serde_json::to_writer(&mut *buffer, &line) {
+        Ok(()) => buffer.push(b'\n'),
+        Err(_) => buffer.truncate(before),
+    }
+}
 
-/// Writes the run, the findings, and the connections that `connections` names.
+/// Writes what is known only when all connections are over: the findings and the run.
 ///
 /// # Errors
 /// Whatever the writer says.
-pub fn write_ndjson(
-    analysis: &Analysis,
-    connections: Connections,
-    mut out: impl Write,
-) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
-    push(&mut buffer, "run", RunDoc::of(analysis))?;
+pub fn write_rest(analysis: &Analysis, mut out: impl Write) -> io::Result<()> {
     for finding in &analysis.findings {
-        push(&mut buffer, "finding", FindingDoc::from(finding))?;
+        write_line(&mut out, "finding", FindingDoc::from(finding))?;
     }
-    for connection in analysis.connections.iter().filter(|judged| connections.holds(judged)) {
-        write_connection(connection, &mut buffer)?;
-        if buffer.len() >= BUFFER {
-            out.write_all(&buffer)?;
-            buffer.clear();
-        }
-    }
-    out.write_all(&buffer)
-}
-
-/// Appends the line of one connection.
-///
-/// # Errors
-/// None that can happen: a buffer in memory takes everything.
-pub fn write_connection(connection: &JudgedConnection, buffer: &mut Vec<u8>) -> io::Result<()> {
-    push(buffer, "connection", ConnectionDoc::from(connection))
+    write_line(&mut out, "run", RunDoc::of(analysis))
 }
 
 /// One line.
@@ -58,13 +45,12 @@ struct Line<T> {
     data: T,
 }
 
-fn push(buffer: &mut Vec<u8>, kind: &'static str, data: impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *buffer, &Line { kind, data })?;
-    buffer.push(b'\n');
-    Ok(())
+fn write_line(out: &mut impl Write, kind: &'static str, data: impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &Line { kind, data })?;
+    out.write_all(b"\n")
 }
 
-/// What the first line says: the report without its lists of hosts, findings and connections.
+/// What the last line says: the report without its lists of hosts, findings and connections.
 #[derive(Debug, Serialize)]
 struct RunDoc<'a> {
     schema_version: &'static str,

@@ -69,6 +69,7 @@ class Host:
         self.addresses = [address, address6]
         self.peer_mac = None
         self.sockets = []
+        self._raw = None
         command("ip", "netns", "add", name)
         self.fd = os.open(f"/var/run/netns/{name}", os.O_RDONLY)
 
@@ -119,11 +120,11 @@ class Host:
     def inject(self, packet):
         """Sends an IP packet (bytes) out of this host's device, unseen by its own TCP."""
         kind = 0x0800 if packet[0] >> 4 == 4 else 0x86DD
-        with self.inside():
-            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        with raw:
-            raw.bind((self.device, kind))
-            raw.send(self.peer_mac + self.mac + struct.pack("!H", kind) + packet)
+        if self._raw is None:
+            with self.inside():
+                self._raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self._raw.bind((self.device, 0))
+        self._raw.send(self.peer_mac + self.mac + struct.pack("!H", kind) + packet)
 
     def drop_input(self, *matches):
         """The receiver ignores what matches (nft syntax), after its capture has seen it."""
@@ -145,7 +146,7 @@ class Host:
 
     def kill(self, *filters):
         """Destroys sockets as an administrator would (`ss -K`)."""
-        self.run("ss", "-K", "-t", "-a", *filters)
+        self.run("ss", "-K", "-t", *filters)
 
     def sysctl_text(self):
         return self.run("sysctl", "-a", "-r", r"^net\.(ipv4|core|mptcp)\.", check=False)
@@ -154,6 +155,8 @@ class Host:
         for kept in self.sockets:
             with contextlib.suppress(OSError):
                 kept.close()
+        if self._raw is not None:
+            self._raw.close()
         with contextlib.suppress(OSError):
             os.close(self.fd)
         command("ip", "netns", "del", self.name, check=False)

@@ -26,6 +26,12 @@ from truth import assemble  # noqa: E402
 
 HASH = "/proc/sys/net/ipv4/tcp_child_ehash_entries"
 KEPT_SYSCTLS = re.compile(r"net\.(ipv4\.(tcp_|ip_local_port_range)|core\.somaxconn|mptcp\.enabled)")
+RECORDED_IPV6 = {f"{name}_ipv6" for name in (
+    "close_by_client", "close_by_server", "close_simultaneous", "orphan_fin_wait_2_then_fin",
+    "refused", "icmp_unreachable", "half_open_expires", "flood_without_cookies", "linger_zero",
+    "fast_open_cookie_then_data", "cookies_always", "time_wait_recycled_by_newer_syn",
+    "injected_reset_exact", "storm_one_connection", "mptcp_joins", "keep_alive_dead",
+    "close_at_zero_window")}
 LONG = 12.0  # seconds: longer scenarios mostly wait, so they run beside the others
 
 
@@ -55,6 +61,8 @@ def chosen(options, registry):
             else:
                 sys.exit(f"there is no scenario {word}; --list shows them")
         names = sorted(set(wanted), key=names.index)
+    elif options.record:
+        names = [name for name in names if not name.endswith("_ipv6") or name in RECORDED_IPV6]
     if options.quick:
         names = [name for name in names if registry[name].seconds <= LONG and registry[name].quick]
     return names

@@ -173,7 +173,7 @@ def build_tcp(src, dst, sport, dport, seq, ack=0, flags=ACK, window=65535, paylo
 
 def fix_checksums(frame):
     """Recomputes the IP and TCP checksums of an Ethernet frame that was changed (bytearray)."""
-    packet = parse_frame(frame)
+    packet = parse_frame(bytes(frame))
     if frame[14] >> 4 == 4:
         frame[24:26] = b"\0\0"
         frame[24:26] = struct.pack("!H", checksum(bytes(frame[14:packet.l4])))

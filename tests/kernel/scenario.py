@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import diag
 import wire
 from host import Host, Missing
-from packet import ACK, RST, build_tcp
+from packet import ACK, RST, build_tcp, read_pcap
 
 REGISTRY = {}
 THEMES = ("close", "opening", "queues", "resets", "timewait", "death", "loss", "misc", "crowd")
@@ -37,7 +37,7 @@ class Scenario:
     relay: bool = False
     delay: float = 0.0
     family: int = 4
-    families: tuple = (4,)
+    polled: tuple = ()
     deterministic: bool = True
     sysctl: dict = field(default_factory=dict)
     client: dict = field(default_factory=dict)
@@ -56,7 +56,8 @@ def scenario(families=(4,), name=None, **settings):
             if title in REGISTRY:
                 raise ValueError(f"two scenarios are called {title}")
             REGISTRY[title] = Scenario(title, function, " ".join((function.__doc__ or "").split()),
-                                       family=family, families=(family,), **settings)
+                                       family=family,
+                                       **{"polled": (family,), **settings})
         return function
 
     return register
@@ -107,7 +108,7 @@ class Net:
             if spec.relay:
                 self.relay = wire.Relay(middle, spec.delay)
                 self.relay.macs = {host.role: host.mac for host in self.hosts}
-            if 6 in spec.families:
+            if 6 in spec.polled:
                 self._await_ipv6()
         except BaseException:
             self.dismantle()
@@ -139,12 +140,14 @@ class Net:
                 if b"listening on" in line:
                     break
         for host in self.hosts:
-            self._pollers.append((host.role, diag.Poller(host, self.spec.families, self.spec.poll)))
+            self._pollers.append((host.role, diag.Poller(host, self.spec.polled, self.spec.poll)))
         self.begin = time.time_ns()
 
     def conclude(self):
         """Ends the observation: state changes after this moment are not part of the truth."""
         time.sleep(0.06)
+        if self.relay is not None and self.relay.error is not None:
+            raise self.relay.error
         self.end = time.time_ns()
         polls = {role: poller.stop() for role, poller in self._pollers}
         self.lost_frames = 0
@@ -210,9 +213,9 @@ class Net:
     def listen(self, port=80, backlog=128, host=None, setup=None):
         listener = (host or self.server).socket(self.family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(self.at(host or self.server, port))
         if setup:
             setup(listener)
+        listener.bind(self.at(host or self.server, port))
         listener.listen(backlog)
         return listener
 
@@ -305,6 +308,12 @@ class Net:
     def forge(self, src, dst, seq, ack=0, flags=ACK, **words):
         """IP packet with one segment between two socket addresses."""
         return build_tcp(src[0], dst[0], src[1], dst[1], seq, ack, flags, **words)
+
+    def sniffed(self, host):
+        """The segments that a host's capture holds so far."""
+        time.sleep(0.03)
+        return [packet for packet in read_pcap(f"{self.directory}/{host.role}.pcap").packets
+                if packet.icmp is None]
 
     def reset(self, toward, seq, src, dst, ack=None):
         """A third party's RST, injected into the cable (relay scenarios only)."""

@@ -14,6 +14,11 @@ from diag import STATES, join_port, plain
 TIME_WAIT_SECONDS = 60
 
 
+def bare(name):
+    """The address of an address:port text."""
+    return name.rsplit(":", 1)[0].strip("[]")
+
+
 @dataclass
 class Change:
     """One state change. `how` says what closed a mini-socket: expire, cancel or None."""
@@ -45,9 +50,10 @@ class Mini:
     kind: str
     time: int
     timeout: int
+    timer: int
     device: str | None = None
     queued: int = 0
-    owner: tuple | None = None  # timewait: (socket pointer, old state); request: child's tuple
+    owner: tuple | None = None  # the tuple of the child that a request became
     expiring: int | None = None
     cancelled: tuple | None = None  # (time, cpu, order)
     ended: int | None = None
@@ -61,6 +67,7 @@ class Joiner:
     def __init__(self, events):
         self.states, self.minis = [], []
         self._active, self._request, self._timewait, self._child = {}, {}, {}, {}
+        self._sent = {}
         self.jiffies = [event.data[3] for event in events if event.kind == "start"]
         times = [event.time for event in events if event.kind == "start"]
         self.hz = self._rate(times)
@@ -68,6 +75,14 @@ class Joiner:
             getattr(self, f"_{event.kind}")(event)
         for mini in self._active.values():
             self._settle(mini)
+        self.by_address, self.by_device, self.by_owner = {}, {}, {}
+        for record in self.states:
+            self.by_address.setdefault(record[6], []).append(record)
+        for mini in self.minis:
+            if mini.kind == "reqsk" and mini.device is not None:
+                self.by_device.setdefault(mini.device, []).append(mini)
+            elif mini.kind == "reqsk" and mini.owner is not None:
+                self.by_owner.setdefault(bare(mini.owner[0]), []).append(mini)
 
     def _rate(self, times):
         if len(times) < 2 or times[-1] - times[0] < 10**9:
@@ -82,23 +97,40 @@ class Joiner:
     def _start(self, event):
         timer, kind, timeout, _ = event.data
         mini = self._active.get(timer)
-        if mini is not None:
-            # A restart detaches first. Only timewait timers restart while pending; a request's
-            # memory may be in use again just as soon.
-            again = mini.cancelled is None or (
-                kind == "tw" and mini.cancelled[1:] == (event.cpu, event.order - 1)
-                and event.time - mini.cancelled[0] < 20_000)
-            if mini.kind == kind and again and mini.ended is None:
+        if mini is not None and mini.kind == kind and mini.ended is None:
+            detached = mini.cancelled
+            # A restart detaches first, and so does the end, whose memory may be in use again at
+            # once. A request restarts just after its SYN-ACK was repeated; a new timewait timer
+            # shows itself by the full socket's CLOSE (`_hand_over`).
+            if detached is None or (detached[1:] == (event.cpu, event.order - 1) and (
+                    kind == "tw" or self._repeated(mini, event))):
                 mini.cancelled = mini.expiring = None
                 mini.restarts.append((event.time, timeout))
+                if detached is not None and kind == "tw":
+                    self._timewait[event.cpu] = mini, detached
                 return
+        if mini is not None:
             self._settle(mini)
-        mini = Mini(kind, event.time, timeout)
+        mini = self._new(kind, timer, event.time, timeout)
+        if kind == "reqsk":
+            self._request[event.cpu] = mini
+        else:
+            self._timewait[event.cpu] = mini, None
+
+    def _repeated(self, mini, event):
+        device, time = self._sent.get(event.cpu, (None, 0))
+        return device == mini.device and mini.cancelled[0] - time < 1_000_000 \
+            and event.time - mini.cancelled[0] < 50_000
+
+    def _new(self, kind, timer, time, timeout):
+        mini = Mini(kind, time, timeout, timer)
         self._active[timer] = mini
         self.minis.append(mini)
-        (self._request if kind == "reqsk" else self._timewait)[event.cpu] = mini
+        return mini
 
     def _queue(self, event):
+        self._timewait.pop(event.cpu, None)
+        self._sent[event.cpu] = event.data[0], event.time
         mini = self._request.pop(event.cpu, None)
         if mini is not None and event.time - mini.time < 5_000_000:
             mini.device, mini.queued = event.data[0], event.time
@@ -127,38 +159,46 @@ class Joiner:
         if family == 10:
             saddr, daddr = saddr6, daddr6
         old, new = STATES.get(old, "CLOSED"), STATES.get(new, "CLOSED")
-        artefact = False
-        if new == "CLOSED":
-            mini = self._timewait.pop(event.cpu, None)
-            if mini is not None and mini.owner is None:
-                mini.owner = pointer, old
-                artefact = True
-                self.states.append((event.time, pointer, old, mini, sport, dport, plain(saddr),
-                                    plain(daddr)))
+        fresh = self._timewait.pop(event.cpu, None)
+        artefact = fresh is not None and new == "CLOSED" and old in ("FIN-WAIT-2", "CLOSING")
+        if artefact:
+            new = self._hand_over(*fresh)
         if (old, new) == ("LISTEN", "SYN-RECEIVED"):
             self._child[event.cpu] = (join_port(plain(saddr), sport), join_port(plain(daddr), dport))
-        else:
+        elif new != "ESTABLISHED":
             self._child.pop(event.cpu, None)
-        if not artefact and old != new:
+        if old != new:
             self.states.append((event.time, pointer, old, new, sport, dport, plain(saddr),
                                 plain(daddr)))
+
+    def _hand_over(self, mini, detached):
+        """The timewait socket of a full one; what looked like a restart was its memory's reuse."""
+        if detached is None:
+            return mini
+        time, timeout = mini.restarts.pop()
+        mini.ended, mini.how = detached[0], "cancel"
+        return self._new("tw", mini.timer, time, timeout)
 
 
 class Lives:
     """All incarnations of one scenario, and its listeners."""
 
-    def __init__(self, joiner, facts, roles, segments):
-        """`roles`: address -> role; `segments`: role -> [Packet], used for SYN-ACKs and SYNs only."""
+    def __init__(self, joiner, facts, roles, wires):
+        """`roles`: address -> role; `wires`: role -> truth.Wire, used for SYNs, SYN-ACKs, FINs."""
         self.number, self.roles, self.hz = facts["number"], roles, joiner.hz
         self.begin, self.end = facts["begin"], facts["end"]
-        self.segments = segments
+        self.wires = wires
         self.lives, self.listeners, self.problems = [], [], []
         self._open = {}
-        for record in joiner.states:
-            if self.begin <= record[0] <= self.end and record[6] in roles:
+        records = [record for address in roles for record in joiner.by_address.get(address, [])]
+        for record in sorted(records, key=lambda record: record[0]):
+            if self.begin <= record[0] <= self.end:
                 self._full(*record)
         self._name_clients()
-        self._requests(joiner.minis)
+        minis = [mini for role in "cs" for mini in joiner.by_device.get(f"tl{self.number}{role}", [])]
+        minis += [mini for address in roles for mini in joiner.by_owner.get(address, [])]
+        self._requests(sorted(minis, key=lambda mini: mini.time))
+        self._orphan_requests()
         self.lives = [life for life in self.lives if life.changes]
         for life in self.lives:
             life.changes.sort(key=lambda change: change.time)
@@ -214,19 +254,18 @@ class Lives:
 
     def _fin_arrived(self, life, at):
         began = life.changes[0].time if life.changes else 0
-        return any(packet.fin and began <= packet.time <= at + 1_000_000
-                   and join_port(packet.dst, packet.dport) == life.local
-                   and join_port(packet.src, packet.sport) == life.remote
-                   for packet in self.segments[life.role])
+        wire = self.wires[life.role]
+        return any(packet.fin and not sent for packet, sent in
+                   wire.between((life.local, life.remote), began, at + 1_000_000))
 
     def _name_clients(self):
         """A connect that ended before any later event has port 0: its SYN in the capture has the port."""
         for life in self.lives:
             if not life.local.endswith(":0"):
                 continue
-            address = life.local.rsplit(":", 1)[0].strip("[]")
-            for packet in self.segments[life.role]:
-                if (packet.bare_syn and packet.src == address
+            address = bare(life.local)
+            for packet in self.wires[life.role].all:
+                if (packet.icmp is None and packet.bare_syn and packet.src == address
                         and join_port(packet.dst, packet.dport) == life.remote
                         and 0 <= packet.time - life.changes[0].time < 20_000_000):
                     life.local = join_port(packet.src, packet.sport)
@@ -236,9 +275,10 @@ class Lives:
 
     def _requests(self, minis):
         answers = {}
-        for role, packets in self.segments.items():
-            mine = [packet for packet in packets
-                    if packet.syn_ack and self.roles.get(packet.src) == role]
+        for role, wire in self.wires.items():
+            mine = [packet for packet in wire.all
+                    if packet.icmp is None and packet.syn_ack
+                    and self.roles.get(packet.src) == role]
             answers[role] = [packet.time for packet in mine], mine, set()
         devices = {f"tl{self.number}c": "client", f"tl{self.number}s": "server"}
         children = {}
@@ -246,7 +286,7 @@ class Lives:
             if life.changes and life.changes[0].old == "LISTEN":
                 children.setdefault((life.role, life.local, life.remote), []).append(life)
         for mini in minis:
-            if mini.kind != "reqsk" or not self.begin <= mini.time <= self.end:
+            if not self.begin <= mini.time <= self.end:
                 continue
             pair = self._request_pair(mini, devices, answers)
             if pair is None:
@@ -267,11 +307,22 @@ class Lives:
                 life.changes.append(Change(mini.ended, "SYN-RECEIVED", "CLOSED", "timer", mini.how))
             self.lives.append(life)
 
+    def _orphan_requests(self):
+        """A request whose listener is gone ends when its timer next fires, retries left or not."""
+        for life in self.lives:
+            for change in life.changes:
+                if change.old != "SYN-RECEIVED" or change.how != "expire":
+                    continue
+                own = [listener for listener in self.listeners if listener["local"] == life.local]
+                if own and all(listener.get("to_ns", self.end + 1) < change.time
+                               or listener["from_ns"] > change.time for listener in own):
+                    change.how, change.note = "orphaned", "its listener was closed before"
+
     def _request_pair(self, mini, devices, answers):
         if mini.device in devices:
             role = devices[mini.device]
             times, packets, claimed = answers[role]
-            at = bisect_left(times, mini.queued)
+            at = bisect_left(times, mini.queued - 20_000)  # Two clocks' readings of one moment.
             while at < len(times) and times[at] - mini.queued < 5_000_000:
                 if at not in claimed:
                     claimed.add(at)
@@ -283,6 +334,6 @@ class Lives:
             return None
         if mini.device is None and mini.owner is not None:
             local, remote = mini.owner
-            role = self.roles.get(local.rsplit(":", 1)[0].strip("[]"))
+            role = self.roles.get(bare(local))
             return (role, local, remote) if role else None
         return None

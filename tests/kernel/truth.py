@@ -39,6 +39,8 @@ class Wire:
                 self._add((source, target), packet, True)
             if packet.dst in mine:
                 self._add((target, source), packet, False)
+            elif packet.src not in mine:
+                self._add((source, target), packet, True)  # Spoofed here.
 
     def _add(self, pair, packet, sent):
         times, entries = self.by_pair.setdefault(pair, ([], []))
@@ -85,11 +87,17 @@ class Wire:
         found = self.by_pair.get(pair) or self.by_pair.get(pair[::-1])
         if found is None:
             return False
-        return any(other.icmp is None and other.src == packet.src and other.sport == packet.sport
-                   and other.flags & 7 == packet.flags & 7 and other.end == packet.end
-                   and other.ack == packet.ack and abs(other.time - packet.time) < 3_000_000_000
-                   and (other.tsval == packet.tsval)
-                   for other, _ in found[1])
+        return any(same(packet, other) for other, _ in found[1])
+
+
+def same(packet, other):
+    """Whether two captures saw one segment; a middlebox may have moved its numbers."""
+    if (other.icmp is not None or (other.src, other.sport) != (packet.src, packet.sport)
+            or other.flags & 7 != packet.flags & 7
+            or abs(other.time - packet.time) >= 3_000_000_000 or other.tsval != packet.tsval):
+        return False
+    return (other.end, other.ack) == (packet.end, packet.ack) or (
+        packet.tsval is not None and other.length == packet.length)
 
 
 def explain(change, pair, wire):
@@ -110,11 +118,12 @@ def explain(change, pair, wire):
     }
     accept = rules.get((old, new), lambda p: p.icmp is None and p.flags & 16 and not p.rst)
     packet = wire.received(pair, time, lambda p: p.icmp is None and accept(p))
-    if packet is None and (old, new) == ("LISTEN", "SYN-RECEIVED"):
-        late = wire.received(pair, time, lambda p: p.icmp is None and p.flags & 16)
-        if late is not None:
-            return "invisible", late, ("SYN cookie: no socket existed before this ACK, the wire shows"
-                                       " SYN and SYN-ACK earlier")
+    if (old, new, change.source) == ("LISTEN", "SYN-RECEIVED", "tracepoint"):
+        # No request socket was seen: data with the SYN (TFO), or the ACK of a SYN cookie.
+        cause = wire.received(pair, time, lambda p: p.icmp is None and not p.rst)
+        if cause is not None and not cause.bare_syn:
+            return "invisible", cause, ("SYN cookie: no socket existed before this ACK, the wire"
+                                        " shows SYN and SYN-ACK earlier")
     return ("wire", packet, "") if packet else ("invisible", None, "no segment at that time")
 
 
@@ -130,6 +139,8 @@ def _explain_fin(change, pair, wire):
 
 def _explain_end(change, pair, wire):
     old, time = change.old, change.time
+    if change.how == "orphaned":
+        return "invisible", None, ""
     if change.how == "expire":
         return "timer", None, {"TIME-WAIT": "TIME-WAIT ran out",
                                "FIN-WAIT-2": "tcp_fin_timeout ran out",
@@ -154,7 +165,7 @@ def _explain_end(change, pair, wire):
         return "wire", acknowledged, ""
     if old in ("FIN-WAIT-2", "CLOSING") and acknowledged is not None:
         return "invisible", acknowledged, "no TIME-WAIT bucket was free: closed at once"
-    notes = {"SYN-SENT": "connect gave up", "FIN-WAIT-1": "the orphan died",
+    notes = {"SYN-SENT": "the connect gave up or its application closed", "FIN-WAIT-1": "the orphan died",
              "LAST-ACK": "the orphan died", "CLOSING": "the orphan died",
              "FIN-WAIT-2": "the orphan died", "SYN-RECEIVED": "the request was dropped"}
     return "invisible", None, notes.get(old, "aborted without a segment")
@@ -187,10 +198,8 @@ def check_polls(lives, polls, facts):
             if change.new != "CLOSED":
                 steps.append((change.time, until, change.new))
     for role, rows in polls.items():
-        missing = {}
+        rows = [row for row in rows if row[1] <= facts["end"]]
         for before, after, table in rows:
-            if after > facts["end"]:
-                continue
             low, high = before - POLL_SLACK, after + POLL_SLACK
             for (local, remote), state in table.items():
                 if state == "CLOSED":
@@ -201,19 +210,28 @@ def check_polls(lives, polls, facts):
                 if state not in possible:
                     problems.append(f"{role} {local} {remote}: polled {state} at {before}, traced "
                                     f"{possible or 'nothing'}")
-            for (owner, local, remote), steps in spans.items():
-                if owner != role:
-                    continue
-                key = local, remote
-                alive = any(start <= low and stop >= high for start, stop, _ in steps)
-                if alive and table.get(key, "CLOSED") == "CLOSED":
-                    missing[key] = missing.get(key, 0) + 1
-                    if missing[key] == 2:
-                        problems.append(f"{role} {local} {remote}: alive in the trace, not in two "
-                                        f"polls up to {before}")
-                else:
-                    missing[key] = 0
+        problems += absent(role, rows, spans)
     return problems, compared
+
+
+def absent(role, rows, spans):
+    """Sockets that live in the trace while two polls in a row do not list them."""
+    problems = []
+    begins = [row[0] for row in rows]
+    for (owner, local, remote), steps in spans.items():
+        if owner != role:
+            continue
+        missed = set()
+        for start, stop, _ in steps:
+            at = bisect_left(begins, start + POLL_SLACK)
+            while at < len(rows) and rows[at][1] + POLL_SLACK <= stop:
+                if rows[at][2].get((local, remote), "CLOSED") == "CLOSED":
+                    missed.add(at)
+                at += 1
+        if any(at + 1 in missed for at in missed):
+            problems.append(f"{role} {local} {remote}: alive in the trace, not in {len(missed)} polls "
+                            f"from {begins[min(missed)]} on")
+    return problems
 
 
 def assemble(directory, joiner, kernel, keep=False):
@@ -232,9 +250,7 @@ def assemble(directory, joiner, kernel, keep=False):
         wires[role] = Wire(capture, host["addresses"])
         for address in host["addresses"]:
             roles[address] = role
-    found = Lives(joiner, facts, roles,
-                  {role: [p for p in capture.packets if p.icmp is None]
-                   for role, capture in captures.items()})
+    found = Lives(joiner, facts, roles, wires)
     problems = found.problems + check_chain(found.lives, facts["begin"])
     disagreements, compared = check_polls(found.lives, polls, facts)
     problems += disagreements

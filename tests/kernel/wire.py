@@ -84,6 +84,7 @@ class Relay:
         self._queue, self._ticket = [], itertools.count()
         self._lock = threading.Lock()
         self._stopping = False
+        self.error = None
         self._ends = {}
         before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         inner = os.open(f"/var/run/netns/{middle}", os.O_RDONLY)
@@ -179,6 +180,12 @@ class Relay:
             pass  # The device is going away, or its queue is full: a lost frame, as on a real cable.
 
     def _run(self):
+        try:
+            self._forward()
+        except Exception as error:  # noqa: BLE001 - a broken rule must fail the scenario
+            self.error = error
+
+    def _forward(self):
         ends = {raw: side for side, raw in self._ends.items()}
         while not self._stopping:
             with self._lock:

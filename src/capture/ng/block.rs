@@ -102,12 +102,24 @@ pub(super) fn big_endian(magic: &[u8]) -> Option<bool> {
 /// Frames a block that pcap-file refuses.
 #[cold]
 fn refused<B: ByteOrder>(window: Window<'_>, at: usize) -> Frame<'_> {
+    let Some(head) = window.from(at).first_chunk::<MIN_BLOCK>() else { return Frame::Bad };
+    let [kind, _, magic] = head.as_chunks::<4>().0 else { return Frame::Bad };
+    match (B::read_u32(kind), big_endian(magic)) {
+        (SECTION, Some(true)) => lenient::<BigEndian>(window, at),
+        (SECTION, Some(false)) => lenient::<LittleEndian>(window, at),
+        (SECTION, None) => Frame::Bad,
+        _ => lenient::<B>(window, at),
+    }
+}
+
+/// Frames a block whose length leaves out the padding or whose trailing length differs.
+fn lenient<B: ByteOrder>(window: Window<'_>, at: usize) -> Frame<'_> {
     let bytes = window.from(at);
-    let Some((head, _)) = bytes.split_first_chunk::<4>() else { return Frame::Bad };
-    let kind = B::read_u32(head);
-    let Some(len) = announced::<B>(bytes) else { return Frame::Bad };
-    let padded = len.next_multiple_of(4);
-    if kind == SECTION || !(MIN_BLOCK..=MAX_BLOCK).contains(&len) {
+    let (Some(head), Some(len)) = (bytes.first_chunk::<4>(), announced::<B>(bytes)) else {
+        return Frame::Bad;
+    };
+    let (kind, padded) = (B::read_u32(head), len.next_multiple_of(4));
+    if !(MIN_BLOCK..=MAX_BLOCK).contains(&len) {
         return Frame::Bad;
     }
     let Some(body) = bytes.get(8..padded - 4) else {

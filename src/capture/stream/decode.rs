@@ -137,7 +137,7 @@ fn skip_zeros(from: &mut Peek) -> io::Result<()> {
 
 /// LZ4 frames one behind the other, with skippable frames between them.
 ///
-/// lz4_flex takes the end of the file between two blocks for the end of the frame; here the last
+/// `lz4_flex` takes the end of the file between two blocks for the end of the frame; here the last
 /// bytes tell whether the end mark was there.
 struct Lz4 {
     from: Option<Peek>,

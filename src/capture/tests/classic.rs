@@ -69,6 +69,14 @@ fn fractions_beyond_the_second_are_carried_and_counted() {
 }
 
 #[test]
+fn fractions_that_can_only_be_nanoseconds_are_read_so() {
+    let records = (0..40).map(|at| LITTLE.record(SEC, at * 25_000_000 + 7, 60, 60));
+    let seen = serial(&file(&records.collect::<Vec<_>>()));
+    assert_eq!(seen.times()[39], Some(AT + 39 * 25_000_000 + 7));
+    assert_eq!(seen.oddities, Oddities::default());
+}
+
+#[test]
 fn records_longer_than_the_snapshot_length_or_the_wire_are_taken_and_counted() {
     let bytes =
         [LITTLE.pcap(MICROS, 50, 1), good(0), LITTLE.record(SEC, 0, 40, 20), good(1)].concat();
@@ -145,6 +153,29 @@ fn the_walk_goes_on_behind_a_destroyed_record() {
     assert_eq!(seen.records.len(), 19);
     assert_eq!(seen.harm(), [(DamageKind::BadRecord, hit as u64, 76, 5)]);
     assert_eq!(seen.records[5].time, Some(AT + 6_000_000_000));
+}
+
+#[test]
+fn a_few_empty_records_without_a_time_are_frames_as_wireshark_has_it() {
+    let zeros = vec![0; 16 * 37];
+    let seen = serial(&file(&[good(0), zeros.clone(), good(1)]));
+    assert_eq!((seen.records.len(), seen.damage.is_empty()), (39, true));
+    let seen = serial(&file(&[good(0), zeros]));
+    assert_eq!((seen.records.len(), seen.damage.is_empty()), (38, true));
+}
+
+#[test]
+fn an_odd_record_before_damage_counts_unless_it_leads_over_records() {
+    let odd = LITTLE.record(SEC, 0, 100, 7);
+    let seen = serial(&file(&[good(0), odd.clone(), vec![0xff; 50], good(1), good(2)]));
+    assert_eq!(seen.lengths()[1], (100, 100));
+    assert_eq!(seen.harm(), [(DamageKind::BadRecord, 24 + 76 + 116, 50, 2)]);
+    let mut over = LITTLE.words(&[SEC, 2_000_000, 470, 470]);
+    over.extend(payload(60));
+    let records = (1..10).map(good).collect::<Vec<_>>().concat();
+    let seen = serial(&file(&[good(0), over, records]));
+    assert_eq!(seen.records.len(), 10);
+    assert_eq!(seen.harm(), [(DamageKind::BadRecord, 100, 76, 1)]);
 }
 
 #[test]

@@ -178,6 +178,16 @@ fn a_wrong_trailing_length_is_told_and_the_block_used() {
 }
 
 #[test]
+fn a_section_with_a_wrong_trailing_length_counts() {
+    let mut section = BIG.section();
+    section[27] = 9;
+    let blocks = [section, BIG.interface(113, 0, &[]), BIG.packet(0, MICROS, 60, 60)];
+    let seen = serial(&blocks.concat());
+    assert_eq!(seen.records[0].link, 113);
+    assert_eq!(seen.harm(), [(DamageKind::TrailerMismatch, 0, 0, 0)]);
+}
+
+#[test]
 fn the_walk_goes_on_behind_destroyed_blocks() {
     for lost in [0, 1, 7] {
         let mut bytes = [start(), (0..20).flat_map(good).collect()].concat();

@@ -135,6 +135,7 @@ def orphan_fin_wait_2_expires(net):
     net.exchange(client, server)
     client.close()
     net.reach(server, "CLOSE-WAIT")
+    net.await_table(net.client, "FIN-WAIT-2")
     net.await_table(net.client, "FIN-WAIT-2", 0)
     net.wait(0.2)
 
@@ -146,6 +147,7 @@ def orphan_fin_wait_2_expires_then_fin(net):
     net.exchange(client, server)
     client.close()
     net.reach(server, "CLOSE-WAIT")
+    net.await_table(net.client, "FIN-WAIT-2")
     net.await_table(net.client, "FIN-WAIT-2", 0)
     net.wait(0.2)
     server.close()
@@ -171,6 +173,7 @@ def orphan_fin_wait_2_long_timeout(net):
     net.exchange(client, server)
     client.close()
     net.reach(server, "CLOSE-WAIT")
+    net.await_table(net.client, "FIN-WAIT-2")
     net.await_table(net.client, "FIN-WAIT-2", 0, timeout=75)
     net.wait(0.1)
 

@@ -1,1 +1,156 @@
-"""placeholder"""
+"""Many connections at once: clean, through loss, on few ports, and a leak that grows."""
+
+import contextlib
+import random
+import select
+import threading
+import time
+
+from scenario import scenario
+
+
+class Server(threading.Thread):
+    """Accepts, answers every request once and closes after the client, until `finish`."""
+
+    def __init__(self, listener, keep, close_first=False):
+        super().__init__(daemon=True)
+        self.listener, self.keep, self.close_first = listener, keep, close_first
+        self.stopping = False
+
+    def run(self):
+        poll = select.epoll()
+        poll.register(self.listener, select.EPOLLIN)
+        known = {}
+        while not self.stopping:
+            for number, _ in poll.poll(0.1):
+                if number == self.listener.fileno():
+                    self.listener.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            made, _ = self.listener.accept()
+                            made.setblocking(False)
+                            known[made.fileno()] = made
+                            self.keep.append(made)
+                            poll.register(made, select.EPOLLIN)
+                    continue
+                made = known[number]
+                try:
+                    data = made.recv(65536)
+                    if data:
+                        made.send(b"a" * 400)
+                    if not data or self.close_first:
+                        poll.unregister(made)
+                        del known[number]
+                        made.close()
+                except OSError:
+                    with contextlib.suppress(OSError):
+                        poll.unregister(made)
+                    known.pop(number, None)
+                    made.close()
+
+
+def crowd(net, count, pace, limit):
+    """`count` clients: connect, ask, read the answer, close. Returns how many were served."""
+    waiting = {}
+    poll = select.epoll()
+    served = begun = 0
+    until = time.monotonic() + limit
+    while (begun < count or waiting) and time.monotonic() < until:
+        if begun < count:
+            client = net.dial(80)
+            client.setblocking(False)
+            waiting[client.fileno()] = [client, False]
+            poll.register(client, select.EPOLLOUT)
+            begun += 1
+            time.sleep(pace)
+        for number, event in poll.poll(0 if begun < count else 0.1):
+            entry = waiting[number]
+            try:
+                if not entry[1]:
+                    entry[0].send(b"q" * 200)
+                    entry[1] = True
+                    poll.modify(number, select.EPOLLIN)
+                    continue
+                answer = entry[0].recv(65536)
+                served += bool(answer)
+            except OSError:
+                pass
+            poll.unregister(number)
+            del waiting[number]
+            entry[0].close()
+    return served
+
+
+def size(net, many):
+    """Recorded runs stay small."""
+    return many // 10 if net.record else many
+
+
+@scenario(seconds=25, poll=0.1, deterministic=False, quick=False)
+def thousands_with_loss(net):
+    """Three thousand connections at once; the server's firewall eats every 40th segment."""
+    net.server.drop_input("numgen inc mod 40 == 7")
+    listener = net.listen(backlog=4096)
+    server = Server(listener, net.keep)
+    server.start()
+    served = crowd(net, size(net, 3000), 0.0005, 15)
+    net.wait(1.0)
+    server.stopping = True
+    server.join()
+    net.note(f"{served} served")
+
+
+@scenario(seconds=15, poll=0.1, deterministic=False, quick=False)
+def thousands_clean(net):
+    """Two thousand short connections closed by the client."""
+    listener = net.listen(backlog=4096)
+    server = Server(listener, net.keep)
+    server.start()
+    served = crowd(net, size(net, 2000), 0.0005, 10)
+    net.wait(0.5)
+    server.stopping = True
+    server.join()
+    net.note(f"{served} served")
+
+
+@scenario(seconds=15, poll=0.05, deterministic=False,
+          client={"ip_local_port_range": "50000 50049"})
+def port_reuse_under_load(net):
+    """Fifty ports for hundreds of connections that the server closes first: its TIME-WAIT is recycled."""
+    listener = net.listen(backlog=1024)
+    server = Server(listener, net.keep, close_first=True)
+    server.start()
+    dice = random.Random(3)
+    done = 0
+    for _ in range(size(net, 3000)):
+        try:
+            client = net.dial(80, block=True, source=50000 + dice.randrange(50))
+        except OSError:
+            continue
+        client.sendall(b"q" * 50)
+        with contextlib.suppress(OSError):
+            while client.recv(65536):
+                pass
+        client.close()
+        done += 1
+    net.wait(0.3)
+    server.stopping = True
+    server.join()
+    net.note(f"{done} done")
+
+
+@scenario(seconds=12, poll=0.05, deterministic=False, server={"core__somaxconn": 8})
+def accept_queue_under_load(net):
+    """A slow server with a short queue: some clients wait for repeated SYNs and SYN-ACKs."""
+    listener = net.listen(backlog=8)
+    clients = [net.dial(80) for _ in range(40)]
+    listener.settimeout(3)
+    for _ in clients:
+        try:
+            server = net.accept(listener)
+        except TimeoutError:
+            break
+        net.wait(0.03)
+        server.close()
+    net.wait(0.2)
+    net.note(f"{sum(net.state(client) == 'CLOSE-WAIT' for client in clients)} in CLOSE-WAIT")

@@ -1,1 +1,237 @@
-"""placeholder"""
+"""Connections that die of silence: keep-alive, retransmission, user timeout, orphans, zero windows."""
+
+import socket
+
+from scenario import scenario
+
+BOTH = (4, 6)
+TCP = socket.IPPROTO_TCP
+WRITE = socket.SHUT_WR
+
+
+def keep_alive(sock, idle=1, interval=1, probes=2):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(TCP, socket.TCP_KEEPIDLE, idle)
+    sock.setsockopt(TCP, socket.TCP_KEEPINTVL, interval)
+    sock.setsockopt(TCP, socket.TCP_KEEPCNT, probes)
+
+
+def silence(net):
+    """Nothing reaches the server's TCP any more (its tap still sees it)."""
+    net.server.drop_input("tcp dport 80")
+
+
+@scenario(families=BOTH, seconds=6)
+def keep_alive_answered(net):
+    """Keep-alive probes are answered, nothing changes."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    keep_alive(client)
+    net.wait(3.3)
+
+
+@scenario(families=BOTH, seconds=7)
+def keep_alive_dead(net):
+    """Keep-alive probes stay unanswered: RST and CLOSED; the peer knows nothing."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    keep_alive(client)
+    silence(net)
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, seconds=5)
+def keep_alive_meets_reset(net):
+    """The peer lost the connection: the first keep-alive probe gets RST."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.server.drop_output("tcp flags & rst == rst")
+    net.server.kill("state", "established")
+    net.wait(0.05)
+    net.server.allow()
+    keep_alive(client)
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, seconds=6)
+def user_timeout(net):
+    """TCP_USER_TIMEOUT of 1.5 s: unacknowledged data kills the connection after it."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    client.setsockopt(TCP, socket.TCP_USER_TIMEOUT, 1500)
+    silence(net)
+    client.sendall(b"q" * 100)
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, seconds=7, client={"tcp_retries2": 3})
+def retransmission_death(net):
+    """tcp_retries2=3: repeated data is never acknowledged, the socket dies without a word."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    silence(net)
+    client.sendall(b"q" * 100)
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, seconds=9, client={"tcp_orphan_retries": 2})
+def orphan_dies_in_fin_wait_1(net):
+    """A closed socket's FIN is never acknowledged: the orphan dies in FIN-WAIT-1."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    silence(net)
+    client.close()
+    net.await_table(net.client, "FIN-WAIT-1", 0)
+    net.wait(0.1)
+
+
+@scenario(families=BOTH, seconds=9, server={"tcp_orphan_retries": 2})
+def orphan_dies_in_last_ack(net):
+    """The passive side's FIN is never acknowledged: the orphan dies in LAST-ACK."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    net.await_table(net.client, "FIN-WAIT-2")
+    net.client.drop_input("tcp sport 80")
+    server.close()
+    net.await_table(net.server, "LAST-ACK", 0)
+    net.wait(0.1)
+
+
+@scenario(families=BOTH, seconds=9, relay=True, sysctl={"tcp_orphan_retries": 2})
+def orphans_die_in_closing(net):
+    """Crossing FINs whose ACKs never arrive: both orphans die in CLOSING."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.relay.hold(lambda p, side: p.fin, count=None)
+    client.close()
+    server.close()
+    net.await_table(net.client, "FIN-WAIT-1")
+    net.await_table(net.server, "FIN-WAIT-1")
+    net.relay.drop(lambda p, side: True, count=None)
+    net.relay.release()
+    net.await_table(net.client, "CLOSING")
+    net.await_table(net.server, "CLOSING")
+    net.await_table(net.client, "CLOSING", 0)
+    net.await_table(net.server, "CLOSING", 0)
+    net.wait(0.1)
+
+
+def stuff(net, sender, receiver):
+    """Writes until the receiver's window is closed and the sender's buffer is full."""
+    sender.setblocking(False)
+    quiet = 0
+    while quiet < 30:
+        try:
+            sender.send(b"d" * 4096)
+            quiet = 0
+        except BlockingIOError:
+            quiet += 1
+            net.wait(0.01)
+    sender.settimeout(10)
+
+
+def small_buffers(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+
+
+@scenario(families=BOTH, seconds=7)
+def zero_window_recovers(net):
+    """The receiver stops reading, window probes are answered, reading on opens the window."""
+    client, server = net.pair(setup=small_buffers)
+    stuff(net, server, client)
+    net.wait(1.5)
+    client.settimeout(0.3)
+    try:
+        while client.recv(65536):
+            pass
+    except TimeoutError:
+        pass
+    net.exchange(client, server)
+
+
+@scenario(families=BOTH, seconds=6)
+def close_at_zero_window(net):
+    """Close while the peer's window is closed: FIN-WAIT-1 long before any FIN is on the wire."""
+    client, server = net.pair(setup=small_buffers)
+    stuff(net, server, client)
+    server.close()
+    net.await_table(net.server, "FIN-WAIT-1")
+    net.wait(0.6)
+    client.settimeout(2)
+    while client.recv(65536):
+        pass
+    client.close()
+    net.await_table(net.server, "TIME-WAIT")
+
+
+@scenario(families=BOTH, seconds=12, server={"tcp_orphan_retries": 3, "tcp_rto_max_ms": 1000})
+def orphan_dies_at_zero_window(net):
+    """The peer never opens its window again: the closed sender dies in FIN-WAIT-1, its FIN unsent."""
+    client, server = net.pair(setup=small_buffers)
+    stuff(net, server, client)
+    server.close()
+    net.await_table(net.server, "FIN-WAIT-1", 0, timeout=12)
+    net.wait(0.1)
+
+
+@scenario(families=BOTH, seconds=6)
+def zero_window_then_reset(net):
+    """The receiver closes with its buffer full: RST."""
+    client, server = net.pair(setup=small_buffers)
+    stuff(net, server, client)
+    client.close()
+    net.reach(server, "CLOSED")
+
+
+@scenario(families=BOTH, seconds=7)
+def close_wait_at_zero_window(net):
+    """The peer has closed its side and its window: LAST-ACK with an unsent FIN, which goes out later."""
+    client, server = net.pair(setup=small_buffers)
+    client.shutdown(WRITE)
+    net.reach(server, "CLOSE-WAIT")
+    stuff(net, server, client)
+    server.shutdown(WRITE)
+    net.reach(server, "LAST-ACK")
+    net.wait(0.5)
+    client.settimeout(2)
+    while client.recv(65536):
+        pass
+    net.await_table(net.server, "LAST-ACK", 0)
+
+
+@scenario(families=BOTH, seconds=6)
+def route_lost(net):
+    """ICMP host unreachable in mid-connection is a soft error: nothing changes."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.server.run("nft", "-f", "-", text=(
+        "table inet lab {\n chain input {\n  type filter hook input priority 0;\n"
+        "  tcp dport 80 reject with icmpx type host-unreachable\n }\n}\n"))
+    client.sendall(b"q" * 100)
+    net.wait(0.7)
+    net.server.allow()
+    net.read(server, 100)
+    net.exchange(client, server)
+
+
+@scenario(families=BOTH, seconds=5)
+def linger_timeout(net):
+    """SO_LINGER with time: close blocks while the FIN is unacknowledged."""
+    import struct
+    import threading
+    client, server = net.pair()
+    net.exchange(client, server)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 5))
+    net.server.drop_input("tcp dport 80")
+    client.settimeout(None)
+    closing = threading.Thread(target=client.close)
+    closing.start()
+    net.wait(0.3)
+    net.server.allow()
+    closing.join()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.wait(0.1)

@@ -55,7 +55,8 @@ def refused(net):
 
 @scenario(families=BOTH)
 def icmp_unreachable(net):
-    """A firewall answers the SYN with ICMP port unreachable: the connect fails at once."""
+    """ICMP port unreachable answers the SYN. The first comes while connect still holds the socket
+    and is ignored by the kernel; the one for the repeated SYN ends SYN-SENT."""
     net.server.run("nft", "-f", "-", text=(
         "table inet lab {\n chain input {\n  type filter hook input priority 0;\n"
         "  tcp dport 80 reject with icmpx type port-unreachable\n }\n}\n"))

@@ -1,1 +1,215 @@
-"""placeholder"""
+"""The listener's two queues: backlog, overflow, abort, floods, a listener that goes away."""
+
+import random
+
+from packet import SYN
+from scenario import scenario
+
+BOTH = (4, 6)
+
+
+def fill(net, count, port=80):
+    """Clients that connect and are never accepted."""
+    return [net.dial(port, block=True) for _ in range(count)]
+
+
+def flood(net, count, pause=0.0, seed=1):
+    """Spoofed SYNs, one for each source; the sources do not exist."""
+    chance = random.Random(seed)
+    for number in range(count):
+        if net.family == 4:
+            source = f"198.18.{number >> 8 & 255}.{number & 255 or 1}"
+        else:
+            source = f"fd99::{number + 1:x}"
+        net.client.inject(net.forge((source, chance.randrange(1024, 65536)), net.at(net.server, 80),
+                                    chance.randrange(1 << 32), flags=SYN,
+                                    options=b"\x02\x04\x05\xb4"))
+        if pause:
+            net.wait(pause)
+
+
+def overflow(net):
+    """Two handshakes race for one place: (listener, the client that got it, the one that did not)."""
+    listener = net.listen(backlog=2)
+    fill(net, 2)
+    held = net.relay.hold(lambda p, side: side == "client" and not p.bare_syn, count=None)
+    clients = [net.dial(80), net.dial(80)]
+    for client in clients:
+        net.reach(client, "ESTABLISHED")
+    net.relay.forget(held)
+    net.relay.release()
+    net.await_table(net.server, "ESTABLISHED", 3)
+    return listener, *clients
+
+
+@scenario(families=BOTH, seconds=9, relay=True)
+def accept_overflow_client_sends(net):
+    """Accept queue full: the ACK and the data are ignored; accepting later lets it in."""
+    listener, _, client = overflow(net)
+    client.sendall(b"q" * 100)
+    net.await_table(net.server, "SYN-RECEIVED")
+    net.wait(0.7)
+    servers = [net.accept(listener) for _ in range(4)]
+    net.read(servers[3], 100)
+
+
+@scenario(families=BOTH, seconds=9, relay=True)
+def accept_overflow_ack_only(net):
+    """Accept queue full and a silent client: ESTABLISHED here, SYN-RECEIVED there, SYN-ACK repeated."""
+    listener, _, _ = overflow(net)
+    net.await_table(net.server, "SYN-RECEIVED")
+    net.wait(1.3)
+    for _ in range(4):
+        net.accept(listener)
+
+
+@scenario(families=BOTH, seconds=12, relay=True, server={"tcp_synack_retries": 2})
+def accept_overflow_for_ever(net):
+    """The queue is never served: the request runs out, the client stays ESTABLISHED alone."""
+    _, _, client = overflow(net)
+    net.await_table(net.server, "SYN-RECEIVED")
+    net.await_table(net.server, "SYN-RECEIVED", 0, timeout=12)
+    client.sendall(b"hello?")
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, relay=True, server={"tcp_abort_on_overflow": 1})
+def abort_on_overflow(net):
+    """tcp_abort_on_overflow=1: the ACK that finds the queue full is answered with RST."""
+    _, _, client = overflow(net)
+    net.reach(client, "CLOSED")
+
+
+def backlog_scenario(size):
+    def attempt(net):
+        net.listen(backlog=size)
+        fill(net, size + 1)
+        net.dial(80)
+        net.wait(2.2)
+
+    attempt.__doc__ = (f"listen({size}) takes {size + 1} connections; the SYN of one more is dropped "
+                       "while the accept queue is full.")
+    scenario(name=f"backlog_{size}", seconds=5, server={"tcp_syncookies": 0})(attempt)
+
+
+for _size in (0, 1, 4):
+    backlog_scenario(_size)
+
+
+@scenario(seconds=5, server={"core__somaxconn": 2})
+def somaxconn_cuts_the_backlog(net):
+    """listen(100) with somaxconn=2: three connections fit."""
+    net.listen(backlog=100)
+    fill(net, 3)
+    net.dial(80)
+    net.wait(1.3)
+
+
+@scenario(families=BOTH, seconds=12, server={"tcp_syncookies": 0, "tcp_max_syn_backlog": 16,
+                                             "tcp_synack_retries": 1})
+def flood_without_cookies(net):
+    """A small SYN queue fills with spoofed SYNs: a real client is ignored until requests run out."""
+    listener = net.listen(backlog=16)
+    flood(net, 40)
+    client = net.dial(80)
+    net.wait(0.3)
+    server = net.accept(listener)
+    net.exchange(client, server)
+    net.await_table(net.server, "SYN-RECEIVED", 0)
+
+
+@scenario(families=BOTH, seconds=8, server={"tcp_syncookies": 1, "tcp_max_syn_backlog": 16,
+                                            "tcp_synack_retries": 1})
+def flood_with_cookies(net):
+    """The same flood with cookies: the real client gets in at once, without a request socket."""
+    listener = net.listen(backlog=8)
+    flood(net, 40)
+    client = net.dial(80, block=True)
+    server = net.accept(listener)
+    net.exchange(client, server)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.await_table(net.server, "SYN-RECEIVED", 0)
+
+
+@scenario(seconds=10, server={"tcp_syncookies": 0, "tcp_max_syn_backlog": 256,
+                              "tcp_synack_retries": 5})
+def pressure_shortens_retries(net):
+    """A SYN queue more than half full gives young requests fewer SYN-ACK retries."""
+    net.listen(backlog=64)
+    flood(net, 48, pause=0.002)
+    net.wait(8.5)
+
+
+@scenario(families=BOTH)
+def listener_closed_with_accepted_waiting(net):
+    """Closing the listener resets the connections that nobody has accepted."""
+    listener = net.listen(backlog=8)
+    clients = fill(net, 3)
+    net.await_table(net.server, "ESTABLISHED", 3)
+    listener.close()
+    for client in clients:
+        net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, seconds=5, server={"tcp_synack_retries": 1})
+def listener_closed_with_requests(net):
+    """Pending request sockets outlive their listener until their timer fires."""
+    listener = net.listen()
+    flood(net, 3)
+    net.await_table(net.server, "SYN-RECEIVED", 3)
+    listener.close()
+    net.await_table(net.server, "SYN-RECEIVED", 0)
+
+
+@scenario(families=BOTH, relay=True)
+def listener_closed_before_final_ack(net):
+    """The final ACK finds the listener gone: RST."""
+    listener = net.listen()
+    net.relay.late(lambda p, side: side == "client" and not p.bare_syn, 0.1)
+    client = net.dial(80)
+    net.await_table(net.server, "SYN-RECEIVED")
+    listener.close()
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH)
+def client_leaves_the_accept_queue(net):
+    """A client closes while it waits in the accept queue: accept yields a CLOSE-WAIT socket."""
+    listener = net.listen()
+    client = net.dial(80, block=True)
+    client.close()
+    net.await_table(net.server, "CLOSE-WAIT")
+    server = net.accept(listener)
+    net.wait(0.05)
+    server.close()
+    net.await_table(net.client, "TIME-WAIT")
+
+
+@scenario(families=BOTH)
+def client_aborts_in_the_accept_queue(net):
+    """A client aborts while it waits in the accept queue: the server's socket is CLOSED before accept."""
+    net.listen()
+    client = net.dial(80, block=True)
+    net.await_table(net.server, "ESTABLISHED")
+    net.linger_zero(client)
+    client.close()
+    net.await_table(net.server, "ESTABLISHED", 0)
+
+
+@scenario(seconds=4)
+def two_listeners_one_port(net):
+    """SO_REUSEPORT: two listeners share a port, eight connections spread over them."""
+    import socket
+
+    def share(sock):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    net.listen(setup=share)
+    net.listen(setup=share)
+    clients = fill(net, 8)
+    net.await_table(net.server, "ESTABLISHED", 8)
+    for client in clients:
+        client.close()
+    net.await_table(net.server, "CLOSE-WAIT", 8)

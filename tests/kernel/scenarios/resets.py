@@ -1,1 +1,376 @@
-"""placeholder"""
+"""Aborts: linger 0, unread data, resets in every state, FINs in every state, destroyed sockets."""
+
+import socket
+
+from packet import ACK, FIN, RST, SYN, timestamp_option
+from scenario import scenario
+
+BOTH = (4, 6)
+WRITE = socket.SHUT_WR
+
+
+@scenario(families=BOTH)
+def linger_zero(net):
+    """SO_LINGER 0: close sends RST, both ends are CLOSED."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.linger_zero(client)
+    client.close()
+    net.reach(server, "CLOSED")
+
+
+@scenario(families=BOTH)
+def linger_zero_by_server(net):
+    """The server aborts with SO_LINGER 0."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.linger_zero(server)
+    server.close()
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH)
+def close_with_unread_data(net):
+    """Close with unread data in the receive buffer: RST instead of FIN."""
+    client, server = net.pair()
+    client.sendall(b"never read")
+    net.wait(0.05)
+    server.close()
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH)
+def send_after_close(net):
+    """The peer has closed; data sent to it is answered with RST."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    server.close()
+    net.reach(client, "CLOSE-WAIT")
+    client.sendall(b"too late")
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH)
+def shutdown_then_reset(net):
+    """The client shuts down, then aborts in FIN-WAIT-2."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    client.shutdown(WRITE)
+    net.reach(client, "FIN-WAIT-2")
+    net.linger_zero(client)
+    client.close()
+    net.reach(server, "CLOSED")
+
+
+@scenario(families=BOTH)
+def close_wait_then_linger_zero(net):
+    """The server aborts in CLOSE-WAIT with SO_LINGER 0."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    client.shutdown(WRITE)
+    net.reach(server, "CLOSE-WAIT")
+    net.linger_zero(server)
+    server.close()
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH)
+def disconnect(net):
+    """connect(AF_UNSPEC) on an established socket: RST, and the socket can be used again."""
+    import ctypes
+    listener = net.listen()
+    client, server = net.pair(listener=listener)
+    net.exchange(client, server)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.connect(client.fileno(), ctypes.create_string_buffer(16), 16)
+    net.reach(server, "CLOSED")
+    client.settimeout(10)
+    client.connect(net.at(net.server, 80))
+    net.accept(listener)
+    net.reach(client, "ESTABLISHED")
+
+
+@scenario(families=BOTH)
+def destroyed_socket(net):
+    """An administrator destroys the client's socket (ss -K): RST to the server."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.client.kill("state", "established")
+    net.reach(server, "CLOSED")
+
+
+@scenario(families=BOTH)
+def destroyed_listener(net):
+    """An administrator destroys the listener; the next SYN is refused."""
+    net.listen()
+    first = net.dial(80, block=True)
+    net.server.kill("state", "listening")
+    net.wait(0.05)
+    net.reach(first, "CLOSED")
+    second = net.dial(80)
+    net.reach(second, "CLOSED")
+
+
+@scenario(families=BOTH)
+def peer_crashed_half_open(net):
+    """One host forgot the connection without a word; the next data from the other gets RST."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.server.drop_output("tcp flags & rst == rst")
+    net.server.kill("state", "established")
+    net.wait(0.05)
+    net.server.allow()
+    client.sendall(b"anybody there?")
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, seconds=5)
+def reset_lost(net):
+    """The RST of an abort is lost: the peer stays ESTABLISHED until it speaks."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.server.drop_input("tcp flags & rst == rst")
+    net.linger_zero(client)
+    client.close()
+    net.wait(0.3)
+    net.server.allow()
+    server.sendall(b"hello?")
+    net.reach(server, "CLOSED")
+
+
+def numbers(net, host, ours, theirs):
+    """(next sequence number of `theirs`, what it has acknowledged) as the tap of `host` saw them."""
+    sent = [p for p in net.sniffed(host) if (p.src, p.sport) == theirs[:2]
+            and (p.dst, p.dport) == ours[:2] and not p.rst]
+    return sent[-1].end, sent[-1].ack
+
+
+def spoofed_reset(net, host, ours, theirs, offset=0, flags=RST):
+    seq, ack = numbers(net, host, ours, theirs)
+    net.relay.inject(host.role, net.forge(theirs, ours, seq + offset, ack, flags))
+
+
+@scenario(families=BOTH, relay=True)
+def injected_reset_exact(net):
+    """A third party's RST with exactly the next number kills the server's side only."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    spoofed_reset(net, net.server, server.getsockname(), server.getpeername())
+    net.reach(server, "CLOSED")
+    client.sendall(b"still here")
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, relay=True)
+def injected_reset_in_window(net):
+    """RFC 5961: an RST inside the window but not exact gets a challenge ACK, nothing changes."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    spoofed_reset(net, net.server, server.getsockname(), server.getpeername(), 1000)
+    net.wait(0.1)
+    net.exchange(client, server)
+
+
+@scenario(families=BOTH, relay=True)
+def injected_reset_outside(net):
+    """An RST outside the window is ignored."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    spoofed_reset(net, net.server, server.getsockname(), server.getpeername(), -5000)
+    net.wait(0.1)
+    net.exchange(client, server)
+
+
+@scenario(families=BOTH, relay=True)
+def reset_in_syn_sent(net):
+    """RST+ACK in SYN-SENT from somewhere on the path: refused."""
+    net.listen()
+    net.relay.hold(lambda p, side: p.bare_syn)
+    client = net.dial(80, source=44000)
+    net.wait(0.05)
+    first = next(p for p in net.sniffed(net.client) if p.bare_syn)
+    net.relay.inject("client", net.forge(net.at(net.server, 80), net.at(net.client, 44000),
+                                         0, first.seq + 1, RST | ACK))
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, relay=True)
+def bad_reset_in_syn_sent(net):
+    """An RST with a wrong acknowledgment in SYN-SENT is ignored; the handshake completes."""
+    listener = net.listen()
+    net.relay.hold(lambda p, side: p.bare_syn)
+    client = net.dial(80, source=44000)
+    net.wait(0.05)
+    net.relay.inject("client", net.forge(net.at(net.server, 80), net.at(net.client, 44000),
+                                         0, 12345, RST | ACK))
+    net.wait(0.05)
+    net.relay.release()
+    net.accept(listener)
+    net.reach(client, "ESTABLISHED")
+
+
+@scenario(families=BOTH, relay=True)
+def reset_in_syn_received(net):
+    """RST in SYN-RECEIVED from somewhere on the path: the request socket is gone."""
+    net.listen()
+    net.relay.hold(lambda p, side: side == "server" and p.syn_ack)
+    net.dial(80, source=44000)
+    net.await_table(net.server, "SYN-RECEIVED")
+    spoofed_reset(net, net.server, net.at(net.server, 80), net.at(net.client, 44000))
+    net.await_table(net.server, "SYN-RECEIVED", 0)
+    net.wait(0.05)
+
+
+@scenario(families=BOTH, relay=True)
+def reset_in_fin_wait_1(net):
+    """RST in FIN-WAIT-1: CLOSED."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
+    client.shutdown(WRITE)
+    net.reach(client, "FIN-WAIT-1")
+    spoofed_reset(net, net.client, client.getsockname(), client.getpeername())
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, relay=True)
+def reset_in_fin_wait_2(net):
+    """RST in FIN-WAIT-2: CLOSED, the server stays in CLOSE-WAIT."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    client.shutdown(WRITE)
+    net.reach(client, "FIN-WAIT-2")
+    spoofed_reset(net, net.client, client.getsockname(), client.getpeername())
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, relay=True)
+def reset_in_orphan_fin_wait_2(net):
+    """RST for a FIN-WAIT-2 that only a mini-socket holds: CLOSED."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    names = client.getsockname(), client.getpeername()
+    client.close()
+    net.await_table(net.client, "FIN-WAIT-2")
+    net.wait(0.05)
+    spoofed_reset(net, net.client, *names)
+    net.await_table(net.client, "FIN-WAIT-2", 0)
+
+
+@scenario(families=BOTH, relay=True)
+def reset_in_close_wait(net):
+    """RST in CLOSE-WAIT: CLOSED."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    client.shutdown(WRITE)
+    net.reach(server, "CLOSE-WAIT")
+    spoofed_reset(net, net.server, server.getsockname(), server.getpeername())
+    net.reach(server, "CLOSED")
+
+
+@scenario(families=BOTH, relay=True)
+def reset_in_last_ack(net):
+    """RST in LAST-ACK: CLOSED."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    client.shutdown(WRITE)
+    net.reach(server, "CLOSE-WAIT")
+    net.relay.hold(lambda p, side: side == "server" and p.fin, count=None)
+    server.shutdown(WRITE)
+    net.reach(server, "LAST-ACK")
+    spoofed_reset(net, net.server, server.getsockname(), server.getpeername())
+    net.reach(server, "CLOSED")
+
+
+@scenario(families=BOTH, relay=True)
+def reset_in_closing(net):
+    """RST in CLOSING: CLOSED."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
+    client.shutdown(WRITE)
+    server.shutdown(WRITE)
+    net.reach(client, "CLOSING")
+    spoofed_reset(net, net.client, client.getsockname(), client.getpeername())
+    net.reach(client, "CLOSED")
+
+
+@scenario(families=BOTH, relay=True)
+def fin_in_syn_sent(net):
+    """A FIN in SYN-SENT is ignored; the handshake goes on."""
+    listener = net.listen()
+    net.relay.hold(lambda p, side: p.bare_syn)
+    client = net.dial(80, source=44000)
+    net.wait(0.05)
+    net.relay.inject("client", net.forge(net.at(net.server, 80), net.at(net.client, 44000),
+                                         777, 0, FIN))
+    net.wait(0.05)
+    net.relay.release()
+    net.accept(listener)
+    net.reach(client, "ESTABLISHED")
+
+
+@scenario(families=BOTH)
+def fin_in_listen(net):
+    """A FIN without ACK to a listener is dropped; FIN+ACK gets RST."""
+    net.listen()
+    net.client.inject(net.forge(net.at(net.client, 44000), net.at(net.server, 80), 5, flags=FIN))
+    net.wait(0.05)
+    net.client.inject(net.forge(net.at(net.client, 44001), net.at(net.server, 80), 5, 6, FIN | ACK))
+    net.wait(0.05)
+
+
+@scenario(families=BOTH, relay=True)
+def fin_in_syn_received(net):
+    """The final ACK is lost and the client closes at once: the FIN takes SYN-RECEIVED to CLOSE-WAIT."""
+    listener = net.listen()
+    net.relay.drop(lambda p, side: side == "client" and p.flags & (SYN | ACK) == ACK)
+    client = net.dial(80, block=True)
+    client.close()
+    net.await_table(net.server, "CLOSE-WAIT")
+    server = net.accept(listener)
+    server.close()
+    net.await_table(net.client, "TIME-WAIT")
+
+
+@scenario(families=BOTH, relay=True)
+def second_fin_in_close_wait(net):
+    """The client's FIN arrives twice in CLOSE-WAIT: acknowledged, nothing changes."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    net.relay.duplicate(lambda p, side: side == "client" and p.fin, after=0.05)
+    client.shutdown(WRITE)
+    net.reach(server, "CLOSE-WAIT")
+    net.wait(0.1)
+    server.close()
+    net.await_table(net.client, "TIME-WAIT")
+
+
+@scenario(families=BOTH, relay=True)
+def illegal_flags(net):
+    """NULL, XMAS, SYN+FIN and SYN+RST to a listener and to an established connection."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    for number, flags in enumerate((0, 41, SYN | FIN, SYN | RST, FIN, ACK)):
+        net.relay.inject("server", net.forge(net.at(net.client, 45000 + number),
+                                             net.at(net.server, 80), 1000 + number, 0, flags))
+        net.wait(0.02)
+    seq, ack = numbers(net, net.server, server.getsockname(), server.getpeername())
+    for flags in (0, 41, SYN | FIN):
+        net.relay.inject("server", net.forge(server.getpeername(), server.getsockname(),
+                                             seq, ack, flags))
+        net.wait(0.02)
+    net.wait(0.5)
+
+
+@scenario(families=BOTH, relay=True)
+def blind_data_injection(net):
+    """Data with an impossible acknowledgment is answered with a challenge ACK and not taken."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    seq, ack = numbers(net, net.server, server.getsockname(), server.getpeername())
+    net.relay.inject("server", net.forge(server.getpeername(), server.getsockname(), seq,
+                                         ack + 100000, ACK, payload=b"x" * 10,
+                                         options=timestamp_option(1)))
+    net.wait(0.1)
+    net.exchange(client, server)

@@ -1,1 +1,220 @@
-"""placeholder"""
+"""TIME-WAIT: its end, its reuse, its assassination, its overflow."""
+
+from packet import ACK, RST, SYN, timestamp_option
+from scenario import scenario
+
+BOTH = (4, 6)
+
+
+def finish(net, client, server):
+    """The client closes first and ends in TIME-WAIT."""
+    net.exchange(client, server)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.await_table(net.client, "TIME-WAIT")
+
+
+def finish_by_server(net, client, server):
+    net.exchange(client, server)
+    server.close()
+    net.reach(client, "CLOSE-WAIT")
+    client.close()
+    net.await_table(net.server, "TIME-WAIT")
+
+
+@scenario(families=BOTH, seconds=72)
+def time_wait_full(net):
+    """TIME-WAIT lasts 60 s, whatever tcp_fin_timeout says."""
+    client, server = net.pair()
+    finish(net, client, server)
+    net.await_table(net.client, "TIME-WAIT", 0, timeout=75)
+
+
+@scenario(seconds=74)
+def time_wait_rearmed(net):
+    """A repeated FIN after 3 s arms the 60 s again."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    net.server.drop_output("tcp flags & rst == rst")  # It would end TIME-WAIT.
+    target = server.getsockname()
+    source = server.getpeername()
+    server.close()
+    net.await_table(net.client, "TIME-WAIT")
+    for packet in net.sniffed(net.client):
+        if packet.fin and packet.src == target[0]:
+            last = packet
+    net.wait(3.0)
+    net.server.inject(net.forge(target, source, last.seq, last.ack, last.flags,
+                                options=timestamp_option(last.tsval + 3000, 0)))
+    net.await_table(net.client, "TIME-WAIT", 0, timeout=75)
+
+
+@scenario(families=BOTH, seconds=6, client={"tcp_tw_reuse": 1, "ip_local_port_range": "42000 42001"})
+def time_wait_reused_by_client(net):
+    """tcp_tw_reuse=1: connect takes a tuple in TIME-WAIT after one second."""
+    listener = net.listen()
+    for _ in range(3):
+        client, server = net.pair(listener=listener)
+        finish_any(net, client, server)
+        net.wait(1.2)
+
+
+def finish_any(net, client, server):
+    net.exchange(client, server)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.wait(0.05)
+
+
+@scenario(families=BOTH, client={"tcp_tw_reuse": 0, "ip_local_port_range": "42000 42001"})
+def time_wait_blocks_ports(net):
+    """Two ports, both in TIME-WAIT, no reuse: the third connect fails without a segment."""
+    listener = net.listen()
+    for _ in range(2):
+        client, server = net.pair(listener=listener)
+        finish_any(net, client, server)
+    try:
+        net.dial(80, block=True)
+    except OSError as error:
+        net.note(f"third connect: {error.strerror}")
+
+
+@scenario(families=BOTH)
+def time_wait_recycled_by_newer_syn(net):
+    """The server holds TIME-WAIT; a newer SYN on the same tuple opens a new connection at once."""
+    listener = net.listen()
+    client, server = net.pair(listener=listener, source=43000)
+    finish_by_server(net, client, server)
+    net.wait(0.3)
+    client, server = net.pair(listener=listener, source=43000)
+    net.exchange(client, server)
+
+
+@scenario(families=BOTH)
+def time_wait_old_syn_gets_old_ack(net):
+    """A SYN with an older number and timestamp into TIME-WAIT: the OLD ACK, and RST from the client."""
+    listener = net.listen()
+    client, server = net.pair(listener=listener, source=43000)
+    finish_by_server(net, client, server)
+    first = next(p for p in net.sniffed(net.server) if p.bare_syn)
+    net.client.inject(net.forge(client_name(net, 43000), net.at(net.server, 80),
+                                first.seq - 100000, flags=SYN,
+                                options=timestamp_option(first.tsval - 100000)))
+    net.wait(0.2)
+
+
+def client_name(net, port):
+    return net.at(net.client, port)
+
+
+def assassinate(net):
+    client, server = net.pair(source=43000)
+    finish(net, client, server)
+    last = [p for p in net.sniffed(net.client) if p.dport == 43000 or p.sport == 43000][-1]
+    net.server.inject(net.forge(net.at(net.server, 80), net.at(net.client, 43000),
+                                last.ack, 0, RST))
+    net.wait(0.2)
+
+
+@scenario(families=BOTH)
+def time_wait_assassinated(net):
+    """tcp_rfc1337=0: an RST with the right number ends TIME-WAIT."""
+    assassinate(net)
+
+
+@scenario(families=BOTH, client={"tcp_rfc1337": 1})
+def time_wait_protected(net):
+    """tcp_rfc1337=1: the same RST is ignored."""
+    assassinate(net)
+
+
+@scenario(families=BOTH)
+def time_wait_wrong_reset(net):
+    """An RST with a wrong number does nothing to TIME-WAIT."""
+    client, server = net.pair(source=43000)
+    finish(net, client, server)
+    last = [p for p in net.sniffed(net.client) if 43000 in (p.sport, p.dport)][-1]
+    net.server.inject(net.forge(net.at(net.server, 80), net.at(net.client, 43000),
+                                last.ack + 77, 0, RST))
+    net.wait(0.2)
+
+
+@scenario(families=BOTH)
+def time_wait_gets_data(net):
+    """Old data that arrives in TIME-WAIT is acknowledged and discarded."""
+    client, server = net.pair(source=43000)
+    finish(net, client, server)
+    net.server.drop_output("tcp flags & rst == rst")  # It would end TIME-WAIT.
+    last = [p for p in net.sniffed(net.client) if 43000 in (p.sport, p.dport)][-1]
+    net.server.inject(net.forge(net.at(net.server, 80), net.at(net.client, 43000), last.ack - 50,
+                                last.seq, ACK, payload=b"a" * 20,
+                                options=timestamp_option(0x7fffffff)))
+    net.wait(0.2)
+
+
+@scenario(families=BOTH, seconds=6)
+def time_wait_accumulates(net):
+    """Forty short connections closed by the client: forty TIME-WAIT."""
+    listener = net.listen()
+    for _ in range(40):
+        client, server = net.pair(listener=listener)
+        finish_any_fast(net, client, server)
+    net.await_table(net.client, "TIME-WAIT", 40)
+
+
+def finish_any_fast(net, client, server):
+    net.exchange(client, server)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+
+
+@scenario(families=BOTH, client={"tcp_max_tw_buckets": 3})
+def time_wait_bucket_overflow(net):
+    """tcp_max_tw_buckets=3: further sockets are CLOSED at once, the wire looks the same."""
+    listener = net.listen()
+    for _ in range(8):
+        client, server = net.pair(listener=listener)
+        finish_any_fast(net, client, server)
+        net.wait(0.02)
+    net.wait(0.1)
+
+
+@scenario(seconds=6)
+def nat_with_old_timestamps(net):
+    """Two hosts behind one address: the second's older clock meets TIME-WAIT and is answered with ACKs only."""
+    listener = net.listen()
+    client, server = net.pair(listener=listener, source=43000)
+    finish_by_server(net, client, server)
+    first = next(p for p in net.sniffed(net.server) if p.bare_syn)
+    net.client.drop_output("tcp flags & rst == rst")  # The other host behind the NAT says nothing.
+    for attempt in range(3):
+        net.client.inject(net.forge(net.at(net.client, 43000), net.at(net.server, 80),
+                                    first.seq + 500000, flags=SYN,
+                                    options=timestamp_option(first.tsval - 60000 + attempt)))
+        net.wait(0.4)
+
+
+@scenario(families=BOTH, sysctl={"tcp_timestamps": 0})
+def time_wait_recycled_without_timestamps(net):
+    """No timestamps: only a newer sequence number can recycle TIME-WAIT."""
+    listener = net.listen()
+    client, server = net.pair(listener=listener, source=43000)
+    finish_by_server(net, client, server)
+    net.wait(0.1)
+    client, server = net.pair(listener=listener, source=43000)
+    net.exchange(client, server)
+
+
+@scenario(families=BOTH)
+def time_wait_killed(net):
+    """An administrator destroys the TIME-WAIT socket (ss -K): nothing on the wire."""
+    client, server = net.pair()
+    finish(net, client, server)
+    net.client.kill("state", "time-wait")
+    net.await_table(net.client, "TIME-WAIT", 0)
+    net.wait(0.1)

@@ -1,0 +1,272 @@
+//! `tcpautopsy analyze`: captures in, summary and reports out.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+
+use super::exit::{self, Outcome};
+use super::inputs::Inputs;
+use super::outputs::{Format, OpenOutput, Output};
+use super::progress::Progress;
+use super::settings::{self, ProfileName, SysctlFile};
+use super::terminal::{self, Color};
+use crate::analysis::{Analysis, JudgedConnection};
+use crate::detect::{Detectors, Selection, Thresholds, UnknownDetector, rule};
+use crate::finding::{Code, Finding, Severity};
+use crate::pipeline::{self, Keep, Options, Sink};
+use crate::report::{self, Connections, Detail, TextOptions};
+
+/// What `analyze` was asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Captures: files, folders (searched to the bottom), patterns, or - for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// Write a report; repeatable. The format is json or ndjson (jsonl), taken from the extension
+    /// if not named; - is standard output
+    #[arg(short, long = "output", value_name = "[FORMAT:]PATH")]
+    outputs: Vec<Output>,
+    /// Write the JSON report to standard output: -o json:-
+    #[arg(long)]
+    json: bool,
+    /// Which connections reports hold [default: flagged in json, all in ndjson]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    connections: Option<Which>,
+    /// Settings of the hosts: what `sysctl -a` printed, for all, or for an address or network
+    #[arg(long, value_name = "FILE|HOST=FILE")]
+    sysctl: Vec<SysctlFile>,
+    /// Whose timers to assume where nothing better is known
+    #[arg(long, value_enum, value_name = "SYSTEM", default_value_t)]
+    profile: ProfileName,
+    /// Change a detector's threshold, such as TCP102.min_age=10s; repeatable
+    #[arg(long = "set-threshold", value_name = "CODE.NAME=VALUE")]
+    thresholds: Vec<String>,
+    /// Run only these detectors, by code or name
+    #[arg(long, value_name = "CODE,...", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Do not run these detectors
+    #[arg(long, value_name = "CODE,...", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// Exit with 1 on findings of this severity or a higher one, or of this detector
+    #[arg(long, value_name = "SEVERITY|CODE", value_delimiter = ',')]
+    fail_on: Vec<FailOn>,
+    /// Worker threads; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    /// Show no progress bar
+    #[arg(long)]
+    no_progress: bool,
+    /// Print findings only, and nothing when there are none
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print everything
+    #[arg(short, long)]
+    verbose: bool,
+    /// Bytes of a chunk, the unit of parallel reading
+    #[arg(long, hide = true, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    chunk_size: Option<u64>,
+}
+
+/// Which connections reports hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// Every one
+    All,
+    /// Those that a detector marked
+    Flagged,
+    /// None
+    None,
+}
+
+impl From<Which> for Connections {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::All => Self::All,
+            Which::Flagged => Self::Flagged,
+            Which::None => Self::None,
+        }
+    }
+}
+
+/// Findings that make the exit code 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FailOn {
+    AtLeast(Severity),
+    Detector(Code),
+}
+
+/// Neither a severity nor a detector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither a severity (info, notice, warning, critical) nor a detector's code or name")]
+struct UnknownLimit;
+
+impl FromStr for FailOn {
+    type Err = UnknownLimit;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLimit> {
+        let text = text.to_ascii_lowercase();
+        let severity = Severity::ALL.into_iter().find(|severity| severity.name() == text);
+        let detector = || rule(&text).map(|rule| Self::Detector(rule.code));
+        severity.map(Self::AtLeast).or_else(detector).ok_or(UnknownLimit)
+    }
+}
+
+impl FailOn {
+    fn holds(self, finding: &Finding) -> bool {
+        match self {
+            Self::AtLeast(severity) => finding.severity >= severity,
+            Self::Detector(code) => finding.code == code,
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome> {
+    let outputs = outputs(arguments)?;
+    let options = options(arguments, &outputs)?;
+    let inputs = Inputs::find(&arguments.inputs)?;
+    if arguments.verbose && inputs.passed_over > 0 {
+        exit::warn(format_args!("files in folders that are no captures: {}", inputs.passed_over));
+    }
+    let mut open = Vec::new();
+    let mut lines = Lines { outputs: Vec::new(), connections: chosen(arguments, Format::NdJson) };
+    for output in &outputs {
+        let opened = output.open(&inputs.paths)?;
+        match output.format {
+            Format::Json => open.push(opened),
+            Format::NdJson => lines.outputs.push(opened),
+        }
+    }
+    let progress = Progress::start(!arguments.no_progress && !arguments.quiet);
+    let result =
+        pipeline::run(&inputs.paths, &options, &mut lines, &|state| progress.show(state));
+    let elapsed = progress.finish();
+    let pipeline::Outcome { analysis, unreadable, evicted } = result?;
+    for input in &unreadable {
+        let at = if input.offset > 0 { format!(" at byte {}", input.offset) } else { String::new() };
+        exit::complain(format_args!("reading {}{at}: {}", input.path, input.reason));
+    }
+    if evicted > 0 {
+        exit::warn(format_args!("connections closed early to save memory: {evicted}"));
+    }
+    lines.finish(&analysis)?;
+    for output in open {
+        output.write(|out| report::write_json(&analysis, chosen(arguments, Format::Json), out))?;
+    }
+    let is_told = !outputs.iter().any(Output::is_stdout) && !analysis.inputs.is_empty();
+    if is_told {
+        tell(&analysis, &TextOptions { elapsed: Some(elapsed), ..text_options(arguments) }, color)?;
+    }
+    Ok(judge(&analysis, &arguments.fail_on, !unreadable.is_empty()))
+}
+
+/// The outputs, of which at most one may be standard output.
+fn outputs(arguments: &Arguments) -> anyhow::Result<Vec<Output>> {
+    let mut outputs = arguments.outputs.clone();
+    if arguments.json {
+        outputs.push(Output::JSON);
+    }
+    if outputs.iter().filter(|output| output.is_stdout()).count() > 1 {
+        bail!("two reports cannot both go to standard output");
+    }
+    Ok(outputs)
+}
+
+fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options> {
+    let settings = settings::resolve(arguments.profile, &arguments.sysctl)?;
+    let mut thresholds = Thresholds::default();
+    for assignment in &arguments.thresholds {
+        thresholds.set(assignment).context("--set-threshold")?;
+    }
+    let selection = selection(&arguments.only, &arguments.skip)?;
+    let detectors = Detectors::new(settings.clone(), thresholds, &selection);
+    let mut options = Options::new(settings, detectors);
+    options.threads = arguments.threads;
+    options.chunk_size = arguments.chunk_size.unwrap_or(options.chunk_size);
+    // Lines are written as connections end; only the JSON report needs them all at once.
+    let is_kept = outputs.iter().any(|output| output.format == Format::Json);
+    options.keep = match chosen(arguments, Format::Json) {
+        _ if !is_kept => Keep::None,
+        Connections::All => Keep::All,
+        Connections::Flagged => Keep::Flagged,
+        Connections::None => Keep::None,
+    };
+    Ok(options)
+}
+
+/// Detectors are named in any case.
+fn selection(only: &[String], skip: &[String]) -> Result<Selection, UnknownDetector> {
+    let lower = |names: &[String]| -> Vec<String> {
+        names.iter().map(|name| name.trim().to_ascii_lowercase()).collect()
+    };
+    Selection::new(&lower(only), &lower(skip))
+}
+
+/// Which connections a report of this format holds.
+fn chosen(arguments: &Arguments, format: Format) -> Connections {
+    arguments.connections.map_or_else(|| format.connections(), Connections::from)
+}
+
+fn text_options(arguments: &Arguments) -> TextOptions {
+    let detail = match (arguments.quiet, arguments.verbose) {
+        (true, _) => Detail::Quiet,
+        (_, true) => Detail::Full,
+        _ => Detail::Normal,
+    };
+    // What came through standard input is gone, and cannot be analysed again.
+    let is_stdin = arguments.inputs.iter().any(|path| path.as_os_str() == "-");
+    let typed = arguments.inputs.iter().filter(|_| !is_stdin);
+    let typed = typed.map(|path| path.display().to_string()).collect();
+    TextOptions { detail, width: terminal::width(), color: false, elapsed: None, typed }
+}
+
+fn tell(analysis: &Analysis, options: &TextOptions, color: Color) -> anyhow::Result<()> {
+    let (mut out, colored) = color.stdout();
+    let options = TextOptions { color: colored, ..options.clone() };
+    let written = report::write_text(analysis, &options, &mut out).and_then(|()| out.flush());
+    written.context("writing standard output")
+}
+
+fn judge(analysis: &Analysis, fail_on: &[FailOn], unreadable: bool) -> Outcome {
+    let is_damaged = analysis.inputs.iter().any(|input| input.damage_total > 0);
+    let fails = |finding| fail_on.iter().any(|limit| limit.holds(finding));
+    if unreadable || is_damaged {
+        Outcome::Damaged
+    } else if analysis.findings.iter().any(fails) {
+        Outcome::Findings
+    } else {
+        Outcome::Clean
+    }
+}
+
+/// Writes connections as lines while the run is still reading.
+struct Lines {
+    outputs: Vec<OpenOutput>,
+    connections: Connections,
+}
+
+impl Sink for Lines {
+    fn format(&self, connection: &JudgedConnection, into: &mut Vec<u8>) {
+        if self.connections.holds(connection) {
+            report::write_connection(connection, into);
+        }
+    }
+
+    fn write(&mut self, formatted: &[u8]) -> io::Result<()> {
+        self.outputs.iter_mut().try_for_each(|output| output.append(formatted))
+    }
+
+    fn is_wanted(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+}
+
+impl Lines {
+    /// The lines that can be written only when all connections are over.
+    fn finish(self, analysis: &Analysis) -> anyhow::Result<()> {
+        let write = |output: OpenOutput| output.write(|out| report::write_rest(analysis, out));
+        self.outputs.into_iter().try_for_each(write)
+    }
+}

@@ -1,0 +1,183 @@
+//! `INPUT`: files, folders and patterns become a list of files.
+//!
+//! What is named must be a capture; of what lies in a folder, only the captures count.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::capture::{CaptureError, Context, Input};
+
+/// The name of standard input.
+const STDIN: &str = "-";
+
+/// The files that arguments stand for.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    /// In the order of the arguments; within a folder or a pattern, by name.
+    pub(super) paths: Vec<PathBuf>,
+    /// Files in folders that are no captures.
+    pub(super) passed_over: u64,
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Inputs {
+    /// Looks up what was typed. A file that is named twice counts once.
+    ///
+    /// # Errors
+    /// A folder cannot be listed, a pattern is malformed or fits nothing, or there is no capture.
+    pub(super) fn find(typed: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut inputs = Self::default();
+        for path in typed {
+            if path.is_dir() {
+                inputs.add_folder(path)?;
+            } else if path.as_os_str() != STDIN && !path.exists() && is_pattern(path) {
+                inputs.add_pattern(path)?;
+            } else {
+                inputs.add(path.clone());
+            }
+        }
+        if inputs.paths.is_empty() {
+            let names: Vec<_> = typed.iter().map(|path| path.display().to_string()).collect();
+            bail!("no capture in {}", names.join(", "));
+        }
+        Ok(inputs)
+    }
+
+    fn add(&mut self, path: PathBuf) {
+        let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        if self.seen.insert(real) {
+            self.paths.push(path);
+        }
+    }
+
+    /// Every capture below the folder. Links to folders are not followed: they may form a circle.
+    fn add_folder(&mut self, folder: &Path) -> anyhow::Result<()> {
+        let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let mut entries = entries.with_context(|| format!("listing {}", folder.display()))?;
+        entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.add_folder(&path)?;
+            } else if !path.is_file() {
+                continue;
+            } else if may_be_capture(&path) {
+                self.add(path);
+            } else {
+                self.passed_over += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_pattern(&mut self, pattern: &Path) -> anyhow::Result<()> {
+        let shown = pattern.display();
+        let text = pattern.to_str().with_context(|| format!("the pattern {shown} is not UTF-8"))?;
+        let found = glob::glob(text).with_context(|| format!("the pattern {shown}"))?;
+        let mut count = 0_usize;
+        for path in found {
+            let path = path.with_context(|| format!("the pattern {shown}"))?;
+            count += 1;
+            if path.is_dir() { self.add_folder(&path)? } else { self.add(path) }
+        }
+        if count == 0 {
+            bail!("nothing fits the pattern {shown}");
+        }
+        Ok(())
+    }
+}
+
+fn is_pattern(path: &Path) -> bool {
+    path.to_string_lossy().contains(['*', '?', '['])
+}
+
+/// Whether the file starts as a capture does. One that cannot be opened counts, so that it is
+/// reported rather than passed over.
+fn may_be_capture(path: &Path) -> bool {
+    let starts_capture = |head: &[u8]| match Context::open(head) {
+        Ok(_) => true,
+        Err(error) => !is_something_else(&error),
+    };
+    let mut head = vec![0; Context::HEAD];
+    match Input::open(path) {
+        Ok(Input::File(source)) => {
+            source.read_at(0, &mut head).map_or(true, |count| starts_capture(head.get(..count).unwrap_or_default()))
+        }
+        Ok(Input::Stream(mut stream)) => {
+            while stream.next_member().is_some() {
+                let count = stream.fill(&mut head);
+                if starts_capture(head.get(..count).unwrap_or_default()) {
+                    return true;
+                }
+            }
+            false
+        }
+        Err(error) => !is_something_else(&error),
+    }
+}
+
+const fn is_something_else(error: &CaptureError) -> bool {
+    matches!(error, CaptureError::Empty | CaptureError::UnknownFormat { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A capture without frames.
+    const EMPTY_PCAP: [u8; 24] = [
+        0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
+    ];
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("deep/er")).unwrap();
+        for name in ["b.pcap", "a.pcap", "deep/er/c.cap"] {
+            fs::write(folder.path().join(name), EMPTY_PCAP).unwrap();
+        }
+        fs::write(folder.path().join("notes.txt"), "nothing to see").unwrap();
+        fs::write(folder.path().join("empty"), "").unwrap();
+        folder
+    }
+
+    fn names(typed: &[PathBuf], folder: &Path) -> Vec<String> {
+        let inputs = Inputs::find(typed).unwrap();
+        let name = |path: &PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
+        inputs.paths.iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_folder_stands_for_the_captures_below_it() {
+        let folder = folder();
+        let typed = [folder.path().to_path_buf()];
+        assert_eq!(names(&typed, folder.path()), ["a.pcap", "b.pcap", "deep/er/c.cap"]);
+        assert_eq!(Inputs::find(&typed).unwrap().passed_over, 2);
+    }
+
+    #[test]
+    fn a_file_named_twice_counts_once() {
+        let folder = folder();
+        let typed = [folder.path().join("b.pcap"), folder.path().join("*.pcap")];
+        assert_eq!(names(&typed, folder.path()), ["b.pcap", "a.pcap"]);
+    }
+
+    #[test]
+    fn nothing_to_read_is_an_error_that_names_what_was_typed() {
+        let folder = folder();
+        let message = |path: &str| {
+            Inputs::find(&[folder.path().join(path)]).unwrap_err().to_string()
+        };
+        assert!(message("*.pcapng").starts_with("nothing fits the pattern "));
+        fs::create_dir(folder.path().join("hollow")).unwrap();
+        assert!(message("hollow").starts_with("no capture in "));
+    }
+
+    #[test]
+    fn a_file_that_does_not_exist_is_left_to_whoever_opens_it() {
+        let inputs = Inputs::find(&[PathBuf::from("/nowhere/x.pcap")]).unwrap();
+        assert_eq!(inputs.paths, [PathBuf::from("/nowhere/x.pcap")]);
+    }
+}

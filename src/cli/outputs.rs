@@ -1,0 +1,156 @@
+//! `-o [FORMAT:]PATH`: which reports go where.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail};
+
+use crate::report::Connections;
+
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 256 << 10;
+
+/// A report's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// The JSON report.
+    Json,
+    /// Connections and findings as lines.
+    NdJson,
+}
+
+impl Format {
+    /// What may stand before the colon, or behind the last dot of a path.
+    const NAMES: [(&str, Self); 3] =
+        [("json", Self::Json), ("ndjson", Self::NdJson), ("jsonl", Self::NdJson)];
+
+    /// The connections that a report holds if nobody says otherwise.
+    pub(super) const fn connections(self) -> Connections {
+        match self {
+            Self::Json => Connections::Flagged,
+            Self::NdJson => Connections::All,
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, of)| *of)
+    }
+}
+
+/// A report as asked for: its format, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Output {
+    pub(super) format: Format,
+    target: Target,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Stdout,
+    File(PathBuf),
+}
+
+/// The format of an output is neither named nor to be seen from its path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no format known for {0:?}; name one, as in json:{0}: json, ndjson or jsonl")]
+pub(super) struct UnknownFormat(String);
+
+impl FromStr for Output {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        let named = text.split_once(':').and_then(|(name, path)| Some((Format::named(name)?, path)));
+        let by_extension = || {
+            let extension = Path::new(text).extension()?.to_str()?;
+            Some((Format::named(extension)?, text))
+        };
+        let found = named.filter(|(_, path)| !path.is_empty()).or_else(by_extension);
+        let (format, path) = found.ok_or_else(|| UnknownFormat(text.to_owned()))?;
+        let target = if path == "-" { Target::Stdout } else { Target::File(path.into()) };
+        Ok(Self { format, target })
+    }
+}
+
+impl Output {
+    /// The JSON report on standard output: `--json`.
+    pub(super) const JSON: Self = Self { format: Format::Json, target: Target::Stdout };
+
+    pub(super) fn is_stdout(&self) -> bool {
+        self.target == Target::Stdout
+    }
+
+    /// Opens the file, so that a path that cannot be written fails before anything is read.
+    ///
+    /// # Errors
+    /// The file cannot be created, or is one of the inputs.
+    pub(super) fn open(&self, inputs: &[PathBuf]) -> anyhow::Result<OpenOutput> {
+        let Target::File(path) = &self.target else {
+            return Ok(OpenOutput::new(Box::new(io::stdout()), "standard output".to_owned()));
+        };
+        if let Ok(real) = fs::canonicalize(path)
+            && inputs.iter().any(|input| fs::canonicalize(input).is_ok_and(|input| input == real))
+        {
+            bail!("{} is an input; writing the report there would destroy it", path.display());
+        }
+        let name = path.display().to_string();
+        let file = File::create(path).with_context(|| format!("creating {name}"))?;
+        Ok(OpenOutput::new(Box::new(file), name))
+    }
+}
+
+/// Where a report is about to be written.
+pub(super) struct OpenOutput {
+    writer: BufWriter<Box<dyn Write + Sync>>,
+    name: String,
+}
+
+impl OpenOutput {
+    fn new(writer: Box<dyn Write + Sync>, name: String) -> Self {
+        Self { writer: BufWriter::with_capacity(BUFFER, writer), name }
+    }
+
+    /// Writes a piece of the report.
+    ///
+    /// # Errors
+    /// The disk is full, the pipe is broken, and the like.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes)
+    }
+
+    /// Writes the report, or the rest of it, to the end.
+    ///
+    /// # Errors
+    /// As for [`OpenOutput::append`].
+    pub(super) fn write(
+        mut self,
+        report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        let written = report(&mut self.writer).and_then(|()| self.writer.flush());
+        written.with_context(|| format!("writing {}", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Option<(Format, Target)> {
+        text.parse::<Output>().ok().map(|output| (output.format, output.target))
+    }
+
+    #[test]
+    fn the_format_is_named_or_seen_from_the_path() {
+        let file = |path: &str| Target::File(path.into());
+        assert_eq!(parse("a/report.json"), Some((Format::Json, file("a/report.json"))));
+        assert_eq!(parse("x.NDJSON"), Some((Format::NdJson, file("x.NDJSON"))));
+        assert_eq!(parse("x.jsonl"), Some((Format::NdJson, file("x.jsonl"))));
+        assert_eq!(parse("ndjson:-"), Some((Format::NdJson, Target::Stdout)));
+        assert_eq!(parse("json:report.txt"), Some((Format::Json, file("report.txt"))));
+        assert_eq!(parse(r"C:\x.json"), Some((Format::Json, file(r"C:\x.json"))));
+        for unknown in ["report", "-", "x.pdf", "json:", "pdf:x"] {
+            assert_eq!(parse(unknown), None, "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What peers would have said about the same connection, by their own published rules.
+//!
+//! Users compare tools. The columns in here follow Wireshark 4.0 and Zeek 7.0 where they are right
+//! and where they are not; what this program itself thinks of a connection is decided in
+//! `connection`, which knows nothing of this module. Each machine is sans-IO, looks at one
+//! connection, and is fed its segments in capture order. Neither machine splits a flow into
+//! connections by itself; [`zeek::Splitter`] says where Zeek would have split one.
+
+pub mod wireshark;
+//ZEEK pub mod zeek;

@@ -1,0 +1,18 @@
+//! From a segment's tuple to the live connection it belongs to.
+//!
+//! Flows are dealt to [`SHARDS`] shards by a fixed symmetric hash of their tuple, so that what a
+//! shard sees never depends on how many threads there are. A [`Batch`] carries the segments of a
+//! range of a capture, sorted by shard; a [`Shard`] owns the connections of its flows and gives
+//! them away as records when they end. Time is the capture clock alone: the highest time of all
+//! frames of the run so far. Knows nothing of files, threads or findings.
+
+mod batch;
+mod embryo;
+mod packed;
+mod shard;
+mod slab;
+mod table;
+
+pub use batch::{Batch, SHARDS};
+pub use packed::Packed;
+pub use shard::{Ending, Finished, Limits, Shard};

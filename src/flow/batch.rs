@@ -1,0 +1,282 @@
+//! The segments of a range of a capture, sorted by shard.
+//!
+//! Filled while the range is decoded, when the number of its first frame and the capture clock
+//! before it are not yet known: both are set afterwards, and a segment's clock is worked out from
+//! them. Keeps its memory when it is cleared.
+
+use std::net::IpAddr;
+
+use super::packed::{Kind, Packed};
+use crate::stamp::{FrameId, Time};
+use crate::tcp::{Endpoint, Extras, FourTuple, Orientation, Segment, TunnelLayer};
+
+/// How many shards flows are dealt to. Fixed: part of the order in which records come out.
+pub const SHARDS: usize = 64;
+
+/// Segments of one range of a capture, in the order of their frames within each shard's bucket.
+#[derive(Debug)]
+pub struct Batch {
+    /// The first frame of the range, whether or not it holds a segment.
+    pub first: FrameId,
+    /// Frames of the run before the range, over all inputs.
+    pub frames_before: u64,
+    /// The capture clock before the range.
+    pub clock: Time,
+    buckets: Vec<Vec<Packed>>,
+    extras: Vec<Extras>,
+    wide: Vec<WideFlow>,
+    layers: Vec<TunnelLayer>,
+    late: Vec<Late>,
+    latest: Time,
+    segments: u64,
+}
+
+/// A flow that does not fit into a [`Packed`]: IPv6, or inside a tunnel.
+#[derive(Clone, Copy, Debug)]
+struct WideFlow {
+    tuple: FourTuple,
+    first_layer: u32,
+    layers: u32,
+}
+
+/// A frame whose time lies before that of a frame ahead of it in the batch.
+#[derive(Clone, Copy, Debug)]
+struct Late {
+    frame: u32,
+    clock: Time,
+}
+
+/// The flow of a packed segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Flow<'a> {
+    Narrow([u32; 3]),
+    Wide(FourTuple, &'a [TunnelLayer]),
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            first: FrameId::default(),
+            frames_before: 0,
+            clock: Time::MIN,
+            buckets: (0..SHARDS).map(|_| Vec::new()).collect(),
+            extras: Vec::new(),
+            wide: Vec::new(),
+            layers: Vec::new(),
+            late: Vec::new(),
+            latest: Time::MIN,
+            segments: 0,
+        }
+    }
+}
+
+impl Batch {
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.buckets.iter_mut().for_each(Vec::clear);
+        self.extras.clear();
+        self.wide.clear();
+        self.layers.clear();
+        self.late.clear();
+        (self.latest, self.clock, self.segments) = (Time::MIN, Time::MIN, 0);
+    }
+
+    /// Moves the clock within the batch on by a frame, whatever the frame holds; to be called for
+    /// every frame, before its segment is pushed. Returns the highest time in the batch so far.
+    pub fn tick(&mut self, time: Time) -> Time {
+        self.latest = self.latest.max(time);
+        self.latest
+    }
+
+    /// The capture clock behind the batch.
+    #[must_use]
+    pub fn clock_after(&self) -> Time {
+        self.clock.max(self.latest)
+    }
+
+    /// Segments in the batch.
+    #[must_use]
+    pub const fn segments(&self) -> u64 {
+        self.segments
+    }
+
+    /// How many segments wait for the shard.
+    #[must_use]
+    pub fn waiting(&self, shard: usize) -> usize {
+        self.buckets.get(shard).map_or(0, Vec::len)
+    }
+
+    /// Appends the segment of the `frame`-th frame (from 0), the last one ticked.
+    pub fn push(
+        &mut self,
+        frame: u32,
+        tuple: FourTuple,
+        tunnel: &[TunnelLayer],
+        segment: &Segment,
+        extras: &Extras,
+    ) {
+        let (shard, mut packed) = self.pack(frame, tuple, tunnel, segment, extras);
+        if segment.time < self.latest {
+            packed.kind = packed.kind.with(Kind::LATE);
+            self.late.push(Late { frame, clock: self.latest });
+        }
+        if let Some(bucket) = self.buckets.get_mut(shard) {
+            bucket.push(packed);
+        }
+        self.segments += 1;
+    }
+
+    /// Puts a segment that became whole after decoding, out of fragments, in its frame's place.
+    /// `latest` is what [`Batch::tick`] returned for the frame.
+    pub fn insert(
+        &mut self,
+        (frame, latest): (u32, Time),
+        tuple: FourTuple,
+        tunnel: &[TunnelLayer],
+        segment: &Segment,
+        extras: &Extras,
+    ) {
+        let (shard, mut packed) = self.pack(frame, tuple, tunnel, segment, extras);
+        if segment.time < latest {
+            packed.kind = packed.kind.with(Kind::LATE);
+            let at = self.late.partition_point(|late| late.frame < frame);
+            self.late.insert(at, Late { frame, clock: latest });
+        }
+        if let Some(bucket) = self.buckets.get_mut(shard) {
+            let at = bucket.partition_point(|other| other.frame <= frame);
+            bucket.insert(at, packed);
+        }
+        self.segments += 1;
+    }
+
+    /// The segments for a shard.
+    pub(super) fn bucket(&self, shard: usize) -> &[Packed] {
+        self.buckets.get(shard).map_or(&[], Vec::as_slice)
+    }
+
+    /// The capture clock when the segment was captured.
+    pub(super) fn clock_at(&self, packed: &Packed) -> Time {
+        let mut within = packed.time;
+        if packed.kind.contains(Kind::LATE) {
+            let at = self.late.partition_point(|late| late.frame < packed.frame);
+            within = self.late.get(at).map_or(within, |late| late.clock);
+        }
+        self.clock.max(within)
+    }
+
+    /// The segment's rarer options.
+    pub(super) fn extras_of(&self, packed: &Packed) -> &Extras {
+        const NONE: &Extras = &Extras::NONE;
+        if packed.extras == Packed::NO_EXTRAS {
+            return NONE;
+        }
+        self.extras.get(packed.extras as usize).unwrap_or(NONE)
+    }
+
+    /// The segment's flow.
+    pub(super) fn flow_of(&self, packed: &Packed) -> Flow<'_> {
+        let [index, ..] = packed.flow;
+        let wide =
+            if packed.kind.contains(Kind::WIDE) { self.wide.get(index as usize) } else { None };
+        wide.map_or(Flow::Narrow(packed.flow), |wide| {
+            let from = wide.first_layer as usize;
+            let layers = self.layers.get(from..from + wide.layers as usize);
+            Flow::Wide(wide.tuple, layers.unwrap_or_default())
+        })
+    }
+
+    fn pack(
+        &mut self,
+        frame: u32,
+        tuple: FourTuple,
+        tunnel: &[TunnelLayer],
+        segment: &Segment,
+        extras: &Extras,
+    ) -> (usize, Packed) {
+        let (tuple, orientation) = tuple.canonical();
+        let direction = match orientation {
+            Orientation::Forward => Kind::FORWARD,
+            Orientation::Backward => Kind::default(),
+        };
+        let narrow = if tunnel.is_empty() { narrow(tuple) } else { None };
+        let (shard, mut packed) = if let Some(flow) = narrow {
+            (shard_of(flow), Packed::new(segment, frame, flow, direction))
+        } else {
+            let flow = [self.widen(tuple, tunnel), 0, 0];
+            let shard = shard_of(fold(tuple));
+            (shard, Packed::new(segment, frame, flow, direction.with(Kind::WIDE)))
+        };
+        if !extras.is_none() {
+            packed.extras = index_of(self.extras.len());
+            self.extras.push(*extras);
+        }
+        (shard, packed)
+    }
+
+    /// Index of a wide flow in the list; only the last entry is tried for being the same.
+    fn widen(&mut self, tuple: FourTuple, tunnel: &[TunnelLayer]) -> u32 {
+        let last = self.wide.last().copied();
+        let same_tunnel = last.filter(|last| {
+            let from = last.first_layer as usize;
+            self.layers.get(from..from + last.layers as usize) == Some(tunnel)
+        });
+        if same_tunnel.is_some_and(|last| last.tuple == tuple) {
+            return index_of(self.wide.len() - 1);
+        }
+        let first_layer = same_tunnel.map_or(index_of(self.layers.len()), |last| last.first_layer);
+        if same_tunnel.is_none() {
+            self.layers.extend_from_slice(tunnel);
+        }
+        self.wide.push(WideFlow { tuple, first_layer, layers: index_of(tunnel.len()) });
+        index_of(self.wide.len() - 1)
+    }
+}
+
+/// The compact form of an IPv4 flow in canonical order.
+fn narrow(tuple: FourTuple) -> Option<[u32; 3]> {
+    let (IpAddr::V4(low), IpAddr::V4(high)) = (tuple.source.address, tuple.destination.address)
+    else {
+        return None;
+    };
+    let ports = u32::from(tuple.source.port) << 16 | u32::from(tuple.destination.port);
+    Some([low.to_bits(), high.to_bits(), ports])
+}
+
+/// The canonical tuple of a compact flow.
+pub(super) fn tuple_of([low, high, ports]: [u32; 3]) -> FourTuple {
+    let endpoint = |address: u32, port: u32| Endpoint {
+        address: IpAddr::V4(std::net::Ipv4Addr::from_bits(address)),
+        port: (port & 0xffff) as u16,
+    };
+    FourTuple { source: endpoint(low, ports >> 16), destination: endpoint(high, ports) }
+}
+
+/// Any canonical tuple in three words, to choose its shard by; tunnels do not count.
+fn fold(tuple: FourTuple) -> [u32; 3] {
+    let word = |endpoint: Endpoint| match endpoint.address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            let half = (bits >> 64) as u64 ^ (bits as u64).wrapping_mul(MULTIPLIER);
+            (half ^ half >> 32) as u32
+        }
+    };
+    let ports = u32::from(tuple.source.port) << 16 | u32::from(tuple.destination.port);
+    [word(tuple.source), word(tuple.destination), ports]
+}
+
+/// 2^64 divided by the golden ratio, odd.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The shard of a canonical flow. Fixed and unkeyed: a hostile capture can only serialise us.
+fn shard_of([low, high, ports]: [u32; 3]) -> usize {
+    const { assert!(SHARDS.is_power_of_two()) }
+    let addresses = u64::from(low) << 32 | u64::from(high);
+    let mixed = (addresses.wrapping_mul(MULTIPLIER) ^ u64::from(ports)).wrapping_mul(MULTIPLIER);
+    (mixed >> (64 - SHARDS.trailing_zeros())) as usize
+}
+
+/// A batch has fewer segments than a `u32` counts, since its range has fewer bytes.
+fn index_of(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(Packed::NO_EXTRAS - 1)
+}

@@ -1,0 +1,464 @@
+//! The live connections of a shard's flows, and when they leave.
+//!
+//! A connection leaves when the capture clock has passed its deadline, when a new one takes over
+//! its flow, when a limit is reached, or at the end. All of this follows from the shard's own
+//! segments and the clock they carry, and from nothing else: not from where a batch ends. A
+//! deadline that lies before the clock is honoured before the next segment is looked at, so the
+//! order in which records leave is the same however the capture was cut.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use foldhash::fast::RandomState;
+
+use super::batch::{Batch, Flow, SHARDS};
+use super::embryo::{Embryos, Hatched};
+use super::packed::{Kind, Packed};
+use super::slab::Slab;
+use super::table::{Key, Slot, Table};
+use crate::connection::{Beginning, Connection, ConnectionRecord, Mark};
+use crate::settings::Settings;
+use crate::stamp::{FrameId, Time};
+use crate::tcp::{Extras, Segment};
+
+/// How many connections a shard remembers at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Handshakes that have not advanced beyond SYN and SYN-ACK.
+    pub embryonic: usize,
+    /// All other connections.
+    pub connections: usize,
+}
+
+impl Limits {
+    /// Half-open handshakes of a run by default: about 150 MB.
+    pub const EMBRYONIC: usize = 1 << 20;
+    /// Other connections of a run by default.
+    pub const CONNECTIONS: usize = 1 << 20;
+
+    /// The share of one shard in the limits of a run.
+    #[must_use]
+    pub const fn per_shard(self) -> Self {
+        Self {
+            embryonic: self.embryonic.div_ceil(SHARDS),
+            connections: self.connections.div_ceil(SHARDS),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { embryonic: Self::EMBRYONIC, connections: Self::CONNECTIONS }
+    }
+}
+
+/// Why a connection left the shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ending {
+    /// It was closed, and nothing more could come.
+    Expired,
+    /// A new connection took over its flow.
+    Replaced,
+    /// There was no room for it: what came later is missing.
+    Evicted,
+    /// The capture ended.
+    CaptureEnd,
+}
+
+/// A connection that left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// What is known about it.
+    pub record: ConnectionRecord,
+    /// The capture clock at which it left; never goes back from one record of a shard to the next.
+    pub at: Time,
+    /// Why it left.
+    pub ending: Ending,
+}
+
+/// The connections of one shard's flows.
+#[derive(Debug)]
+pub struct Shard {
+    index: usize,
+    limits: Limits,
+    table: Table,
+    embryos: Embryos,
+    /// Embryos in the order in which they began; those that have gone are still in it.
+    queue: VecDeque<(u32, u64)>,
+    live: Slab<Live>,
+    /// Connections to try for eviction, in this order.
+    candidates: VecDeque<(u32, u64)>,
+    timers: BinaryHeap<Reverse<Timer>>,
+    /// Frames of the run before each file that had a segment for this shard.
+    files: Vec<(u32, u64)>,
+}
+
+/// A connection with all its state.
+#[derive(Debug)]
+struct Live {
+    connection: Connection,
+    id: u64,
+    key: Key,
+    /// When it leaves if nothing else comes; never before the clock at its last segment.
+    due: Time,
+    /// The earliest timer set for it.
+    armed: Time,
+    /// A segment came since eviction was last considered.
+    touched: bool,
+}
+
+/// Orders by time and then by the connection's age. Outdated ones are told by their id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Timer {
+    at: Time,
+    id: u64,
+    slot: u32,
+}
+
+/// A segment with all that the shard needs to place it.
+struct Arrival<'a> {
+    id: u64,
+    flow: Flow<'a>,
+    forward: bool,
+    segment: Segment,
+    extras: &'a Extras,
+    clock: Time,
+}
+
+impl Shard {
+    /// An empty shard. `index` is its number, `limits` its own share; `hasher` is keyed once a run.
+    #[must_use]
+    pub const fn new(index: usize, limits: Limits, hasher: RandomState) -> Self {
+        Self {
+            index,
+            limits,
+            table: Table::new(hasher),
+            embryos: Embryos::new(),
+            queue: VecDeque::new(),
+            live: Slab::new(),
+            candidates: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Takes in the shard's segments of a batch. Batches come in the order of the capture.
+    pub fn take(&mut self, batch: &Batch, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+        let bucket = batch.bucket(self.index);
+        let file = batch.first.file();
+        if !bucket.is_empty() && self.files.last().is_none_or(|last| last.0 != file) {
+            self.files.push((file, (batch.frames_before + 1).saturating_sub(batch.first.number())));
+        }
+        for packed in bucket {
+            let arrival = Arrival::new(batch, packed);
+            self.expire(arrival.clock, settings, emit);
+            self.place(&arrival, settings, emit);
+        }
+    }
+
+    /// Lets go of every connection whose deadline lies before `clock`.
+    pub fn expire(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+        while let Some(Reverse(timer)) = self.timers.peek().copied()
+            && timer.at < clock
+        {
+            self.timers.pop();
+            self.ring(timer, settings, emit);
+        }
+    }
+
+    /// Lets go of everything at the capture's end, in the order in which the connections began.
+    pub fn end(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+        self.expire(clock, settings, emit);
+        let live = self.live.iter().map(|(index, live)| (live.id, Slot::live(index)));
+        let embryos = self.embryos.iter().map(|(index, it)| (it.id, Slot::embryo(index)));
+        let mut all: Vec<(u64, Slot)> = live.chain(embryos).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        for (_, slot) in all {
+            if slot.is_live() {
+                self.finish_live(slot.index(), (clock, Ending::CaptureEnd), None, settings, emit);
+            } else {
+                self.finish_embryo(slot.index(), (clock, Ending::CaptureEnd), settings, emit);
+            }
+        }
+        self.queue.clear();
+        self.candidates.clear();
+        self.timers.clear();
+    }
+
+    /// How many connections are remembered now.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.live.len() + self.embryos.len()
+    }
+
+    /// No connection is remembered.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn place(
+        &mut self,
+        arrival: &Arrival<'_>,
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) {
+        let Some(mut slot) = self.table.find(arrival.flow) else {
+            return self.open(arrival, settings, emit);
+        };
+        if !slot.is_live() {
+            let Arrival { forward, segment, extras, clock, .. } = arrival;
+            if self.embryos.extend(slot.index(), *forward, segment, extras, *clock) {
+                return;
+            }
+            let Some(grown) = self.grow(slot.index(), arrival.clock, settings, emit) else {
+                return;
+            };
+            slot = Slot::live(grown);
+        }
+        let index = slot.index();
+        let Some(live) = self.live.get_mut(index) else { return };
+        let Arrival { forward, segment, extras, clock, .. } = *arrival;
+        let leaves = if live.due <= clock {
+            Some((live.due, Ending::Expired))
+        } else if segment.flags.syn() && live.connection.is_replaced_by(forward, &segment) {
+            Some((clock, Ending::Replaced))
+        } else {
+            None
+        };
+        let Some((at, ending)) = leaves else {
+            live.connection.observe(forward, &segment, extras, settings);
+            live.touched = true;
+            return self.arm(index, clock);
+        };
+        let replaced = ending == Ending::Replaced;
+        let stray = if replaced { live.connection.take_stray_syn(&segment) } else { None };
+        let next = stray.as_ref().map_or(&segment, |(_, first, _)| first);
+        let by = replaced.then_some(Mark { time: next.time, frame: next.frame });
+        self.finish_live(index, (at, ending), by, settings, emit);
+        let Some((forward, first, extras)) = stray else {
+            return self.open(arrival, settings, emit);
+        };
+        let id = self.position(first.frame);
+        let stray = Arrival { id, forward, segment: first, extras: &extras, ..*arrival };
+        let begun = self.begin(&stray, settings, emit);
+        if let Some(live) = begun.and_then(|index| self.live.get_mut(index)) {
+            let Arrival { forward, segment, extras, .. } = *arrival;
+            live.connection.observe(forward, &segment, extras, settings);
+        }
+        if let Some(index) = begun {
+            self.arm(index, clock);
+        }
+    }
+
+    /// Begins a connection on a flow that has none.
+    fn open(
+        &mut self,
+        arrival: &Arrival<'_>,
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) {
+        let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
+        if self.limits.embryonic > 0 && Embryos::accepts(&segment, extras, clock) {
+            while self.embryos.len() >= self.limits.embryonic {
+                self.evict_embryo(clock, settings, emit);
+            }
+            let key = self.table.enter(flow);
+            let index = self.embryos.begin((id, key), forward, &segment, extras);
+            self.table.set(key, Slot::embryo(index));
+            remember(&mut self.queue, (index, id), self.embryos.len(), |(index, id)| {
+                self.embryos.get(index).is_some_and(|embryo| embryo.id == id)
+            });
+            return;
+        }
+        self.begin(arrival, settings, emit);
+    }
+
+    /// Begins a connection with all its state.
+    fn begin(
+        &mut self,
+        arrival: &Arrival<'_>,
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) -> Option<u32> {
+        let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
+        self.make_room(clock, settings, emit);
+        let key = self.table.enter(flow);
+        let (canonical, tunnel) = self.table.flow(key)?;
+        let tuple = if forward { canonical } else { canonical.reversed() };
+        let beginning = Beginning { id, tuple, forward, tunnel };
+        let mut connection = Connection::new(beginning, &segment);
+        connection.observe(forward, &segment, extras, settings);
+        Some(self.install(Hatched { connection, id, key, clock }))
+    }
+
+    /// The frame's position in the run, counted from 1 over all inputs.
+    fn position(&self, frame: FrameId) -> u64 {
+        let at = self.files.partition_point(|(file, _)| *file < frame.file());
+        self.files.get(at).map_or(0, |(_, before)| before + frame.number())
+    }
+
+    /// Turns an embryo into a connection with all its state.
+    fn grow(
+        &mut self,
+        embryo: u32,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) -> Option<u32> {
+        self.make_room(clock, settings, emit);
+        let key = self.embryos.get(embryo)?.key;
+        let flow = self.table.flow(key)?;
+        let hatched = self.embryos.hatch(embryo, flow, settings)?;
+        Some(self.install(hatched))
+    }
+
+    fn install(&mut self, hatched: Hatched) -> u32 {
+        let Hatched { connection, id, key, clock } = hatched;
+        let (due, armed) = (Time::MAX, Time::MAX);
+        let index = self.live.insert(Live { connection, id, key, due, armed, touched: false });
+        self.table.set(key, Slot::live(index));
+        remember(&mut self.candidates, (index, id), self.live.len(), |(index, id)| {
+            self.live.get(index).is_some_and(|live| live.id == id)
+        });
+        self.arm(index, clock);
+        index
+    }
+
+    /// Works out when the connection leaves, and sets a timer if it is earlier than before. A
+    /// later one is found out when the old timer rings.
+    fn arm(&mut self, index: u32, clock: Time) {
+        let Some(live) = self.live.get_mut(index) else { return };
+        let deadline = live.connection.deadline();
+        live.due = deadline.max(clock);
+        if live.due < live.armed {
+            live.armed = live.due;
+            self.timers.push(Reverse(Timer { at: live.due, id: live.id, slot: index }));
+        }
+    }
+
+    fn ring(&mut self, timer: Timer, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+        let Some(live) = self.live.get_mut(timer.slot).filter(|live| live.id == timer.id) else {
+            return;
+        };
+        if live.armed != timer.at {
+            return;
+        }
+        if live.due == timer.at {
+            let at = (live.due, Ending::Expired);
+            return self.finish_live(timer.slot, at, None, settings, emit);
+        }
+        live.armed = live.due;
+        if live.due < Time::MAX {
+            self.timers.push(Reverse(Timer { at: live.due, ..timer }));
+        }
+    }
+
+    /// Makes sure that one more connection fits: lets go of closed ones that only wait for their
+    /// deadline, the earliest first, else of the one that was silent for longest, roughly: the
+    /// first without a segment since it was last looked at.
+    fn make_room(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+        while self.live.len() >= self.limits.connections.max(1) {
+            if let Some(Reverse(timer)) = self.timers.pop() {
+                self.evict_closed(timer, clock, settings, emit);
+                continue;
+            }
+            let Some((index, id)) = self.candidates.pop_front() else { return };
+            let Some(live) = self.live.get_mut(index).filter(|live| live.id == id) else {
+                continue;
+            };
+            if live.touched {
+                live.touched = false;
+                self.candidates.push_back((index, id));
+                continue;
+            }
+            self.finish_live(index, (clock, Ending::Evicted), None, settings, emit);
+        }
+    }
+
+    fn evict_closed(
+        &mut self,
+        timer: Timer,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) {
+        let current = self.live.get(timer.slot).filter(|live| live.id == timer.id);
+        if current.is_some_and(|live| live.due == timer.at && live.due > clock) {
+            let at = (clock, Ending::Evicted);
+            self.finish_live(timer.slot, at, None, settings, emit);
+        } else {
+            self.ring(timer, settings, emit);
+        }
+    }
+
+    fn evict_embryo(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+        while let Some((index, id)) = self.queue.pop_front() {
+            if self.embryos.get(index).is_some_and(|embryo| embryo.id == id) {
+                return self.finish_embryo(index, (clock, Ending::Evicted), settings, emit);
+            }
+        }
+    }
+
+    /// An embryo has no timer: whether it timed out long ago is found out when it leaves.
+    fn finish_embryo(
+        &mut self,
+        index: u32,
+        (at, ending): (Time, Ending),
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) {
+        let Some(key) = self.embryos.get(index).map(|embryo| embryo.key) else { return };
+        let Some(flow) = self.table.flow(key) else { return };
+        let Some(hatched) = self.embryos.hatch(index, flow, settings) else { return };
+        let due = hatched.connection.deadline().max(hatched.clock);
+        let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
+        let record = hatched.connection.finish(known_until, None, settings);
+        self.table.remove(key);
+        emit(Finished { record, at, ending });
+    }
+
+    fn finish_live(
+        &mut self,
+        index: u32,
+        (at, ending): (Time, Ending),
+        replaced_by: Option<Mark>,
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) {
+        let Some(live) = self.live.remove(index) else { return };
+        let record = live.connection.finish(at, replaced_by, settings);
+        self.table.remove(live.key);
+        emit(Finished { record, at, ending });
+    }
+}
+
+impl<'a> Arrival<'a> {
+    fn new(batch: &'a Batch, packed: &Packed) -> Self {
+        Self {
+            id: batch.frames_before + u64::from(packed.frame) + 1,
+            flow: batch.flow_of(packed),
+            forward: packed.kind.contains(Kind::FORWARD),
+            segment: packed.segment(batch.first),
+            extras: batch.extras_of(packed),
+            clock: batch.clock_at(packed),
+        }
+    }
+}
+
+/// Appends to a queue whose outdated entries stay in it: drops those at its front, and all of them
+/// when they are the larger part.
+fn remember(
+    queue: &mut VecDeque<(u32, u64)>,
+    entry: (u32, u64),
+    alive: usize,
+    is_alive: impl Fn((u32, u64)) -> bool,
+) {
+    while queue.front().is_some_and(|front| !is_alive(*front)) {
+        queue.pop_front();
+    }
+    if queue.len() > 2 * alive + 1024 {
+        queue.retain(|entry| is_alive(*entry));
+    }
+    queue.push_back(entry);
+}

@@ -1,0 +1,168 @@
+//! Where a flow's live connection lies: hash tables keyed anew for every run.
+//!
+//! IPv4 flows outside tunnels are found by a key of 12 bytes that lies in the table itself; all
+//! others by an index to their tuple and tunnel. No order of a table ever reaches an output.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use super::batch::{Flow, tuple_of};
+use super::slab::Slab;
+use crate::tcp::{FourTuple, TunnelLayer};
+
+/// A flow's identity for as long as it is in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Narrow([u32; 3]),
+    Wide(u32),
+}
+
+/// Which of a shard's stores holds a flow's connection, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot(u32);
+
+impl Slot {
+    const LIVE: u32 = 1 << 31;
+
+    pub(super) const fn embryo(index: u32) -> Self {
+        Self(index & !Self::LIVE)
+    }
+
+    pub(super) const fn live(index: u32) -> Self {
+        Self(index | Self::LIVE)
+    }
+
+    pub(super) const fn is_live(self) -> bool {
+        self.0 & Self::LIVE != 0
+    }
+
+    pub(super) const fn index(self) -> u32 {
+        self.0 & !Self::LIVE
+    }
+}
+
+/// Flows to slots.
+#[derive(Debug)]
+pub(super) struct Table {
+    hasher: RandomState,
+    narrow: HashTable<([u32; 3], Slot)>,
+    wide: HashTable<u32>,
+    flows: Slab<WideFlow>,
+}
+
+#[derive(Debug)]
+struct WideFlow {
+    tuple: FourTuple,
+    tunnel: Box<[TunnelLayer]>,
+    slot: Slot,
+}
+
+impl Table {
+    pub(super) const fn new(hasher: RandomState) -> Self {
+        Self { hasher, narrow: HashTable::new(), wide: HashTable::new(), flows: Slab::new() }
+    }
+
+    /// The flow's slot, if it has one.
+    pub(super) fn find(&self, flow: Flow<'_>) -> Option<Slot> {
+        match flow {
+            Flow::Narrow(key) => {
+                let hash = hash_narrow(&self.hasher, key);
+                self.narrow.find(hash, |(other, _)| *other == key).map(|(_, slot)| *slot)
+            }
+            Flow::Wide(tuple, tunnel) => {
+                let hash = hash_wide(&self.hasher, tuple, tunnel);
+                let same = |index: &u32| {
+                    let flow = self.flows.get(*index);
+                    flow.is_some_and(|flow| flow.tuple == tuple && *flow.tunnel == *tunnel)
+                };
+                let index = self.wide.find(hash, same)?;
+                self.flows.get(*index).map(|flow| flow.slot)
+            }
+        }
+    }
+
+    /// Enters a flow that is not in the table; its slot follows with [`Table::set`].
+    pub(super) fn enter(&mut self, flow: Flow<'_>) -> Key {
+        let hasher = &self.hasher;
+        match flow {
+            Flow::Narrow(key) => {
+                let hash = hash_narrow(hasher, key);
+                let rehash = |(key, _): &([u32; 3], Slot)| hash_narrow(hasher, *key);
+                self.narrow.insert_unique(hash, (key, Slot(0)), rehash);
+                Key::Narrow(key)
+            }
+            Flow::Wide(tuple, tunnel) => {
+                let hash = hash_wide(hasher, tuple, tunnel);
+                let flow = WideFlow { tuple, tunnel: tunnel.into(), slot: Slot(0) };
+                let index = self.flows.insert(flow);
+                let flows = &self.flows;
+                self.wide.insert_unique(hash, index, |index| {
+                    flows.get(*index).map_or(0, |it| hash_wide(hasher, it.tuple, &it.tunnel))
+                });
+                Key::Wide(index)
+            }
+        }
+    }
+
+    /// Changes the slot of a flow that is in the table.
+    pub(super) fn set(&mut self, key: Key, slot: Slot) {
+        match key {
+            Key::Narrow(key) => {
+                let hash = hash_narrow(&self.hasher, key);
+                if let Some(entry) = self.narrow.find_mut(hash, |(other, _)| *other == key) {
+                    entry.1 = slot;
+                }
+            }
+            Key::Wide(index) => {
+                if let Some(flow) = self.flows.get_mut(index) {
+                    flow.slot = slot;
+                }
+            }
+        }
+    }
+
+    /// Takes a flow out.
+    pub(super) fn remove(&mut self, key: Key) {
+        match key {
+            Key::Narrow(key) => {
+                let hash = hash_narrow(&self.hasher, key);
+                if let Ok(entry) = self.narrow.find_entry(hash, |(other, _)| *other == key) {
+                    entry.remove();
+                }
+            }
+            Key::Wide(index) => {
+                let Some(flow) = self.flows.remove(index) else { return };
+                let hash = hash_wide(&self.hasher, flow.tuple, &flow.tunnel);
+                if let Ok(entry) = self.wide.find_entry(hash, |other| *other == index) {
+                    entry.remove();
+                }
+            }
+        }
+    }
+
+    /// The canonical tuple of a flow in the table, and the tunnel around it.
+    pub(super) fn flow(&self, key: Key) -> Option<(FourTuple, Vec<TunnelLayer>)> {
+        match key {
+            Key::Narrow(key) => Some((tuple_of(key), Vec::new())),
+            Key::Wide(index) => {
+                self.flows.get(index).map(|flow| (flow.tuple, flow.tunnel.to_vec()))
+            }
+        }
+    }
+}
+
+#[inline]
+fn hash_narrow(hasher: &RandomState, [low, high, ports]: [u32; 3]) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write_u64(u64::from(low) << 32 | u64::from(high));
+    state.write_u32(ports);
+    state.finish()
+}
+
+fn hash_wide(hasher: &RandomState, tuple: FourTuple, tunnel: &[TunnelLayer]) -> u64 {
+    let mut state = hasher.build_hasher();
+    tuple.hash(&mut state);
+    tunnel.hash(&mut state);
+    state.finish()
+}

@@ -1,0 +1,219 @@
+//! From a list of inputs to an [`Analysis`]: waves of chunks, shards, and an ordered merge.
+//!
+//! A wave is a few dozen chunks of one or more files. Its chunks are read and decoded in parallel,
+//! each from a guessed place; a serial step then checks every guess against the end of the chunk
+//! before, walks again what was wrong, and hands out frame numbers and the capture clock. The
+//! shards consume a wave in parallel while the next one is decoded. At most two waves are in
+//! memory, and there are no locks or channels between the stages.
+//!
+//! What comes out is that of one serial walk: for any number of threads, any chunk and wave size.
+//! Knows nothing of what a segment means, nor of how a result is printed.
+
+mod chunk;
+mod collect;
+mod feed;
+mod plan;
+mod reading;
+mod sink;
+mod verify;
+mod view;
+mod wave;
+
+use std::path::PathBuf;
+
+use foldhash::fast::RandomState;
+use rayon::prelude::*;
+
+use crate::analysis::Analysis;
+use crate::capture::CaptureError;
+use crate::decode;
+use crate::detect::Detectors;
+use crate::flow::{Limits, SHARDS};
+use crate::settings::Settings;
+
+use collect::{Collector, Worker};
+use reading::Reading;
+pub use sink::{Discard, Sink};
+use wave::Wave;
+
+/// What a run is to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Worker threads; 0 for one per core.
+    pub threads: usize,
+    /// Bytes of a chunk, the unit of parallel reading.
+    pub chunk_size: u64,
+    /// Bytes of a wave.
+    pub wave_size: u64,
+    /// Which connections the analysis lists.
+    pub keep: Keep,
+    /// The settings of the hosts.
+    pub settings: Settings,
+    /// The detectors to run.
+    pub detectors: Detectors,
+    /// What to look at in a frame.
+    pub decode: decode::Settings,
+    /// How many connections are remembered at once.
+    pub limits: Limits,
+}
+
+impl Options {
+    /// Bytes of a chunk by default.
+    pub const CHUNK: u64 = 1 << 20;
+    /// Bytes of a wave by default.
+    pub const WAVE: u64 = 64 << 20;
+
+    /// The defaults, with these settings and detectors.
+    #[must_use]
+    pub fn new(settings: Settings, detectors: Detectors) -> Self {
+        Self {
+            threads: 0,
+            chunk_size: Self::CHUNK,
+            wave_size: Self::WAVE,
+            keep: Keep::default(),
+            settings,
+            detectors,
+            decode: decode::Settings::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Which connections an analysis lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Every one: memory grows with the capture.
+    All,
+    /// Those that a detector marked.
+    #[default]
+    Flagged,
+    /// None.
+    None,
+}
+
+/// What a run gives.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was found in the inputs that could be read.
+    pub analysis: Analysis,
+    /// Inputs, or members of archives, that could not be read, or only up to a place.
+    pub unreadable: Vec<Unreadable>,
+    /// Connections that were closed early because a limit of memory was reached.
+    pub evicted: u64,
+}
+
+/// An input that could not be read to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its path; for a member of an archive, that of the archive, a colon, and the name.
+    pub path: String,
+    /// Bytes that were read before.
+    pub offset: u64,
+    /// What is wrong, in words.
+    pub reason: String,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the inputs read, as they are stored.
+    pub bytes: u64,
+    /// Bytes of all inputs whose length is known.
+    pub total: u64,
+    /// Frames read.
+    pub frames: u64,
+}
+
+/// Why a run gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The threads could not be started.
+    #[error("cannot start the worker threads")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The sink did not take what was handed to it.
+    #[error("cannot write the output")]
+    Sink(#[source] std::io::Error),
+}
+
+/// Analyses `inputs` as one run, in the order of their first times.
+///
+/// Inputs that cannot be read are listed in the outcome; the others are analysed all the same.
+/// Connections go to `sink` in the order in which they ended. `-` is standard input.
+///
+/// # Errors
+/// The threads cannot be started, or the sink refuses.
+pub fn run(
+    inputs: &[PathBuf],
+    options: &Options,
+    sink: &mut dyn Sink,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Outcome, PipelineError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
+    pool.install(|| {
+        let reading = Reading::new(plan::order(inputs), options);
+        drive(reading, options, sink, progress)
+    })
+}
+
+fn drive(
+    mut reading: Reading<'_>,
+    options: &Options,
+    sink: &mut dyn Sink,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Outcome, PipelineError> {
+    let hasher = RandomState::default();
+    let limits = options.limits.per_shard();
+    let mut workers: Vec<Worker> =
+        (0..SHARDS).map(|index| Worker::new(index, limits, hasher.clone())).collect();
+    let (mut current, mut next) = (Wave::default(), Wave::default());
+    reading.fill(&mut current);
+    while !current.is_empty() {
+        let shared = &*sink;
+        rayon::join(
+            || consume(&mut workers, &current, options, shared),
+            || reading.fill(&mut next),
+        );
+        collect::flush(&mut workers, current.clock_after(), sink).map_err(PipelineError::Sink)?;
+        progress(reading.progress());
+        std::mem::swap(&mut current, &mut next);
+    }
+    let clock = reading.clock();
+    let shared = &*sink;
+    workers.par_iter_mut().with_max_len(1).for_each(|worker| worker.end(clock, options, shared));
+    collect::flush_all(&mut workers, sink).map_err(PipelineError::Sink)?;
+    Ok(conclude(workers, reading, options))
+}
+
+/// The shards' part: every one takes its segments out of all chunks of a wave.
+fn consume(workers: &mut [Worker], wave: &Wave, options: &Options, sink: &dyn Sink) {
+    let clock = wave.clock_after();
+    workers.par_iter_mut().with_max_len(1).for_each(|worker| {
+        for chunk in wave.chunks() {
+            worker.take(&chunk.batch, options, sink);
+        }
+        worker.expire(clock, options, sink);
+    });
+}
+
+fn conclude(workers: Vec<Worker>, reading: Reading<'_>, options: &Options) -> Outcome {
+    let (inputs, unreadable) = reading.finish();
+    let Collector { summary, accumulator, mut kept, evicted, .. } = collect::merge(workers);
+    kept.sort_unstable_by_key(|judged| judged.record.id);
+    let findings = options.detectors.conclude(&accumulator, &summary, &inputs);
+    let analysis = Analysis {
+        inputs,
+        settings: options.settings.clone(),
+        thresholds: options.detectors.thresholds_in_force(),
+        summary,
+        findings,
+        connections: kept,
+    };
+    Outcome { analysis, unreadable, evicted }
+}
+
+impl Unreadable {
+    fn new(path: &str, offset: u64, error: &CaptureError) -> Self {
+        Self { path: path.to_owned(), offset, reason: error.to_string() }
+    }
+}

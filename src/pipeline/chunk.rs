@@ -1,0 +1,260 @@
+//! One chunk: a range of an input, and everything that was found in it.
+//!
+//! Reading a chunk needs nothing of the chunks before it but a context, and where it begins may be
+//! guessed. Frame numbers and the clock come later.
+
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::view::{READ, View};
+use crate::capture::{Context, DamageList, LinkType, Record, Source, Walk, Window};
+use crate::decode::{self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode};
+use crate::flow::Batch;
+use crate::stamp::Time;
+use crate::tcp::Extras;
+
+/// How far a chunk looks for a place to begin when the first look finds none. A chunk without one
+/// is walked again from its true beginning.
+const LONG_LOOK: usize = 2 << 20;
+
+/// A range of an input to read.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    /// Index of the input.
+    pub(super) input: u32,
+    pub(super) bytes: Bytes,
+    /// Offsets in the (decompressed) input.
+    pub(super) range: Range<u64>,
+    /// Where the first record begins, if it is known.
+    pub(super) start: Option<u64>,
+    /// What stands before the range, as far as it is known.
+    pub(super) context: Context,
+}
+
+/// Where the bytes of an input are.
+#[derive(Clone, Debug)]
+pub(super) enum Bytes {
+    /// In a file, to be read by position.
+    File(Arc<Source>),
+    /// In the wave's memory: at these indexes.
+    Memory {
+        place: Range<usize>,
+        /// Offset in the input of the first of them.
+        base: u64,
+        /// The input ends where they end.
+        at_end: bool,
+    },
+}
+
+/// A chunk's order and findings. Cleared and used again from wave to wave.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) order: Option<Order>,
+    pub(super) batch: Batch,
+    pub(super) found: Found,
+}
+
+/// What reading a chunk found, besides segments.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Where the first record began; none if no place was found.
+    pub(super) start: Option<u64>,
+    /// Where the next chunk's first record begins.
+    pub(super) end: u64,
+    /// What stands before the next chunk.
+    pub(super) context: Option<Context>,
+    pub(super) frames: u64,
+    pub(super) damage: DamageList,
+    pub(super) skips: SkipCounts,
+    /// Ascending.
+    pub(super) links: Vec<LinkType>,
+    pub(super) times: Option<(Time, Time)>,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) error: Option<io::Error>,
+}
+
+/// An IP fragment, to be put together with others in the order of the frames.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// Index of its frame in the chunk.
+    pub(super) frame: u32,
+    /// The highest time in the chunk up to it.
+    pub(super) latest: Time,
+    pub(super) time: Time,
+    pub(super) fragment: Fragment,
+}
+
+/// Read buffers that are free.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Chunk {
+    /// Reads and decodes what was ordered.
+    pub(super) fn read(&mut self, memory: &[u8], buffers: &Buffers, settings: &decode::Settings) {
+        self.batch.clear();
+        self.found = Found::default();
+        let Some(order) = &self.order else { return };
+        let mut context = order.context.clone();
+        let (batch, found) = (&mut self.batch, &mut self.found);
+        let mut visitor = Visitor { batch, found, decoded: Decoded::default(), settings };
+        match &order.bytes {
+            Bytes::File(source) => {
+                let mut buffer = buffers.take();
+                let mut view = View::new(source, order.range.start, &mut buffer);
+                let read = visitor.walk_file(order, &mut context, &mut view);
+                visitor.found.error = read.err();
+                buffers.give(buffer);
+            }
+            Bytes::Memory { place, base, at_end } => {
+                let bytes = memory.get(place.clone()).unwrap_or_default();
+                let window = Window { bytes, base: *base, at_end: *at_end };
+                visitor.walk_memory(order, &mut context, window);
+            }
+        }
+        self.found.context = Some(context);
+    }
+
+    /// Makes the chunk hold nothing: a record of the chunk before covers it.
+    pub(super) fn skip(&mut self) {
+        self.batch.clear();
+        self.found = Found::default();
+    }
+}
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give(&self, mut buffer: Vec<u8>) {
+        // One that had to grow for a huge record is not kept.
+        if buffer.len() > READ {
+            buffer.truncate(READ);
+            buffer.shrink_to_fit();
+        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
+
+/// Takes records in and sorts them into a chunk.
+struct Visitor<'a> {
+    batch: &'a mut Batch,
+    found: &'a mut Found,
+    decoded: Decoded,
+    settings: &'a decode::Settings,
+}
+
+impl Visitor<'_> {
+    fn walk_file(
+        &mut self,
+        order: &Order,
+        context: &mut Context,
+        view: &mut View<'_>,
+    ) -> io::Result<()> {
+        let Some(mut at) = start_in_file(order, context, view)? else { return Ok(()) };
+        (self.found.start, self.found.end) = (Some(at), at);
+        let mut want = 0;
+        while at < order.range.end {
+            if want == 0 {
+                view.advance(at, order.range.end)?;
+            } else {
+                view.hold(at, want)?;
+            }
+            let window = view.window();
+            let until = order.range.end.min(view.end());
+            let walk = self.walk(context, window, at..until);
+            let (from, end, more) = (at, window.base + walk.end as u64, walk.needs_more);
+            let (held, at_end) = (window.bytes.len(), window.at_end);
+            at = end;
+            self.found.end = at;
+            if at_end {
+                break;
+            }
+            // A record longer than what is held: more and more of it, up to what always does.
+            want = if more && at == from { (2 * held).max(READ) } else { 0 };
+            if want > 4 * context.lookahead() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn walk_memory(&mut self, order: &Order, context: &mut Context, window: Window<'_>) {
+        let begin = order.range.start.saturating_sub(window.base);
+        let begin = usize::try_from(begin).unwrap_or(usize::MAX);
+        let guess = || Some(window.base + context.guess(window, begin)? as u64);
+        let Some(at) = order.start.or_else(guess) else { return };
+        (self.found.start, self.found.end) = (Some(at), at);
+        if at < order.range.end {
+            let until = order.range.end.min(window.base + window.bytes.len() as u64).max(at);
+            let walk = self.walk(context, window, at..until);
+            self.found.end = window.base + walk.end as u64;
+        }
+    }
+
+    /// Walks a range of offsets within the window.
+    fn walk(&mut self, context: &mut Context, window: Window<'_>, range: Range<u64>) -> Walk {
+        let inside = |offset: u64| usize::try_from(offset - window.base).unwrap_or(usize::MAX);
+        let range = inside(range.start)..inside(range.end);
+        let frames = self.found.frames;
+        let walk = context.walk(window, range, &mut |record| self.visit(record));
+        self.found.damage.absorb(&walk.damage, frames);
+        walk
+    }
+
+    #[inline]
+    fn visit(&mut self, record: &Record<'_>) {
+        // A chunk has fewer frames than bytes, and fewer bytes than a u32 counts.
+        let frame = u32::try_from(self.found.frames).unwrap_or(u32::MAX);
+        self.found.frames += 1;
+        let mut latest = Time::MIN;
+        if record.timed {
+            latest = self.batch.tick(record.time);
+            let (first, last) = self.found.times.unwrap_or((record.time, record.time));
+            self.found.times = Some((first.min(record.time), last.max(record.time)));
+        }
+        self.note_link(record.link);
+        let Record { link, data, wire_len, time, .. } = *record;
+        match decode(link, data, wire_len, self.settings, &mut self.decoded) {
+            Outcome::Segment => {
+                let Decoded { tuple, segment, extras, has_extras, tunnel, .. } = &mut self.decoded;
+                segment.time = time;
+                let extras = if *has_extras { extras } else { &Extras::NONE };
+                self.batch.push(frame, *tuple, tunnel, segment, extras);
+            }
+            Outcome::Fragment(fragment) => {
+                self.found.pieces.push(Piece { frame, latest, time, fragment });
+            }
+            Outcome::Quote(_) => self.found.skips.add(Skip::Icmp, 1),
+            Outcome::Skip(skip) => self.found.skips.add(skip, 1),
+        }
+    }
+
+    fn note_link(&mut self, link: LinkType) {
+        if self.found.links.last() == Some(&link) {
+            return;
+        }
+        if let Err(place) = self.found.links.binary_search(&link) {
+            self.found.links.insert(place, link);
+        }
+    }
+}
+
+/// The place where the chunk's first record begins, or seems to.
+fn start_in_file(order: &Order, context: &Context, view: &mut View<'_>) -> io::Result<Option<u64>> {
+    if order.start.is_some() {
+        return Ok(order.start);
+    }
+    for look in [READ, LONG_LOOK] {
+        view.hold(order.range.start, look)?;
+        let window = view.window();
+        if let Some(at) = context.guess(window, 0) {
+            return Ok(Some(window.base + at as u64));
+        }
+        if window.at_end {
+            break;
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,338 @@
+//! Cuts inputs into chunks until a wave is full.
+//!
+//! The first chunk of a wave begins where the wave before was verified to end; the others begin
+//! where they guess. Streams are read into the wave's memory, where what was left of the wave
+//! before comes first.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Unreadable;
+use super::chunk::{Bytes, Order};
+use super::plan::{Pipe, Planned, compression_name, open};
+use super::reading::{Account, Reading};
+use super::wave::Wave;
+use crate::analysis::{Input as InputReport, InputDamage};
+use crate::capture::{CaptureError, Context, Format, Input, Source, Window};
+use crate::stamp::FrameId;
+
+/// Chunks of a wave at most, where inputs are tiny.
+const MAX_CHUNKS: usize = 4096;
+
+/// Bytes of a stream in a wave at least.
+const MIN_PIECE: usize = 4 << 10;
+
+/// An input that is being cut into chunks.
+#[derive(Debug)]
+pub(super) struct Feeding {
+    path: String,
+    /// Index of the input.
+    input: u32,
+    from: From,
+    /// Where the next chunk begins.
+    next: u64,
+    /// Where the next chunk's first record begins, if that is known.
+    start: Option<u64>,
+    /// What stands there, or is likely to.
+    context: Context,
+    /// What is likely to stand before the chunks behind the first one.
+    likely: Option<Context>,
+}
+
+/// How a capture begins.
+#[derive(Debug)]
+struct Opening {
+    format: &'static str,
+    /// Length of the file header.
+    header: usize,
+    context: Context,
+    /// The context behind the first records, which often describe the interfaces.
+    likely: Context,
+}
+
+#[derive(Debug)]
+enum From {
+    File(Arc<Source>),
+    Stream {
+        pipe: Box<Pipe>,
+        /// The part of the present wave's memory that holds the stream, and the offset in the
+        /// stream of its first byte.
+        piece: (Range<usize>, u64),
+        /// Bytes of it that no wave has walked; `next` is the offset of the first.
+        rest: Vec<u8>,
+        ended: bool,
+    },
+}
+
+impl Feeding {
+    /// Bytes of the input used so far, as it is stored.
+    pub(super) fn stored_offset(&self) -> u64 {
+        match &self.from {
+            From::File(_) => self.next,
+            From::Stream { pipe, .. } => pipe.stream.stored_offset(),
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// Orders chunks until the wave is full or nothing is left.
+    pub(super) fn feed(&mut self, wave: &mut Wave) {
+        let mut budget = self.options.wave_size.max(1);
+        self.resume();
+        while budget > 0 && wave.len() < MAX_CHUNKS {
+            let Some(mut feeding) = self.feeding.take().or_else(|| self.begin_next()) else {
+                return;
+            };
+            let chunk_size = self.options.chunk_size.clamp(1, u64::from(u32::MAX));
+            let more = match &feeding.from {
+                From::File(_) => feed_file(&mut feeding, wave, chunk_size, &mut budget),
+                From::Stream { .. } => feed_stream(&mut feeding, wave, chunk_size, &mut budget),
+            };
+            if more {
+                self.feeding = Some(feeding);
+            } else {
+                self.end_input(feeding);
+            }
+        }
+    }
+
+    /// Continues where the last wave was verified to end.
+    fn resume(&mut self) {
+        let (Some(feeding), Some(position)) = (&mut self.feeding, &self.position) else { return };
+        if position.input != feeding.input {
+            return;
+        }
+        // Less than what was ordered: the file has become shorter.
+        let cut = matches!(feeding.from, From::File(_)) && position.at < feeding.next;
+        if position.broken || cut {
+            self.feeding = None;
+            return;
+        }
+        (feeding.start, feeding.next) = (Some(position.at), position.at);
+        feeding.context.clone_from(&position.context);
+        feeding.likely = None;
+    }
+
+    /// Keeps the bytes of a stream that the wave could not walk, for the next one.
+    pub(super) fn keep_rest(&mut self, wave: &Wave) {
+        let (Some(feeding), Some(position)) = (&mut self.feeding, &mut self.position) else {
+            return;
+        };
+        let From::Stream { piece: (place, base), rest, .. } = &mut feeding.from else { return };
+        if position.input != feeding.input {
+            return;
+        }
+        let walked = usize::try_from(position.at - *base).unwrap_or(usize::MAX);
+        let left = wave.memory.get(place.start.saturating_add(walked)..place.end);
+        rest.clear();
+        rest.extend_from_slice(left.unwrap_or_default());
+        // A walk gets on with this much, or never does.
+        position.broken = walked == 0 && place.len() > 4 * feeding.context.lookahead();
+    }
+
+    fn begin_next(&mut self) -> Option<Feeding> {
+        loop {
+            let planned = self.plan.inputs.pop()?;
+            let path = planned.path.to_string_lossy().into_owned();
+            match self.begin(planned, &path) {
+                Ok(Some(feeding)) => return Some(feeding),
+                Ok(None) => {}
+                Err(error) => self.plan.unreadable.push(Unreadable::new(&path, 0, &error)),
+            }
+        }
+    }
+
+    fn begin(&mut self, planned: Planned, path: &str) -> Result<Option<Feeding>, CaptureError> {
+        if let Some(pipe) = planned.open {
+            return Ok(self.begin_member(Box::new(pipe), path));
+        }
+        match open(&planned.path)? {
+            Input::File(source) => self.begin_file(source, path).map(Some),
+            Input::Stream(mut stream) => {
+                let Some(member) = stream.next_member() else { return Ok(None) };
+                let pipe = Pipe { stream, member, head: Vec::new() };
+                Ok(self.begin_member(Box::new(pipe), path))
+            }
+        }
+    }
+
+    fn begin_file(&mut self, source: Source, path: &str) -> Result<Feeding, CaptureError> {
+        let mut head = vec![0; Context::HEAD];
+        let count = source.read_at(0, &mut head)?;
+        head.truncate(count);
+        let at_end = count as u64 >= source.len();
+        let opening = Opening::of(&head, at_end)?;
+        let input = InputReport {
+            path: path.to_owned(),
+            compression: "none",
+            bytes: source.len(),
+            ..InputReport::default()
+        };
+        Ok(self.register(input, From::File(Arc::new(source)), path, opening))
+    }
+
+    /// Begins the stream's current member, or the first one behind it that is a capture.
+    fn begin_member(&mut self, mut pipe: Box<Pipe>, path: &str) -> Option<Feeding> {
+        loop {
+            let name = match &pipe.member.name {
+                Some(name) => format!("{path}:{name}"),
+                None => path.to_owned(),
+            };
+            let read = pipe.head.len();
+            pipe.head.resize(read.max(Context::HEAD), 0);
+            let more = pipe.head.get_mut(read..).unwrap_or_default();
+            let filled = read + pipe.stream.fill(more);
+            let at_end = filled < pipe.head.len();
+            pipe.head.truncate(filled);
+            match Opening::of(&pipe.head, at_end) {
+                Ok(opening) => {
+                    let input = InputReport {
+                        path: name,
+                        compression: compression_name(&pipe.member.compression),
+                        ..InputReport::default()
+                    };
+                    let rest = pipe.head.get(opening.header..).unwrap_or_default().to_vec();
+                    pipe.head.clear();
+                    let from = From::Stream { pipe, piece: (0..0, 0), rest, ended: at_end };
+                    return Some(self.register(input, from, path, opening));
+                }
+                Err(error) => {
+                    self.plan.unreadable.push(Unreadable::new(&name, 0, &error));
+                    self.note_stream_damage(&pipe, &name, None);
+                }
+            }
+            pipe.head.clear();
+            pipe.member = pipe.stream.next_member()?;
+        }
+    }
+
+    fn register(
+        &mut self,
+        mut input: InputReport,
+        from: From,
+        path: &str,
+        opening: Opening,
+    ) -> Feeding {
+        let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
+        debug_assert!(self.accounts.len() < FrameId::MAX_FILES, "more inputs than frames can name");
+        input.format = opening.format;
+        self.accounts.push(Account { input, ..Account::default() });
+        let next = opening.header as u64;
+        Feeding {
+            path: path.to_owned(),
+            input: index,
+            from,
+            next,
+            start: Some(next),
+            context: opening.context,
+            likely: Some(opening.likely),
+        }
+    }
+
+    /// The input has been cut to its end; a stream may go on with its next member.
+    fn end_input(&mut self, feeding: Feeding) {
+        let Feeding { path, input, from, .. } = feeding;
+        match from {
+            From::File(source) => self.bytes_done += source.len(),
+            From::Stream { mut pipe, .. } => {
+                self.note_stream_damage(&pipe, &path, Some(input));
+                let stored = pipe.stream.stored_offset();
+                if let Some(account) = self.accounts.get_mut(input as usize) {
+                    account.input.bytes = stored;
+                }
+                if let Some(member) = pipe.stream.next_member() {
+                    pipe.member = member;
+                    self.feeding = self.begin_member(pipe, &path);
+                } else {
+                    self.note_stream_damage(&pipe, &path, None);
+                    self.bytes_done += stored;
+                }
+            }
+        }
+    }
+
+    fn note_stream_damage(&mut self, pipe: &Pipe, path: &str, input: Option<u32>) {
+        let Some(damage) = pipe.stream.damage() else { return };
+        let (offset, reason) = (damage.offset, damage.reason.clone());
+        let account = input.and_then(|input| self.accounts.get_mut(input as usize));
+        if let Some(account) = account {
+            account.input.damage_total += 1;
+            account.input.damage.push(InputDamage {
+                kind: "cut_stream",
+                offset,
+                skipped_bytes: 0,
+                after_frame: 0,
+            });
+        }
+        self.plan.unreadable.push(Unreadable { path: path.to_owned(), offset, reason });
+    }
+}
+
+impl Feeding {
+    /// Orders the next chunk, which ends at `end`.
+    fn order(&mut self, wave: &mut Wave, bytes: Bytes, end: u64) {
+        let (range, start) = (self.next..end, self.start.take());
+        let context = self.context.clone();
+        wave.push(Order { input: self.input, bytes, range, start, context });
+        self.next = end;
+        if let Some(likely) = self.likely.take() {
+            self.context = likely;
+        }
+    }
+}
+
+impl Opening {
+    fn of(head: &[u8], at_end: bool) -> Result<Self, CaptureError> {
+        let (context, header) = Context::open(head)?;
+        let mut likely = context.clone();
+        let window = Window { bytes: head, base: 0, at_end };
+        // A search that reaches beyond the head is left to the first chunk.
+        likely.walk(window, header..head.len() / 2, &mut |_| {});
+        let format = match context.format() {
+            Format::PcapNg => "pcapng",
+            Format::Pcap { modified: true, .. } => "pcap-modified",
+            Format::Pcap { nanos: true, .. } => "pcap-ns",
+            Format::Pcap { .. } => "pcap",
+        };
+        Ok(Self { format, header, context, likely })
+    }
+}
+
+/// Orders one chunk of a file; false when that was the last one.
+fn feed_file(feeding: &mut Feeding, wave: &mut Wave, chunk_size: u64, budget: &mut u64) -> bool {
+    let From::File(source) = &feeding.from else { return false };
+    let (source, len) = (Arc::clone(source), source.len());
+    if feeding.next >= len {
+        return false;
+    }
+    let end = feeding.next.saturating_add(chunk_size).min(len);
+    *budget = budget.saturating_sub(end - feeding.next);
+    feeding.order(wave, Bytes::File(source), end);
+    end < len
+}
+
+/// Reads as much of a stream as the wave has room for; false when that was all of it.
+fn feed_stream(feeding: &mut Feeding, wave: &mut Wave, chunk_size: u64, budget: &mut u64) -> bool {
+    let From::Stream { pipe, piece, rest, ended } = &mut feeding.from else { return false };
+    let (from, kept) = (wave.memory.len(), rest.len());
+    wave.memory.append(rest);
+    // Twice what one wave could not walk: a record longer than a wave becomes whole at some time.
+    let room = usize::try_from(*budget).unwrap_or(usize::MAX).max(2 * kept).max(MIN_PIECE);
+    if !*ended && room > kept {
+        wave.memory.resize(from + room, 0);
+        let free = wave.memory.get_mut(from + kept..).unwrap_or_default();
+        let filled = pipe.stream.fill(free);
+        wave.memory.truncate(from + kept + filled);
+        *ended = kept + filled < room;
+    }
+    let (place, base, at_end) = (from..wave.memory.len(), feeding.next, *ended);
+    *piece = (place.clone(), base);
+    *budget = budget.saturating_sub((place.len() as u64).max(1));
+    // One more than there is: the walk of the last chunk shall see the end of the stream.
+    let end = base + place.len() as u64 + u64::from(at_end);
+    while feeding.next < end {
+        let until = feeding.next.saturating_add(chunk_size).min(end);
+        feeding.order(wave, Bytes::Memory { place: place.clone(), base, at_end }, until);
+    }
+    !at_end
+}

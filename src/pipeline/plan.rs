@@ -1,0 +1,122 @@
+//! Which input comes first: by the first time in it, then by its path.
+//!
+//! Looks at the head of every input. Files are closed again, since a folder may hold more of them
+//! than a process may have open; streams that cannot be opened twice stay open.
+
+use std::path::{Path, PathBuf};
+
+use super::Unreadable;
+use crate::capture::{CaptureError, Compression, Context, Input, Member, Stream, Window};
+use crate::stamp::Time;
+
+/// The inputs in the order in which they are to be read.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// The last one comes first.
+    pub(super) inputs: Vec<Planned>,
+    pub(super) unreadable: Vec<Unreadable>,
+    /// Bytes of all inputs whose length is known.
+    pub(super) total: u64,
+}
+
+/// An input that can be read.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) path: PathBuf,
+    pub(super) first_time: Time,
+    /// Standard input or another pipe, which cannot be opened again.
+    pub(super) open: Option<Pipe>,
+}
+
+/// A stream whose first member has begun.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    pub(super) stream: Stream,
+    pub(super) member: Member,
+    /// The member's bytes that were read already.
+    pub(super) head: Vec<u8>,
+}
+
+/// The name of standard input.
+const STDIN: &str = "-";
+
+/// Orders the inputs.
+pub(super) fn order(paths: &[PathBuf]) -> Plan {
+    let mut plan = Plan::default();
+    let mut paths: Vec<&PathBuf> = paths.iter().collect();
+    paths.sort_unstable();
+    paths.dedup();
+    for path in paths {
+        match look(path) {
+            Ok(planned) => plan.inputs.push(planned),
+            Err(error) => {
+                plan.unreadable.push(Unreadable::new(&path.to_string_lossy(), 0, &error));
+            }
+        }
+        plan.total += std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    }
+    plan.inputs
+        .sort_by(|one, other| (other.first_time, &other.path).cmp(&(one.first_time, &one.path)));
+    plan
+}
+
+/// Opens an input for reading.
+pub(super) fn open(path: &Path) -> Result<Input, CaptureError> {
+    if path.as_os_str() == STDIN { Input::stdin() } else { Input::open(path) }
+}
+
+/// The names of the layers of compression, the outermost first.
+pub(super) fn compression_name(layers: &[Compression]) -> &'static str {
+    match layers.first() {
+        None => "none",
+        Some(Compression::Gzip) => "gzip",
+        Some(Compression::Zstd) => "zstd",
+        Some(Compression::Lz4) => "lz4",
+        Some(Compression::Xz) => "xz",
+        Some(Compression::Bzip2) => "bzip2",
+        Some(_) => "other",
+    }
+}
+
+fn look(path: &Path) -> Result<Planned, CaptureError> {
+    let path_buf = path.to_path_buf();
+    let mut head = vec![0; Context::HEAD];
+    match open(path)? {
+        Input::File(source) => {
+            let count = source.read_at(0, &mut head)?;
+            head.truncate(count);
+            let first_time = first_time(&head, count as u64 >= source.len())?;
+            Ok(Planned { path: path_buf, first_time, open: None })
+        }
+        Input::Stream(mut stream) => {
+            let Some(member) = stream.next_member() else {
+                let reason = stream.damage().map_or("no capture in it", |it| it.reason.as_str());
+                return Err(std::io::Error::other(reason.to_owned()).into());
+            };
+            let count = stream.fill(&mut head);
+            let at_end = count < head.len();
+            head.truncate(count);
+            // In an archive, other members may be captures where the first is none.
+            let first_time = match first_time(&head, at_end) {
+                Err(_) if member.name.is_some() => Time::MAX,
+                judged => judged?,
+            };
+            let is_file = path.is_file();
+            let open = (!is_file).then_some(Pipe { stream, member, head });
+            Ok(Planned { path: path_buf, first_time, open })
+        }
+    }
+}
+
+/// The time of the first frame in a capture's head; late where there is none.
+fn first_time(head: &[u8], at_end: bool) -> Result<Time, CaptureError> {
+    let (mut context, used) = Context::open(head)?;
+    let window = Window { bytes: head, base: 0, at_end };
+    let mut first = None;
+    context.walk(window, used..head.len(), &mut |record| {
+        if record.timed && first.is_none() {
+            first = Some(record.time);
+        }
+    });
+    Ok(first.unwrap_or(Time::MAX))
+}

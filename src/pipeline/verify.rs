@@ -1,0 +1,183 @@
+//! The serial step between reading a wave and consuming it: is every chunk what one serial walk
+//! would have given?
+//!
+//! A chunk holds if it began where the chunk before ended and with the context that was left
+//! there; otherwise it is walked again from there. Frame numbers and the capture clock are handed
+//! out here, and IP fragments put together.
+
+use rayon::prelude::*;
+
+use super::Unreadable;
+use super::chunk::{Chunk, Order, Piece};
+use super::reading::{Account, Reading};
+use super::wave::Wave;
+use crate::capture::Context;
+use crate::decode::{Outcome, Pushed, Skip};
+use crate::stamp::{FrameId, Time};
+
+/// How often in a wave the chunks behind a changed context are read again all at once; after that,
+/// each by itself, so that a capture full of changes costs no more than twice a serial walk.
+const MAX_RESTARTS: usize = 2;
+
+/// Up to where an input has been walked.
+#[derive(Debug)]
+pub(super) struct Position {
+    pub(super) input: u32,
+    /// Where the next record begins.
+    pub(super) at: u64,
+    pub(super) context: Context,
+    /// Nothing more can be read.
+    pub(super) broken: bool,
+}
+
+impl Reading<'_> {
+    /// Makes every chunk of the wave hold exactly what a serial walk would have found.
+    pub(super) fn verify(&mut self, wave: &mut Wave) {
+        let mut restarts = 0;
+        for index in 0..wave.len() {
+            let (chunks, memory) = wave.parts_mut();
+            let Some((chunk, later)) = chunks.get_mut(index..).and_then(<[_]>::split_first_mut)
+            else {
+                return;
+            };
+            let Some(order) = &mut chunk.order else { continue };
+            let position = Position::of(&mut self.position, order);
+            if position.broken || position.at >= order.range.end {
+                chunk.skip();
+                self.stamp(chunk, None);
+                continue;
+            }
+            let other_context = order.context != position.context;
+            if other_context || chunk.found.start != Some(position.at) {
+                order.start = Some(position.at);
+                order.context.clone_from(&position.context);
+                let (input, context) = (order.input, position.context.clone());
+                chunk.read(memory, &self.buffers, &self.options.decode);
+                let context = chunk.found.context.as_ref().unwrap_or(&context);
+                let changed = other_context
+                    || chunk.order.as_ref().is_some_and(|order| order.context != *context);
+                if changed && restarts < MAX_RESTARTS {
+                    restarts += 1;
+                    self.read_again(later, input, context, memory);
+                }
+            }
+            self.take_over(chunk);
+        }
+    }
+
+    /// Reads the later chunks of an input again, now that what stands before them is known.
+    fn read_again(&self, later: &mut [Chunk], input: u32, context: &Context, memory: &[u8]) {
+        let of_input = later.iter_mut().filter_map(|chunk| {
+            let order = chunk.order.as_mut().filter(|order| order.input == input)?;
+            if order.context == *context {
+                return None;
+            }
+            order.context.clone_from(context);
+            Some(chunk)
+        });
+        let chunks: Vec<&mut Chunk> = of_input.collect();
+        let (buffers, settings) = (&self.buffers, &self.options.decode);
+        chunks.into_par_iter().for_each(|chunk| chunk.read(memory, buffers, settings));
+    }
+
+    /// Accepts a chunk: the walk has come to its end.
+    fn take_over(&mut self, chunk: &mut Chunk) {
+        let Some(input) = chunk.order.as_ref().map(|order| order.input) else { return };
+        if let Some(position) = &mut self.position {
+            position.at = chunk.found.end;
+            if let Some(context) = chunk.found.context.take() {
+                position.context = context;
+            }
+            position.broken = chunk.found.error.is_some();
+        }
+        let account = self.accounts.get_mut(input as usize);
+        let path = account.as_ref().map(|account| account.input.path.clone());
+        if let (Some(error), Some(path)) = (chunk.found.error.take(), path) {
+            let (offset, reason) = (chunk.found.end, error.to_string());
+            self.plan.unreadable.push(Unreadable { path, offset, reason });
+        }
+        self.stamp(chunk, Some(input));
+    }
+
+    /// Hands out frame numbers and the clock, and adds the chunk to its input's account.
+    fn stamp(&mut self, chunk: &mut Chunk, input: Option<u32>) {
+        chunk.batch.clock = self.clock;
+        let index = input.unwrap_or_default();
+        let Some(account) = input.and_then(|index| self.accounts.get_mut(index as usize)) else {
+            return;
+        };
+        chunk.batch.first = FrameId::new(index, account.input.frames + 1);
+        chunk.batch.frames_before = self.frames;
+        self.frames += chunk.found.frames;
+        self.clock = chunk.batch.clock_after();
+        account.add(chunk);
+        let pieces = std::mem::take(&mut chunk.found.pieces);
+        let segments = chunk.batch.segments();
+        for piece in pieces {
+            self.assemble(piece, index, chunk);
+        }
+        if let Some(account) = self.accounts.get_mut(index as usize) {
+            account.input.tcp_segments += chunk.batch.segments() - segments;
+        }
+    }
+
+    fn assemble(&mut self, piece: Piece, input: u32, chunk: &mut Chunk) {
+        let Piece { frame, latest, time, fragment } = piece;
+        let id = chunk.batch.first.plus(u64::from(frame));
+        let (settings, decoded) = (&self.options.decode, &mut self.decoded);
+        let pushed = self.reassembler.push(&fragment, time, id, settings, decoded);
+        let Pushed::Complete(outcome) = pushed else { return };
+        let skip = match outcome {
+            Outcome::Segment => {
+                decoded.segment.time = time;
+                let (tuple, tunnel) = (decoded.tuple, &decoded.tunnel);
+                let (segment, extras) = (&decoded.segment, &decoded.extras);
+                return chunk.batch.insert((frame, latest), tuple, tunnel, segment, extras);
+            }
+            Outcome::Quote(_) => Skip::Icmp,
+            Outcome::Fragment(_) => Skip::Fragment,
+            Outcome::Skip(skip) => skip,
+        };
+        if let Some(account) = self.accounts.get_mut(input as usize) {
+            account.skips.add(skip, 1);
+        }
+    }
+}
+
+impl Position {
+    /// The position in the input of `order`, which is at its beginning if it is another input than
+    /// before.
+    fn of<'a>(position: &'a mut Option<Self>, order: &Order) -> &'a mut Self {
+        let beginning = || Self {
+            input: order.input,
+            at: order.start.unwrap_or(order.range.start),
+            context: order.context.clone(),
+            broken: false,
+        };
+        if position.as_ref().is_some_and(|position| position.input != order.input) {
+            *position = None;
+        }
+        position.get_or_insert_with(beginning)
+    }
+}
+
+impl Account {
+    fn add(&mut self, chunk: &Chunk) {
+        let found = &chunk.found;
+        self.damage.absorb(&found.damage, self.input.frames);
+        self.skips.merge(&found.skips);
+        let input = &mut self.input;
+        input.frames += found.frames;
+        input.tcp_segments += chunk.batch.segments();
+        for link in &found.links {
+            if let Err(place) = input.link_types.binary_search(link) {
+                input.link_types.insert(place, *link);
+            }
+        }
+        if let Some((first, last)) = found.times {
+            let earlier = |known: Time| known.min(first);
+            input.first_time = Some(input.first_time.map_or(first, earlier));
+            input.last_time = Some(input.last_time.map_or(last, |known| known.max(last)));
+        }
+    }
+}

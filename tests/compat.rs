@@ -1,0 +1,4 @@
+//! The compatible columns against the peers' own answers for public captures.
+
+mod captures;
+mod wireshark;
