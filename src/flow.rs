@@ -12,6 +12,8 @@ mod packed;
 mod shard;
 mod slab;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{Batch, SHARDS};
 pub use packed::Packed;

@@ -39,6 +39,7 @@
 pub mod analysis;
 pub mod capture;
 pub mod certainty;
+pub mod cli;
 pub mod compat;
 pub mod connection;
 pub mod decode;

@@ -12,6 +12,7 @@ mod finding;
 mod input;
 mod json;
 mod ndjson;
+mod reference;
 mod schema;
 mod text;
 mod totals;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use json::write_json;
 pub use ndjson::{write_connection, write_rest};
+pub use reference::reference;
 pub use schema::{Schema, schema};
 pub use text::{Detail, TextOptions, write_text};
 

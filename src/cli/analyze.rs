@@ -140,12 +140,12 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
         }
     }
     let progress = Progress::start(!arguments.no_progress && !arguments.quiet);
-    let result =
-        pipeline::run(&inputs.paths, &options, &mut lines, &|state| progress.show(state));
+    let result = pipeline::run(&inputs.paths, &options, &mut lines, &|state| progress.show(state));
     let elapsed = progress.finish();
     let pipeline::Outcome { analysis, unreadable, evicted } = result?;
     for input in &unreadable {
-        let at = if input.offset > 0 { format!(" at byte {}", input.offset) } else { String::new() };
+        let at =
+            if input.offset > 0 { format!(" at byte {}", input.offset) } else { String::new() };
         exit::complain(format_args!("reading {}{at}: {}", input.path, input.reason));
     }
     if evicted > 0 {

@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use anyhow::bail;
 use anstyle::Style;
+use anyhow::bail;
 
 use super::terminal::Color;
 use crate::detect::{RULES, Rule, rule};

@@ -103,9 +103,9 @@ fn may_be_capture(path: &Path) -> bool {
     };
     let mut head = vec![0; Context::HEAD];
     match Input::open(path) {
-        Ok(Input::File(source)) => {
-            source.read_at(0, &mut head).map_or(true, |count| starts_capture(head.get(..count).unwrap_or_default()))
-        }
+        Ok(Input::File(source)) => source
+            .read_at(0, &mut head)
+            .map_or(true, |count| starts_capture(head.get(..count).unwrap_or_default())),
         Ok(Input::Stream(mut stream)) => {
             while stream.next_member().is_some() {
                 let count = stream.fill(&mut head);
@@ -128,9 +128,8 @@ mod tests {
     use super::*;
 
     /// A capture without frames.
-    const EMPTY_PCAP: [u8; 24] = [
-        0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
-    ];
+    const EMPTY_PCAP: [u8; 24] =
+        [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -167,9 +166,8 @@ mod tests {
     #[test]
     fn nothing_to_read_is_an_error_that_names_what_was_typed() {
         let folder = folder();
-        let message = |path: &str| {
-            Inputs::find(&[folder.path().join(path)]).unwrap_err().to_string()
-        };
+        let message =
+            |path: &str| Inputs::find(&[folder.path().join(path)]).unwrap_err().to_string();
         assert!(message("*.pcapng").starts_with("nothing fits the pattern "));
         fs::create_dir(folder.path().join("hollow")).unwrap();
         assert!(message("hollow").starts_with("no capture in "));

@@ -61,7 +61,8 @@ impl FromStr for Output {
     type Err = UnknownFormat;
 
     fn from_str(text: &str) -> Result<Self, UnknownFormat> {
-        let named = text.split_once(':').and_then(|(name, path)| Some((Format::named(name)?, path)));
+        let named =
+            text.split_once(':').and_then(|(name, path)| Some((Format::named(name)?, path)));
         let by_extension = || {
             let extension = Path::new(text).extension()?.to_str()?;
             Some((Format::named(extension)?, text))
@@ -102,12 +103,12 @@ impl Output {
 
 /// Where a report is about to be written.
 pub(super) struct OpenOutput {
-    writer: BufWriter<Box<dyn Write + Sync>>,
+    writer: BufWriter<Box<dyn Write + Send + Sync>>,
     name: String,
 }
 
 impl OpenOutput {
-    fn new(writer: Box<dyn Write + Sync>, name: String) -> Self {
+    fn new(writer: Box<dyn Write + Send + Sync>, name: String) -> Self {
         Self { writer: BufWriter::with_capacity(BUFFER, writer), name }
     }
 

@@ -115,3 +115,37 @@ fn every_scenario_reads_as_its_snapshot() {
     }
     insta::assert_snapshot!(text);
 }
+
+#[test]
+fn crossing_fins_pass_through_closing_on_both_sides() {
+    let records = scenario("close-simultaneous.tcp");
+    for side in Side::BOTH {
+        let seen = states(&records[0], side);
+        assert!(seen.ends_with(&["FIN-WAIT-1", "CLOSING", "TIME-WAIT"]), "{seen:?}");
+    }
+    assert_eq!(records[0].close.outcome, CloseOutcome::Simultaneous);
+}
+
+#[test]
+fn a_repeated_syn_ack_takes_back_the_servers_established() {
+    let records = scenario("server-ack-lost-after-tap.tcp");
+    let entry = records[0].states.server.last().unwrap();
+    assert_eq!(entry.state, State::Established);
+    assert!(entry.corrected_by.is_some());
+    assert!(entry.at.since(records[0].first_time) > Span::from_secs(1));
+}
+
+#[test]
+fn a_syn_into_time_wait_begins_a_new_connection_and_a_repeated_one_does_not() {
+    assert_eq!(scenario("port-reuse-in-time-wait.tcp").len(), 2);
+    assert_eq!(scenario("syn-repeated-late.tcp").len(), 1);
+    assert_eq!(scenario("idle-gap.tcp").len(), 1);
+}
+
+#[test]
+fn an_unanswered_client_stays_in_syn_sent_until_its_retries_are_over() {
+    let records = scenario("unanswered-classic.tcp");
+    assert_eq!(states(&records[0], Side::Client), ["SYN-SENT", "CLOSED"]);
+    assert_eq!(records[0].states.client[1].certainty, Certainty::Inferred);
+    assert!(records[0].states.server.is_empty(), "nothing is known of the server");
+}

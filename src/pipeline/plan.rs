@@ -74,7 +74,6 @@ pub(super) fn compression_name(layers: &[Compression]) -> &'static str {
         Some(Compression::Lz4) => "lz4",
         Some(Compression::Xz) => "xz",
         Some(Compression::Bzip2) => "bzip2",
-        Some(_) => "other",
     }
 }
 

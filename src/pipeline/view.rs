@@ -49,13 +49,13 @@ impl<'a> View<'a> {
 
     /// Moves on to offset `to` and holds at least `want` bytes from there, if the file has them.
     pub(super) fn hold(&mut self, to: u64, want: usize) -> io::Result<()> {
+        if self.end().saturating_sub(to) >= want as u64 {
+            return Ok(());
+        }
         let passed = usize::try_from(to - self.base).unwrap_or(usize::MAX).min(self.filled);
         self.buffer.copy_within(passed..self.filled, 0);
         self.filled -= passed;
         self.base = to;
-        if self.filled >= want {
-            return Ok(());
-        }
         if self.buffer.len() < want {
             self.buffer.resize(want.max(READ), 0);
         }

@@ -79,7 +79,7 @@ fn suggest(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     if options.detail < Detail::Full && !analysis.findings.is_empty() {
         next.push(format!("tcpautopsy analyze -v {inputs}"));
     }
-    next.push(format!("tcpautopsy analyze --json --connections all {inputs}"));
+    next.push(format!("tcpautopsy analyze -o report.json --connections all {inputs}"));
     page.blank();
     page.items(
         page.dim("next   "),

@@ -195,15 +195,11 @@ impl Analyzer {
         let reordering = self.first_rtt.unwrap_or(OUT_OF_ORDER_WITHIN);
         let (sender, peer) = self.directions(from_client);
         let end = segment.seq.plus(segment.payload_len);
-        if segment.payload_len > 0
-            && peer.last_ack != Seq(0)
-            && !end.is_after(peer.last_ack)
-        {
+        if segment.payload_len > 0 && peer.last_ack != Seq(0) && !end.is_after(peer.last_ack) {
             return AnalysisFlags::SPURIOUS_RETRANSMISSION | AnalysisFlags::RETRANSMISSION;
         }
         // More than one byte from the last known byte on: new data after a window probe.
-        let after_probe =
-            segment.payload_len > 1 && segment.seq == sender.next_seq.minus(1);
+        let after_probe = segment.payload_len > 1 && segment.seq == sender.next_seq.minus(1);
         let behind = sender.next_seq != Seq(0) && segment.seq.is_before(sender.next_seq);
         if !behind || after_probe {
             return AnalysisFlags::NONE;

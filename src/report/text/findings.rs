@@ -111,14 +111,17 @@ fn body(page: &mut Page, finding: &Finding, analysis: &Analysis, detail: Detail)
         let advice: Vec<_> = finding.advice.iter().take(ADVICE_TOLD).map(instruction).collect();
         page.paragraph(page.dim("  check  "), &advice.join("; "));
     }
-    let mut last = Vec::new();
     let number = if detail == Detail::Full { Finding::MAX_FRAMES } else { FRAMES_TOLD };
     let frames = frames(&finding.frames, number, analysis);
-    if !frames.is_empty() {
-        last.push(page.plain(frames));
+    let more = format!("more   tcpautopsy explain {}", finding.code);
+    if detail == Detail::Full || frames.is_empty() {
+        if !frames.is_empty() {
+            page.paragraph(page.dim("  open   "), &frames);
+        }
+        page.items(page.plain("  "), &[page.plain(more)]);
+    } else {
+        page.items(page.dim("  open   "), &[page.plain(frames), page.plain(more)]);
     }
-    last.push(page.plain(format!("more  tcpautopsy explain {}", finding.code)));
-    page.items(page.dim("  open   "), &last);
 }
 
 /// The series among the evidence: `half_open_timeline` is the timeline of what is `half-open`.

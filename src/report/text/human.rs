@@ -24,13 +24,16 @@ pub(super) fn bytes(value: u64) -> String {
     }
 }
 
-/// `2026-01-02 03:04:05.000 - 03:19:41.882 UTC, 15 min 37 s`; the second date only where it differs.
+/// `2026-01-02 03:04:05.000 - 03:19:41.882 UTC, 15 min 37 s`; the second date only where it differs,
+/// and one time only where there is but one.
 pub(super) fn period(first: Time, last: Time) -> String {
     let [from, until] = [first, last].map(|time| time.to_string());
     let (day, last_day) = (part(&from, 0, 10), part(&until, 0, 10));
     let (start, end) = (part(&from, 11, 23), part(&until, 11, 23));
     let length = span(last.since(first));
-    if day == last_day {
+    if first == last {
+        format!("{day} {start} UTC")
+    } else if day == last_day {
         format!("{day} {start} - {end} UTC, {length}")
     } else {
         format!("{day} {start} - {last_day} {end} UTC, {length}")
@@ -106,12 +109,9 @@ mod tests {
     const NOON: Time = Time::from_nanos(1_767_355_200_000_000_000);
 
     #[test]
-    fn sizes_have_two_digits_or_more() {
+    fn sizes_have_two_digits_or_three() {
         let texts = [1, 999, 1_000, 1_448, 99_999, 1_234_567, 5_300_000_000_000].map(bytes);
-        assert_eq!(
-            texts,
-            ["1 byte", "999 bytes", "1.0 kB", "1.4 kB", "99 kB", "1,234 kB", "5,300 GB"]
-        );
+        assert_eq!(texts, ["1 byte", "999 bytes", "1.0 kB", "1.4 kB", "99 kB", "1.2 MB", "5.3 TB"]);
         assert_eq!(bytes(u64::MAX), "18,446 PB");
     }
 
@@ -119,6 +119,7 @@ mod tests {
     fn periods_name_the_second_date_only_where_it_differs() {
         let later = NOON + Span::from_millis(937_882);
         assert_eq!(period(NOON, later), "2026-01-02 12:00:00.000 - 12:15:37.882 UTC, 15 min 37 s");
+        assert_eq!(period(NOON, NOON), "2026-01-02 12:00:00.000 UTC");
         let tomorrow = NOON + Span::from_secs(86_400);
         assert_eq!(
             period(NOON, tomorrow),

@@ -88,8 +88,19 @@ impl Page {
 
     /// Words behind a lead, wrapped below the first one.
     pub(super) fn paragraph(&mut self, lead: Piece, words: &str) {
-        let words: Vec<_> = words.split_whitespace().map(|word| self.plain(word)).collect();
-        self.fold(lead, &words, 1);
+        let mut pieces: Vec<Piece> = Vec::new();
+        for word in words.split_whitespace() {
+            match pieces.last_mut() {
+                Some(last)
+                    if is_unit(word) && last.text.ends_with(|c: char| c.is_ascii_digit()) =>
+                {
+                    last.text.push(' ');
+                    last.text.push_str(&printable(word));
+                }
+                _ => pieces.push(self.plain(word)),
+            }
+        }
+        self.fold(lead, &pieces, 1);
     }
 
     /// One line as it is.
@@ -123,6 +134,13 @@ impl Page {
     }
 }
 
+/// Whether the word is a unit, which stays beside its number.
+fn is_unit(word: &str) -> bool {
+    const UNITS: [&str; 14] =
+        ["ns", "us", "ms", "s", "min", "h", "d", "%", "bytes", "kB", "MB", "GB", "TB", "PB"];
+    UNITS.contains(&word.trim_end_matches([',', ';', '.', ':']))
+}
+
 /// The text without control characters, which a file's name may hold.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
@@ -146,6 +164,13 @@ mod tests {
         let mut page = Page::new(40, false);
         page.paragraph(page.plain("  "), &format!("a {} b", "x".repeat(60)));
         assert_eq!(page.text(), format!("  a\n  {}\n  b\n", "x".repeat(60)));
+    }
+
+    #[test]
+    fn a_number_is_not_parted_from_its_unit() {
+        let mut page = Page::new(40, false);
+        page.paragraph(page.plain(""), &format!("{} 75 s; b", "a".repeat(36)));
+        assert_eq!(page.text(), format!("{}\n75 s; b\n", "a".repeat(36)));
     }
 
     #[test]

@@ -1,0 +1,208 @@
+//! Properties of shards on arbitrary segments: embryos change nothing, and neither do cuts.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use foldhash::fast::RandomState;
+use proptest::prelude::*;
+
+use super::{Batch, Ending, Finished, Limits, SHARDS, Shard};
+use crate::connection::ConnectionRecord;
+use crate::settings::Settings;
+use crate::stamp::{FrameId, Span, Time};
+use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment, Seq, TunnelLayer};
+
+/// One segment of an arbitrary capture.
+#[derive(Clone, Debug)]
+struct Sent {
+    flow: u8,
+    forward: bool,
+    flags: Flags,
+    seq: u32,
+    ack: u32,
+    payload: u32,
+    /// Milliseconds since the segment before; may be negative.
+    gap: i64,
+    extras: Extras,
+}
+
+const SYN: Flags = Flags::SYN;
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let syn_ack = Flags(Flags::SYN.0 | Flags::ACK.0);
+    let fin_ack = Flags(Flags::FIN.0 | Flags::ACK.0);
+    let flags = prop_oneof![
+        5 => Just(SYN),
+        4 => Just(syn_ack),
+        3 => Just(Flags::ACK),
+        2 => Just(fin_ack),
+        1 => Just(Flags::RST),
+        1 => Just(Flags(Flags::SYN.0 | Flags::FIN.0)),
+        1 => (0_u16..64).prop_map(Flags),
+    ];
+    let gap = prop_oneof![
+        6 => 0_i64..50,
+        3 => prop_oneof![Just(1_000_i64), Just(3_000), Just(7_000), Just(63_000)],
+        2 => 20_000_i64..400_000,
+        1 => -5_000_i64..0,
+    ];
+    let numbers = (prop_oneof![Just(100_u32), Just(101), Just(900)], 0_u32..4);
+    let options = (any::<bool>(), prop_oneof![Just(None), (0_u8..15).prop_map(Some)]);
+    (0_u8..4, any::<bool>(), flags, numbers, gap, options).prop_map(
+        |(flow, forward, flags, (seq, ack), gap, (sack_permitted, window_scale))| {
+            let mut extras = Extras::NONE;
+            extras.syn.sack_permitted = sack_permitted;
+            extras.syn.window_scale = window_scale;
+            let ack = [101, 100, 901, 102][ack as usize];
+            let payload = if flags == Flags::ACK { ack - 100 } else { 0 };
+            Sent { flow, forward, flags, seq, ack, payload, gap, extras }
+        },
+    )
+}
+
+/// Flow 2 is IPv6, and flow 3 is flow 0 again inside a tunnel.
+fn tuple(flow: u8, forward: bool) -> (FourTuple, Vec<TunnelLayer>) {
+    let v6 = |last: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last));
+    let v4 = |last: u8| IpAddr::from([10, 0, 0, last]);
+    let (low, high) = match flow {
+        2 => (v6(1), v6(2)),
+        flow => (v4(flow % 3 + 1), v4(9)),
+    };
+    let tuple = FourTuple {
+        source: Endpoint { address: low, port: 40_000 },
+        destination: Endpoint { address: high, port: 443 },
+    };
+    let layer = TunnelLayer { kind: "gre", low: v4(1), high: v4(2), id: Some(7) };
+    let tunnel = if flow == 3 { vec![layer] } else { Vec::new() };
+    (if forward { tuple } else { tuple.reversed() }, tunnel)
+}
+
+/// The capture in batches of at most `size` frames.
+fn batches(capture: &[Sent], size: usize) -> Vec<Batch> {
+    let (mut time, mut frames) = (Time::from_nanos(1_000_000_000_000), 0);
+    let mut clock = Time::MIN;
+    let mut batches = Vec::new();
+    for part in capture.chunks(size) {
+        let mut batch = Batch::default();
+        batch.clock = clock;
+        batch.frames_before = frames;
+        batch.first = FrameId::new(0, frames + 1);
+        for (frame, it) in (0..).zip(part) {
+            time = time + Span::from_millis(it.gap);
+            batch.tick(time);
+            let segment = Segment {
+                time,
+                seq: Seq(it.seq),
+                ack: Seq(it.ack),
+                flags: it.flags,
+                payload_len: it.payload,
+                header_len: 40,
+                window: 1_000,
+                ..Segment::default()
+            };
+            let (tuple, tunnel) = tuple(it.flow, it.forward);
+            batch.push(frame, tuple, &tunnel, &segment, &it.extras);
+            frames += 1;
+        }
+        clock = batch.clock_after();
+        batches.push(batch);
+    }
+    batches
+}
+
+/// What every shard gives, shard after shard, with sweeps between the batches.
+fn finished(capture: &[Sent], size: usize, limits: Limits) -> Vec<Finished> {
+    let settings = Settings::default();
+    let batches = batches(capture, size);
+    let mut all = Vec::new();
+    for index in 0..SHARDS {
+        let mut shard = Shard::new(index, limits, RandomState::default());
+        let from = all.len();
+        for batch in &batches {
+            shard.take(batch, &settings, &mut |it| all.push(it));
+            shard.expire(batch.clock_after(), &settings, &mut |it| all.push(it));
+            assert!(shard.len() <= limits.embryonic.saturating_add(limits.connections.max(1)));
+        }
+        let clock = batches.last().map_or(Time::MIN, Batch::clock_after);
+        shard.end(clock, &settings, &mut |it| all.push(it));
+        assert!(shard.is_empty());
+        assert!(all[from..].is_sorted_by_key(|it| it.at), "time went back in shard {index}");
+    }
+    all
+}
+
+fn records(finished: Vec<Finished>) -> Vec<ConnectionRecord> {
+    let mut records: Vec<_> = finished.into_iter().map(|it| it.record).collect();
+    records.sort_by_key(|record| record.id);
+    records
+}
+
+const ROOMY: Limits = Limits { embryonic: usize::MAX, connections: usize::MAX };
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_connection_out_of_an_embryo_is_the_one_built_at_once(
+        capture in prop::collection::vec(sent(), 1..60),
+    ) {
+        let at_once = Limits { embryonic: 0, ..ROOMY };
+        let embryonic = records(finished(&capture, 1_000, ROOMY));
+        prop_assert_eq!(embryonic, records(finished(&capture, 1_000, at_once)));
+    }
+
+    #[test]
+    fn batches_and_sweeps_leave_no_trace(
+        capture in prop::collection::vec(sent(), 1..60),
+        size in 1_usize..20,
+        embryonic in 0_usize..3,
+        connections in 0_usize..3,
+    ) {
+        for limits in [ROOMY, Limits { embryonic, connections }] {
+            let whole = finished(&capture, 1_000, limits);
+            prop_assert_eq!(whole, finished(&capture, size, limits));
+        }
+    }
+
+    #[test]
+    fn every_segment_is_in_exactly_one_connection(
+        capture in prop::collection::vec(sent(), 1..60),
+        connections in 1_usize..3,
+    ) {
+        for limits in [ROOMY, Limits { embryonic: 1, connections }] {
+            let records = records(finished(&capture, 7, limits));
+            let sides = records.iter().flat_map(|it| [&it.traffic.client, &it.traffic.server]);
+            let segments: u64 = sides.map(|side| side.segments).sum();
+            prop_assert!(records.windows(2).all(|two| two[0].id < two[1].id));
+            prop_assert!(segments <= capture.len() as u64 + 2 * records.len() as u64);
+            prop_assert!(segments >= capture.len() as u64);
+        }
+    }
+}
+
+/// A SYN of a connection of its own.
+fn syn(flow: u8, gap: i64) -> Sent {
+    let (flags, extras) = (SYN, Extras::NONE);
+    Sent { flow, forward: true, flags, seq: 100, ack: 0, payload: 0, gap, extras }
+}
+
+#[test]
+fn the_same_addresses_inside_a_tunnel_are_another_flow() {
+    let all = records(finished(&[syn(0, 0), syn(3, 1)], 10, ROOMY));
+    let tunnels: Vec<usize> = all.iter().map(|record| record.tunnel.len()).collect();
+    assert_eq!(tunnels, [0, 1]);
+}
+
+#[test]
+fn an_evicted_embryo_says_so_and_comes_out_as_a_record() {
+    // Flows 0 and 3 share a shard, since tunnels do not count there.
+    let limits = Limits { embryonic: 1, connections: 1 };
+    let all = finished(&[syn(0, 0), syn(3, 1)], 10, limits);
+    let endings: Vec<_> = all.iter().map(|it| (it.record.id, it.ending)).collect();
+    assert_eq!(endings, [(1, Ending::Evicted), (2, Ending::CaptureEnd)]);
+}
+
+#[test]
+fn a_syn_retried_after_minutes_stays_in_its_connection() {
+    let all = records(finished(&[syn(0, 0), syn(0, 90_000), syn(0, 200_000)], 1, ROOMY));
+    assert_eq!(all.iter().map(|it| it.handshake.syn_retransmissions).collect::<Vec<_>>(), [2]);
+}

@@ -1,0 +1,116 @@
+//! How a connection was opened: the objects `handshake` and `options`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::connection::{Handshake, OfferedOptions};
+use crate::report::value::{Moment, nanos};
+use crate::stamp::Span;
+
+/// How a connection was opened.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Handshake")]
+pub(super) struct HandshakeDoc {
+    /// `complete`, `half_open`, `unanswered`, `refused`, `aborted`, `fast_open`, `simultaneous`,
+    /// `midstream` or `backscatter`.
+    outcome: &'static str,
+    /// First SYN.
+    syn: Option<Moment>,
+    /// First SYN-ACK.
+    syn_ack: Option<Moment>,
+    /// The client's first acknowledgment of the SYN-ACK.
+    ack: Option<Moment>,
+    /// The RST that refused or aborted the attempt.
+    rst: Option<Moment>,
+    /// SYNs after the first one.
+    syn_retransmissions: u32,
+    /// SYN-ACKs after the first one.
+    syn_ack_retransmissions: u32,
+    /// SYN-ACKs sent after the client's acknowledgment had passed the tap.
+    syn_acks_after_ack: u32,
+    /// Times from each SYN to the next.
+    syn_gaps_ns: Vec<i64>,
+    /// Times from each SYN-ACK to the next.
+    syn_ack_gaps_ns: Vec<i64>,
+    /// From the SYN to the SYN-ACK that answers it: from the tap to the server and back.
+    server_rtt_ns: Option<i64>,
+    /// From the SYN-ACK to the acknowledgment that answers it: from the tap to the client and back.
+    client_rtt_ns: Option<i64>,
+    /// From the first SYN to the first acknowledgment of the SYN-ACK.
+    duration_ns: Option<i64>,
+    /// The ICMP error that quoted the SYN.
+    icmp_error: Option<IcmpError>,
+    /// Payload that the SYN carried.
+    syn_payload_bytes: u32,
+}
+
+/// An ICMP error by its numbers.
+#[derive(Debug, Serialize, JsonSchema)]
+struct IcmpError {
+    /// ICMP or ICMPv6 type.
+    #[serde(rename = "type")]
+    kind: u8,
+    /// Code of that type.
+    code: u8,
+}
+
+impl From<&Handshake> for HandshakeDoc {
+    fn from(handshake: &Handshake) -> Self {
+        let all = |gaps: &[Span]| gaps.iter().copied().map(nanos).collect();
+        Self {
+            outcome: handshake.outcome.name(),
+            syn: handshake.syn.map(Moment::from),
+            syn_ack: handshake.syn_ack.map(Moment::from),
+            ack: handshake.ack.map(Moment::from),
+            rst: handshake.rst.map(Moment::from),
+            syn_retransmissions: handshake.syn_retransmissions,
+            syn_ack_retransmissions: handshake.syn_ack_retransmissions,
+            syn_acks_after_ack: handshake.syn_acks_after_ack,
+            syn_gaps_ns: all(&handshake.syn_gaps),
+            syn_ack_gaps_ns: all(&handshake.syn_ack_gaps),
+            server_rtt_ns: handshake.server_rtt.map(nanos),
+            client_rtt_ns: handshake.client_rtt.map(nanos),
+            duration_ns: handshake.duration.map(nanos),
+            icmp_error: handshake.icmp_error.map(|(kind, code)| IcmpError { kind, code }),
+            syn_payload_bytes: handshake.syn_payload,
+        }
+    }
+}
+
+/// What one endpoint offered in its SYN or SYN-ACK; nulls where none was captured.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Options")]
+pub(super) struct OptionsDoc {
+    /// Whether a SYN or SYN-ACK of this endpoint was captured: without one the rest is unknown.
+    seen: bool,
+    /// Maximum segment size in bytes.
+    mss: Option<u16>,
+    /// Window scale shift.
+    window_scale: Option<u8>,
+    /// SACK permitted.
+    sack_permitted: Option<bool>,
+    /// Timestamps.
+    timestamps: Option<bool>,
+    /// Fast Open: length of the cookie, 0 for a request.
+    fast_open: Option<u8>,
+    /// MPTCP subtype.
+    mptcp: Option<u8>,
+    /// ECN was requested or granted.
+    ecn: Option<bool>,
+}
+
+impl From<&OfferedOptions> for OptionsDoc {
+    fn from(options: &OfferedOptions) -> Self {
+        let known = |set: bool| options.seen.then_some(set);
+        Self {
+            seen: options.seen,
+            mss: options.mss,
+            window_scale: options.window_scale,
+            sack_permitted: known(options.sack_permitted),
+            timestamps: known(options.timestamps),
+            fast_open: options.fast_open,
+            mptcp: options.mptcp,
+            ecn: known(options.ecn),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Captures to cut: generated ones, all scenarios, damaged and disordered ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tcpautopsy::detect::{Detectors, Selection};
+use tcpautopsy::flow::Limits;
+use tcpautopsy::pipeline::{Discard, Keep, Options, Outcome, run};
+use tcpautopsy::report::{Connections, write_json};
+use tcpautopsy::settings::Settings;
+use tcpautopsy::testkit::{Format, Scenario, Shape, generate};
+
+/// Length of a classic file header.
+const FILE_HEADER: usize = 24;
+
+/// A generated capture in memory.
+pub(crate) fn generated(name: &str, packets: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    generate(Shape::named(name).unwrap(), packets, 7, &mut bytes).unwrap();
+    bytes
+}
+
+/// The same as pcapng.
+pub(crate) fn generated_ng(name: &str, packets: u64) -> Vec<u8> {
+    let shape = Shape { format: Format::Pcapng, ..Shape::named(name).unwrap() };
+    let mut bytes = Vec::new();
+    generate(shape, packets, 7, &mut bytes).unwrap();
+    bytes
+}
+
+/// Every scenario of `testdata`, compiled, by its path.
+pub(crate) fn scenarios() -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/scenarios")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "tcp") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, Scenario::parse(&text).unwrap().compile()));
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() > 50, "the scenarios were not found");
+    found
+}
+
+/// The records of a classic little-endian capture, each with its header.
+pub(crate) fn records(capture: &[u8]) -> Vec<&[u8]> {
+    let mut rest = &capture[FILE_HEADER..];
+    let mut records = Vec::new();
+    while rest.len() >= 16 {
+        let kept = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+        let (record, after) = rest.split_at(16 + kept);
+        records.push(record);
+        rest = after;
+    }
+    records
+}
+
+/// The capture with other records.
+pub(crate) fn with_records<'a>(
+    capture: &[u8],
+    records: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<u8> {
+    let mut bytes = capture[..FILE_HEADER].to_vec();
+    records.into_iter().for_each(|record| bytes.extend_from_slice(record));
+    bytes
+}
+
+/// Blocks of records in another order, so that time runs backwards again and again.
+pub(crate) fn disordered(capture: &[u8]) -> Vec<u8> {
+    let records = records(capture);
+    let blocks = records.chunks(37).collect::<Vec<_>>();
+    let swapped = blocks.chunks(3).flat_map(|three| three.iter().rev().copied().flatten().copied());
+    with_records(capture, swapped)
+}
+
+/// Every second IPv4 frame with payload split into two IP fragments, the later one first at times.
+pub(crate) fn fragmented(capture: &[u8]) -> Vec<u8> {
+    let mut split = Vec::new();
+    for (index, record) in records(capture).into_iter().enumerate() {
+        let frame = &record[16..];
+        let is_ipv4 = frame.len() >= 14 + 20 + 40 && frame[12..15] == [8, 0, 0x45];
+        let total = usize::from(u16::from_be_bytes([frame[16], frame[17]]));
+        if !is_ipv4 || index % 2 == 0 || total < 20 + 40 || frame.len() != 14 + total {
+            split.push(record.to_vec());
+            continue;
+        }
+        let piece = |from: usize, to: usize, more: bool| {
+            let mut piece = record[..16 + 34].to_vec();
+            piece.extend_from_slice(&frame[34 + from..34 + to]);
+            let length = u16::try_from(20 + to - from).unwrap();
+            piece[32..34].copy_from_slice(&length.to_be_bytes());
+            let offset = u16::try_from(from / 8).unwrap() | if more { 0x2000 } else { 0 };
+            piece[36..38].copy_from_slice(&offset.to_be_bytes());
+            let kept = u32::try_from(piece.len() - 16).unwrap().to_le_bytes();
+            piece[8..12].copy_from_slice(&kept);
+            piece[12..16].copy_from_slice(&kept);
+            piece
+        };
+        let id = u16::try_from(index % 60_000).unwrap().to_be_bytes();
+        let mut pieces = [piece(0, 24, true), piece(24, total - 20, false)];
+        pieces.iter_mut().for_each(|piece| piece[34..36].copy_from_slice(&id));
+        if index % 3 == 0 {
+            pieces.reverse();
+        }
+        split.extend(pieces);
+    }
+    with_records(capture, split.iter().map(Vec::as_slice))
+}
+
+/// Garbage and runs of zeros in several places, and an end in the middle of a record.
+pub(crate) fn damaged(capture: &[u8]) -> Vec<u8> {
+    let mut bytes = capture.to_vec();
+    let length = bytes.len();
+    for (index, at) in (1..9).map(|part| (part, length * part / 10 + 13 * part)) {
+        match index % 3 {
+            0 => bytes[at..at + 700].fill(0),
+            1 => bytes[at..at + 90].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31)),
+            _ => drop(bytes.drain(at..at + 5)),
+        }
+    }
+    bytes.truncate(bytes.len() - 11);
+    bytes
+}
+
+/// Everything to be cut, by name.
+pub(crate) fn all() -> Vec<(&'static str, Vec<u8>)> {
+    let mix = generated("mix", 4_000);
+    let small = generated("many_small", 3_000);
+    vec![
+        ("disordered", disordered(&mix)),
+        ("damaged", damaged(&mix)),
+        ("fragmented", fragmented(&mix)),
+        ("pcapng", generated_ng("mix", 1_500)),
+        ("damaged pcapng", damaged(&generated_ng("mix", 1_500))),
+        ("flood", generated("flood_answered", 3_000)),
+        ("mix", mix),
+        ("small", small),
+    ]
+}
+
+/// Options with these cuts that keep everything.
+pub(crate) fn options(threads: usize, chunk_size: u64, wave_size: u64) -> Options {
+    let settings = Settings::default();
+    let thresholds = tcpautopsy::detect::Thresholds::default();
+    let detectors = Detectors::new(settings.clone(), thresholds, &Selection::default());
+    Options { threads, chunk_size, wave_size, keep: Keep::All, ..Options::new(settings, detectors) }
+}
+
+/// Limits so low that connections are evicted all the time.
+pub(crate) fn tight() -> Limits {
+    Limits { embryonic: 128, connections: 192 }
+}
+
+/// Runs without a sink.
+pub(crate) fn analyse(inputs: &[PathBuf], options: &Options) -> Outcome {
+    run(inputs, options, &mut Discard, &|_| {}).unwrap()
+}
+
+/// Everything that an outcome says, as text.
+pub(crate) fn told(outcome: &Outcome) -> String {
+    let mut json = Vec::new();
+    write_json(&outcome.analysis, Connections::All, &mut json).unwrap();
+    let json = String::from_utf8(json).unwrap();
+    format!("{json}\n{:?}\n{}", outcome.unreadable, outcome.evicted)
+}

@@ -1,0 +1,144 @@
+//! However a capture is cut, and however many threads there are, the same bytes come out.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use tcpautopsy::pipeline::Options;
+
+use super::captures::{
+    all, analyse, generated, options, records, scenarios, tight, told, with_records,
+};
+
+/// Threads, chunk size, wave size. The first is one serial walk.
+const CUTS: [(usize, u64, u64); 6] = [
+    (1, 1 << 30, 1 << 40),
+    (1, 300, 1 << 20),
+    (2, 300, 7_000),
+    (7, 1_111, 50_000),
+    (7, 20_000, 100_000),
+    (2, 1 << 20, 1),
+];
+
+fn assert_same(inputs: &[PathBuf], what: &str, change: impl Fn(Options) -> Options) {
+    let mut serial = None;
+    for (threads, chunk, wave) in CUTS {
+        let outcome = analyse(inputs, &change(options(threads, chunk, wave)));
+        let told = told(&outcome);
+        let serial = serial.get_or_insert_with(|| told.clone());
+        if *serial != told {
+            let differing = serial.lines().zip(told.lines()).find(|(one, other)| one != other);
+            panic!("{what} differs for {threads} threads, {chunk}, {wave}: {differing:#?}");
+        }
+    }
+}
+
+#[test]
+fn every_cut_of_a_capture_tells_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in all() {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        assert_same(&[path], name, |options| options);
+    }
+}
+
+#[test]
+fn evictions_are_the_same_for_every_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in all() {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let evicting = |options| Options { limits: tight(), ..options };
+        if name != "pcapng" && name != "damaged pcapng" {
+            let outcome = analyse(&[path.clone()], &evicting(options(2, 10_000, 50_000)));
+            assert!(outcome.evicted > 100, "{name}: only {} evictions", outcome.evicted);
+        }
+        assert_same(&[path], name, evicting);
+    }
+}
+
+#[test]
+fn every_cut_of_many_files_tells_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut paths = Vec::new();
+    for (index, (_, bytes)) in scenarios().into_iter().enumerate() {
+        let path = folder.path().join(format!("{index}.pcap"));
+        fs::write(&path, bytes).unwrap();
+        paths.push(path);
+    }
+    paths.push(folder.path().join("missing.pcap"));
+    assert_same(&paths, "scenarios", |options| options);
+    let told_before = told(&analyse(&paths, &options(2, 1 << 20, 1 << 26)));
+    paths.reverse();
+    assert_eq!(told_before, told(&analyse(&paths, &options(2, 1 << 20, 1 << 26))));
+}
+
+#[test]
+fn a_compressed_capture_tells_the_same_as_a_plain_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = generated("mix", 3_000);
+    let (plain, packed) = (folder.path().join("it"), folder.path().join("gz/it"));
+    fs::create_dir(folder.path().join("gz")).unwrap();
+    fs::write(&plain, &bytes).unwrap();
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    writer.write_all(&bytes).unwrap();
+    fs::write(&packed, writer.finish().unwrap()).unwrap();
+    assert_same(&[packed.clone()], "gzip", |options| options);
+    let serial = analyse(&[plain], &options(1, 1 << 30, 1 << 40));
+    let stream = analyse(&[packed], &options(2, 3_000, 20_000));
+    assert_eq!(serial.analysis.connections, stream.analysis.connections);
+    assert_eq!(serial.analysis.findings, stream.analysis.findings);
+    let (one, other) = (&serial.analysis.inputs[0], &stream.analysis.inputs[0]);
+    assert_eq!((one.frames, &one.skipped), (other.frames, &other.skipped));
+    assert_eq!((one.compression, other.compression), ("none", "gzip"));
+}
+
+#[test]
+fn a_capture_split_into_files_gives_the_same_connections() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = generated("mix", 3_000);
+    let records = records(&whole);
+    let mut paths = Vec::new();
+    for (index, part) in records.chunks(700).enumerate() {
+        // Names in the opposite order: the first time decides.
+        let path = folder.path().join(format!("{}.pcap", 9 - index));
+        fs::write(&path, with_records(&whole, part.iter().copied())).unwrap();
+        paths.push(path);
+    }
+    let path = folder.path().join("whole.pcap");
+    fs::write(&path, &whole).unwrap();
+    let parts = analyse(&paths, &options(2, 5_000, 60_000)).analysis;
+    let whole = analyse(&[path], &options(2, 5_000, 60_000)).analysis;
+    let seen = |analysis: &tcpautopsy::analysis::Analysis| {
+        let facts = analysis.connections.iter().map(|judged| {
+            let record = &judged.record;
+            (record.id, record.client, record.traffic.clone(), judged.findings.clone())
+        });
+        facts.collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&parts), seen(&whole));
+    assert_eq!(parts.inputs.len(), 5);
+    assert!(parts.inputs.iter().is_sorted_by_key(|input| input.first_time));
+}
+
+#[test]
+fn every_prefix_of_a_capture_is_analysed() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = generated("mix", 120);
+    let path = folder.path().join("prefix.pcap");
+    let mut frames = 0;
+    for length in (0..whole.len()).step_by(97) {
+        fs::write(&path, &whole[..length]).unwrap();
+        let inputs = [path.clone()];
+        let small = analyse(&inputs, &options(2, 512, 4_096));
+        assert_eq!(told(&small), told(&analyse(&inputs, &options(1, 1 << 30, 1 << 40))));
+        if length < 24 {
+            assert_eq!((small.unreadable.len(), small.analysis.inputs.len()), (1, 0));
+        } else {
+            assert!(small.analysis.inputs[0].frames >= frames);
+            frames = small.analysis.inputs[0].frames;
+        }
+    }
+    assert!(frames > 100);
+}

@@ -1,0 +1,63 @@
+//! A sink gets every connection once, in an order that no cut changes.
+
+use std::fs;
+use std::io;
+
+use tcpautopsy::analysis::JudgedConnection;
+use tcpautopsy::pipeline::{Keep, Options, Sink, run};
+
+use super::captures::{all, options};
+
+#[derive(Default)]
+struct Ids(Vec<String>);
+
+impl Sink for Ids {
+    fn format(&self, connection: &JudgedConnection, into: &mut Vec<u8>) {
+        let record = &connection.record;
+        into.extend_from_slice(format!("{} {}", record.id, record.known_until.nanos()).as_bytes());
+    }
+
+    fn write(&mut self, formatted: &[u8]) -> io::Result<()> {
+        self.0.push(String::from_utf8(formatted.to_vec()).unwrap());
+        Ok(())
+    }
+}
+
+#[test]
+fn connections_are_written_in_one_order_for_every_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in all() {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let written = [(1, 1 << 30, 1 << 40), (7, 900, 30_000), (2, 300, 1)].map(|(t, c, w)| {
+            let options = Options { keep: Keep::All, ..options(t, c, w) };
+            let mut sink = Ids::default();
+            let outcome = run(&[path.clone()], &options, &mut sink, &|_| {}).unwrap();
+            assert_eq!(sink.0.len(), outcome.analysis.connections.len(), "{name}");
+            sink.0
+        });
+        assert!(written.windows(2).all(|two| two[0] == two[1]), "{name}");
+    }
+}
+
+struct Full;
+
+impl Sink for Full {
+    fn format(&self, _: &JudgedConnection, into: &mut Vec<u8>) {
+        into.push(b'\n');
+    }
+
+    fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        Err(io::Error::other("no space left"))
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_run_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small");
+    fs::write(&path, super::captures::generated("many_small", 500)).unwrap();
+    let error = run(&[path], &options(2, 900, 30_000), &mut Full, &|_| {}).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(source, "no space left");
+}
