@@ -12,6 +12,7 @@
 
 mod architecture;
 mod cli;
+mod detect;
 mod generated;
 mod kernel_truth;
 mod pipeline;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const RANKS: [&[&str]; 8] = [
     &["stamp", "certainty"],
     &["tcp", "settings"],
-    &["capture", "connection", "finding", "compat"],
+    &["capture", "connection", "finding", "compat", "threshold"],
     &["input", "decode", "flow", "summary"],
     &["detect"],
     &["analysis"],

@@ -2,7 +2,7 @@
 //!
 //! # What it detects
 //! Set when the sockets in ESTABLISHED of a listener, or of a host where none of its listeners is
-//! concerned alone, reached `warning` or `critical` at the same time.
+//! concerned alone, exceeded `warning` or `critical` at the same time.
 //!
 //! # Why it matters
 //! Every open connection takes a file descriptor and a slot of the application. Servers with a worker
@@ -47,7 +47,7 @@ const WARNING: Threshold = Threshold {
     name: "warning",
     default: 600,
     unit: Unit::Count,
-    meaning: "open connections at once that are a warning",
+    meaning: "more open connections at once than this are a warning",
     source: "chosen here: 3/4 of the next limit",
 };
 
@@ -56,7 +56,7 @@ const CRITICAL: Threshold = Threshold {
     name: "critical",
     default: 800,
     unit: Unit::Count,
-    meaning: "open connections at once that are critical",
+    meaning: "more open connections at once than this are critical",
     source: "chosen here: most of the 1,024 open files that a process gets by default",
 };
 
@@ -112,11 +112,11 @@ fn pressure(
     let thresholds = whole.context.thresholds;
     let (warning, critical) = (thresholds.count(&WARNING), thresholds.count(&CRITICAL));
     let (severity, limit) = match peak.count {
-        count if count >= critical => (Severity::Critical, critical),
-        count if count >= warning => (Severity::Warning, warning),
+        count if count > critical => (Severity::Critical, critical),
+        count if count > warning => (Severity::Warning, warning),
         _ => return None,
     };
-    let above = open.above(limit)?;
+    let above = open.above(limit + 1)?;
     let until = if above.last > above.first { above.last } else { whole.end() };
     let variant = if matches!(subject, Subject::Host(_)) { "host" } else { "listener" };
     let count = words::counted(peak.count, "connection");
@@ -178,23 +178,23 @@ mod tests {
     }
 
     #[test]
-    fn six_hundred_are_a_warning_and_eight_hundred_critical() {
-        assert!(Run::of(crowd(599)).none(CODE));
+    fn more_than_six_hundred_are_a_warning_and_than_eight_hundred_critical() {
+        assert!(Run::of(crowd(600)).none(CODE));
         let severity = |count| Run::of(crowd(count)).only(CODE).severity;
         assert_eq!(
-            [severity(600), severity(799), severity(800)],
+            [severity(601), severity(800), severity(801)],
             [Severity::Warning, Severity::Warning, Severity::Critical]
         );
     }
 
     #[test]
     fn a_listener_speaks_for_its_host() {
-        assert_eq!(Run::of(crowd(600)).only(CODE).variant, "listener");
+        assert_eq!(Run::of(crowd(601)).only(CODE).variant, "listener");
     }
 
     #[test]
     fn a_client_with_many_connections_to_many_services_is_a_host() {
-        let records = (0..600).map(|n| {
+        let records = (0..601).map(|n| {
             let mut record = open(n, 10, 60_000);
             record.server.address =
                 [10, 2, u8::try_from(n / 250).unwrap(), u8::try_from(n % 250).unwrap()].into();

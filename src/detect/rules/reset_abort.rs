@@ -1,7 +1,8 @@
-//! A RST ends a connection that was open.
+//! A RST ends a connection, and how.
 //!
 //! # What it detects
-//! Set when an acceptable RST closed a connection after its handshake. Kinds are told apart:
+//! Set when an acceptable RST ended a connection. Kinds are told apart:
+//! * `refused`: it answered the SYN; TCP105 says more;
 //! * `handshake_rejected`: the server answered the completed handshake with a RST;
 //! * `unread_data`: the sender closed while received data was unread, or could not take it any more;
 //! * `abort`: nothing was outstanding, and no FIN was sent: `SO_LINGER` 0, or a killed process;
@@ -12,7 +13,7 @@
 //! * `idle`: after a long silence, as from a middlebox or balancer that forgot the connection;
 //! * `unknown`: none of these fits.
 //!
-//! A RST that answers a SYN is TCP105, one that answers a SYN-ACK is TCP110.
+//! A RST that answers a SYN-ACK is TCP110.
 //!
 //! # Why it matters
 //! A RST throws away what is on its way in either direction. Browsers and balancers use it to close
@@ -75,7 +76,8 @@ const WARNING_COUNT: Threshold = Threshold {
 /// Higher classes belong to RSTs of the server.
 const BY_SERVER: u32 = 1;
 
-const VARIANTS: [&str; 9] = [
+const VARIANTS: [&str; 10] = [
+    ResetKind::Refused.name(),
     ResetKind::HandshakeRejected.name(),
     ResetKind::UnreadData.name(),
     ResetKind::Abort.name(),
@@ -102,10 +104,9 @@ pub(in crate::detect) static RULE: Rule = Rule {
 /// others; the class is the side that sent it.
 fn judge(record: &ConnectionRecord, _: &Context<'_>) -> Option<Hit> {
     let reset = record.close.reset?;
-    let elsewhere = matches!(reset.kind, ResetKind::Refused | ResetKind::HandshakeAborted);
     // Once both FINs are acknowledged a RST ends nothing, except a TIME-WAIT.
     let late = record.close.outcome != CloseOutcome::Reset && reset.kind != ResetKind::ToTimeWait;
-    if elsewhere || late {
+    if late || reset.kind == ResetKind::HandshakeAborted {
         return None;
     }
     let bytes = i64::try_from(reset.unacknowledged_from_peer).unwrap_or(i64::MAX);
@@ -200,7 +201,8 @@ fn severity(kind: ResetKind, count: u64, permille: u64, whole: &Whole<'_>) -> Se
         {
             Severity::Warning
         }
-        ResetKind::Abort
+        ResetKind::Refused
+        | ResetKind::Abort
         | ResetKind::AfterFin
         | ResetKind::AfterPeerFin
         | ResetKind::ToTimeWait => Severity::Info,
@@ -218,7 +220,8 @@ const fn gist(kind: ResetKind) -> &'static str {
         ResetKind::ToTimeWait => "sent into TIME-WAIT",
         ResetKind::OrphanFinWait2 => "data came to an orphan in FIN-WAIT-2",
         ResetKind::Idle => "after a long silence",
-        ResetKind::Refused | ResetKind::HandshakeAborted | ResetKind::Unknown => "no known pattern",
+        ResetKind::Refused => "refused",
+        ResetKind::HandshakeAborted | ResetKind::Unknown => "no known pattern",
     }
 }
 
@@ -257,9 +260,8 @@ const fn meaning(kind: ResetKind) -> &'static str {
             "The connection had been silent for long. A middlebox or balancer that forgot it answers \
              so, and the first request after the pause fails."
         }
-        ResetKind::Refused | ResetKind::HandshakeAborted | ResetKind::Unknown => {
-            "The wire does not tell why."
-        }
+        ResetKind::Refused => "It answered the SYN: nothing listens there, or a firewall rejects.",
+        ResetKind::HandshakeAborted | ResetKind::Unknown => "The wire does not tell why.",
     }
 }
 
@@ -328,7 +330,7 @@ fn capitalise(text: &mut str) {
 mod tests {
     use super::*;
     use crate::detect::tests::Run;
-    use crate::summary::samples::{aborted, graceful, open, refused, reset};
+    use crate::summary::samples::{aborted, graceful, open, reset};
 
     fn ended(id: u64, kind: ResetKind) -> ConnectionRecord {
         reset(open(id, 0, 9_000), Side::Server, kind, 500)
@@ -338,7 +340,7 @@ mod tests {
     fn every_kind_is_a_variant_of_its_own() {
         for kind in ResetKind::ALL {
             let run = Run::of([ended(1, kind)]);
-            if matches!(kind, ResetKind::Refused | ResetKind::HandshakeAborted) {
+            if kind == ResetKind::HandshakeAborted {
                 assert!(run.none(CODE), "{kind:?}");
             } else {
                 let finding = run.only(CODE);
@@ -375,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_aborted_and_graceful_connections_are_quiet() {
-        assert!(Run::of([refused(1, 0), aborted(2, 0, 1), graceful(3, 0, 90_000)]).none(CODE));
+    fn aborted_handshakes_and_graceful_closes_are_quiet() {
+        assert!(Run::of([aborted(2, 0, 1), graceful(3, 0, 90_000)]).none(CODE));
     }
 }

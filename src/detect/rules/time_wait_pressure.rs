@@ -76,9 +76,9 @@ const ASSUMED_BUCKETS: Threshold = Threshold {
 const PORT_SHARE: Threshold = Threshold {
     code: CODE,
     name: "port_share",
-    default: 50,
+    default: 70,
     unit: Unit::Percent,
-    meaning: "share of the ephemeral ports that is a notice; a warning at 80 %, critical at 98 %",
+    meaning: "share of the ephemeral ports that is a notice; a warning from 85 %, critical from 98 % on",
     source: "RFC 6056 3.2: choosing a free port takes longer as the range fills",
 };
 
@@ -200,7 +200,7 @@ fn judge_pair(key: PairKey, pair: &Pair, whole: &Whole<'_>) -> Option<(Spot, Dra
     }
     let severity = match percent {
         98.. => Severity::Critical,
-        80.. => Severity::Warning,
+        85.. => Severity::Warning,
         _ if warns => Severity::Warning,
         _ => Severity::Notice,
     };
@@ -350,10 +350,10 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_ports_is_a_notice_and_one_less_is_none() {
+    fn seventy_percent_of_the_ports_are_a_notice_and_one_less_is_none() {
         let run = |count| Run::with(ports(200), burst(count, 300_000));
-        assert!(run(99).none(CODE));
-        let finding = run(100).only(CODE);
+        assert!(run(139).none(CODE));
+        let finding = run(140).only(CODE);
         assert_eq!((finding.variant, finding.severity), ("pair", Severity::Notice));
         assert!(finding.advice[1].side_effects.contains("Now 32768 32967"), "{:?}", finding.advice);
     }
@@ -362,7 +362,7 @@ mod tests {
     fn a_nearly_full_range_is_critical() {
         let severity = |count| Run::with(ports(200), burst(count, 300_000)).only(CODE).severity;
         assert_eq!(
-            [severity(159), severity(160), severity(196)],
+            [severity(169), severity(170), severity(196)],
             [Severity::Notice, Severity::Warning, Severity::Critical]
         );
     }

@@ -3,8 +3,9 @@
 //! # What it detects
 //! Set when all of these are true:
 //! * payload was sent, and no captured segment of the other side acknowledges all of it;
-//! * the sender waited at least `min_wait`, until the capture or the connection ended;
-//! * the other direction was captured, and no RST explains the silence at once.
+//! * the sender waited at least `min_wait` until the capture ended, or `min_wait_reset` until a RST
+//!   ended the connection;
+//! * the other direction was captured.
 //!
 //! # Why it matters
 //! What the application wrote did not arrive, or nobody said so. The sender repeats it for up to
@@ -50,6 +51,15 @@ const MIN_WAIT: Threshold = Threshold {
     source: "an RTO begins at 1 s (RFC 6298 2) and doubles: two repetitions have failed",
 };
 
+const MIN_WAIT_RESET: Threshold = Threshold {
+    code: CODE,
+    name: "min_wait_reset",
+    default: 500_000_000,
+    unit: Unit::Duration,
+    meaning: "the same where a RST ended the wait: data that just crossed it is no finding",
+    source: "an acknowledgment may be delayed by 500 ms at most (RFC 1122 4.2.3.2)",
+};
+
 const WARNING_RETRIES: Threshold = Threshold {
     code: CODE,
     name: "warning_retries",
@@ -65,7 +75,7 @@ pub(in crate::detect) static RULE: Rule = Rule {
     name: "unacknowledged_data",
     scope: Scope::Connection,
     variants: &["client", "server"],
-    thresholds: &[&MIN_WAIT, &WARNING_RETRIES],
+    thresholds: &[&MIN_WAIT, &MIN_WAIT_RESET, &WARNING_RETRIES],
     source: include_str!("unacknowledged_data.rs"),
     check: Check::Grouped { judge, describe, marks: true },
 };
@@ -87,7 +97,8 @@ fn waiting(record: &ConnectionRecord, side: Side, context: &Context<'_>) -> Opti
     let reset = record.close.reset.map(|reset| reset.mark.time);
     let until = reset.unwrap_or(record.known_until);
     let wait = until.since(waiting.first_sent.time);
-    (wait >= context.thresholds.span(&MIN_WAIT)).then_some(Hit {
+    let limit = if reset.is_some() { &MIN_WAIT_RESET } else { &MIN_WAIT };
+    (wait >= context.thresholds.span(limit)).then_some(Hit {
         variant: side.name(),
         point: Point::listener(record),
         first: waiting.first_sent.time,
@@ -198,8 +209,10 @@ mod tests {
 
     #[test]
     fn a_rst_at_once_explains_the_silence() {
-        let record = reset(waiting(9_000, 0), Side::Server, ResetKind::UnreadData, 1_100);
+        let record = reset(waiting(9_000, 0), Side::Server, ResetKind::UnreadData, 1_499);
         assert!(Run::of([record]).none(CODE));
+        let record = reset(waiting(9_000, 0), Side::Server, ResetKind::UnreadData, 1_500);
+        assert!(!Run::of([record]).none(CODE));
     }
 
     #[test]
