@@ -3,6 +3,12 @@
 //!
 //! `cargo bench --features testkit`. Captures are generated in memory once for each shape.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot go on says so by panicking; the floor is the plainest code"
+)]
+
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -123,7 +123,7 @@ mod tests {
         let tomorrow = NOON + Span::from_secs(86_400);
         assert_eq!(
             period(NOON, tomorrow),
-            "2026-01-02 12:00:00.000 - 2026-01-03 12:00:00.000 UTC, 24 h 0 min"
+            "2026-01-02 12:00:00.000 - 2026-01-03 12:00:00.000 UTC, 24 h"
         );
     }
 
