@@ -193,7 +193,7 @@ fn flagged_connections_are_those_that_a_detector_marked() {
     assert_eq!(ids(Connections::None), [] as [u64; 0]);
     assert_eq!(
         report(&analysis, Connections::All)["connections"][1]["findings"],
-        json!(["TCP105"])
+        json!(["TCP105", "TCP301"])
     );
 }
 

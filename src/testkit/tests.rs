@@ -125,7 +125,7 @@ fn errors_name_the_line_and_column_as_written() {
         ("repeat 1 {\nrepeat 1 {\nrepeat 1 {\nrepeat 1 {\nrepeat 1 {\n", 8, 8, "nested"),
         ("repeat 100000 {\nrepeat 100000 {\nclient 1.1.1.1:1\n}\n}\n", 6, 1, "executed"),
         ("repeat 100000 {\nrepeat 5 {\n+0 > S 0:0(0)\n}\n}\n", 6, 14, "frames"),
-        ("repeat 5000 {\n+0 > . 1:65001(65000) ack 1\n}\n", 5, 22, "bytes in all"),
+        ("repeat 5000 {\n+0 > . 1:65001(65000) ack 1\n}\n", 5, 28, "bytes in all"),
         ("+0 > . 1:65501(65500) ack 1\n", 4, 8, "payload"),
         ("start 1960-01-01T00:00:00Z\n", 4, 7, "1970"),
         ("snaplen 0\n", 4, 9, "snaplen"),

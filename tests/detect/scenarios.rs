@@ -1,4 +1,4 @@
-//! `testdata/scenarios/TCPnnn`: files named `fires-*` and `edge-fires-*` make detector TCPnnn fire,
+//! `testdata/scenarios/TCPnnn`: files named `fires-*` and `edge-fires-*` make that detector fire,
 //! `quiet-*` and `edge-quiet-*` do not. A first line that ends in `[warning]` names the worst severity
 //! that the detector must reach.
 

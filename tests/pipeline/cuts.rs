@@ -51,7 +51,7 @@ fn evictions_are_the_same_for_every_cut() {
         fs::write(&path, bytes).unwrap();
         let evicting = |options| Options { limits: tight(), ..options };
         if name != "pcapng" && name != "damaged pcapng" {
-            let outcome = analyse(&[path.clone()], &evicting(options(2, 10_000, 50_000)));
+            let outcome = analyse(std::slice::from_ref(&path), &evicting(options(2, 10_000, 50_000)));
             assert!(outcome.evicted > 100, "{name}: only {} evictions", outcome.evicted);
         }
         assert_same(&[path], name, evicting);
@@ -84,7 +84,7 @@ fn a_compressed_capture_tells_the_same_as_a_plain_one() {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     writer.write_all(&bytes).unwrap();
     fs::write(&packed, writer.finish().unwrap()).unwrap();
-    assert_same(&[packed.clone()], "gzip", |options| options);
+    assert_same(std::slice::from_ref(&packed), "gzip", |options| options);
     let serial = analyse(&[plain], &options(1, 1 << 30, 1 << 40));
     let stream = analyse(&[packed], &options(2, 3_000, 20_000));
     assert_eq!(serial.analysis.connections, stream.analysis.connections);

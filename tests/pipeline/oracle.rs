@@ -24,7 +24,7 @@ fn connections_are_those_of_the_obvious_loop() {
     let written = scenarios().into_iter().map(|(path, bytes)| (path.display().to_string(), bytes));
     for (name, bytes) in generated.chain(written) {
         fs::write(&path, &bytes).unwrap();
-        let analysis = analyse(&[path.clone()], &options(2, 3_000, 30_000)).analysis;
+        let analysis = analyse(std::slice::from_ref(&path), &options(2, 3_000, 30_000)).analysis;
         let found: Vec<_> =
             analysis.connections.into_iter().map(|judged| without_end(judged.record)).collect();
         let expected: Vec<_> = reference::records(&bytes, &Settings::default())

@@ -32,7 +32,7 @@ fn connections_are_written_in_one_order_for_every_cut() {
         let written = [(1, 1 << 30, 1 << 40), (7, 900, 30_000), (2, 300, 1)].map(|(t, c, w)| {
             let options = Options { keep: Keep::All, ..options(t, c, w) };
             let mut sink = Ids::default();
-            let outcome = run(&[path.clone()], &options, &mut sink, &|_| {}).unwrap();
+            let outcome = run(std::slice::from_ref(&path), &options, &mut sink, &|_| {}).unwrap();
             assert_eq!(sink.0.len(), outcome.analysis.connections.len(), "{name}");
             sink.0
         });

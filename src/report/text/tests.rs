@@ -53,7 +53,7 @@ fn everything_is_told_when_asked() {
 fn quiet_tells_findings_and_nothing_of_a_clean_capture() {
     assert_eq!(text(&analysis(vec![graceful(0, 0, 90_000)]), Detail::Quiet), "");
     let text = text(&analysis(vec![refused(0, 0)]), Detail::Quiet);
-    assert_eq!(text.lines().count(), 2, "{text}");
+    assert_eq!(text.lines().count(), 5, "{text}");
     assert!(text.starts_with("NOTICE    TCP105 connection_refused   10.0.0.2:443   "), "{text}");
 }
 
@@ -76,7 +76,7 @@ fn notices_stand_back_behind_what_is_worse() {
     let mut records = vec![refused(5_000, 0)];
     records.extend(flood().connections.into_iter().map(|judged| judged.record));
     let text = text(&analysis(records), Detail::Normal);
-    assert!(text.contains("\n1 more notice (-v)\n"), "{text}");
+    assert!(text.contains("\n1 more notice, 1 remark (-v)\n"), "{text}");
     assert!(!text.contains("TCP105"), "{text}");
 }
 
