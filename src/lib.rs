@@ -14,7 +14,7 @@
 //! | 2 | [`compat`] | what Wireshark and Zeek would have said |
 //! | 2 | [`connection`] | sans-IO life of one connection |
 //! | 2 | [`finding`] | plain data of a finding |
-//! | 2 | [`threshold`] | a detector's limits as plain data |
+//! | 3 | [`threshold`] | a detector's limits as plain data |
 //! | 3 | [`decode`] | frame to segment, or a counted skip |
 //! | 3 | [`flow`] | tuple to live connection, incarnations, expiry |
 //! | 3 | [`input`] | what was read of a file |

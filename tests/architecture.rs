@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 const RANKS: [&[&str]; 8] = [
     &["stamp", "certainty"],
     &["tcp", "settings"],
-    &["capture", "connection", "finding", "compat", "threshold"],
-    &["input", "decode", "flow", "summary"],
+    &["capture", "connection", "finding", "compat"],
+    &["input", "threshold", "decode", "flow", "summary"],
     &["detect"],
     &["analysis"],
     &["pipeline", "report"],

@@ -19,6 +19,9 @@ use crate::stamp::FrameId;
 /// Chunks of a wave at most, where inputs are tiny.
 const MAX_CHUNKS: usize = 4096;
 
+/// The most that is read from a stream at once, whatever size of wave was asked for.
+const MAX_PIECE: usize = 64 << 20;
+
 /// Bytes of a stream in a wave at least.
 const MIN_PIECE: usize = 4 << 10;
 
@@ -317,7 +320,8 @@ fn feed_stream(feeding: &mut Feeding, wave: &mut Wave, chunk_size: u64, budget: 
     let (from, kept) = (wave.memory.len(), rest.len());
     wave.memory.append(rest);
     // Twice what one wave could not walk: a record longer than a wave becomes whole at some time.
-    let room = usize::try_from(*budget).unwrap_or(usize::MAX).max(2 * kept).max(MIN_PIECE);
+    let asked = usize::try_from(*budget).unwrap_or(MAX_PIECE).min(MAX_PIECE);
+    let room = asked.max(2 * kept).max(MIN_PIECE);
     if !*ended && room > kept {
         wave.memory.resize(from + room, 0);
         let free = wave.memory.get_mut(from + kept..).unwrap_or_default();

@@ -21,7 +21,7 @@ fn several_reports_and_the_summary_come_from_one_run() {
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].clone())
         .collect();
-    assert_eq!(kinds, ["connection", "finding", "run"]);
+    assert_eq!(kinds, ["connection", "finding", "finding", "run"]);
 }
 
 #[test]

@@ -51,7 +51,8 @@ fn evictions_are_the_same_for_every_cut() {
         fs::write(&path, bytes).unwrap();
         let evicting = |options| Options { limits: tight(), ..options };
         if name != "pcapng" && name != "damaged pcapng" {
-            let outcome = analyse(std::slice::from_ref(&path), &evicting(options(2, 10_000, 50_000)));
+            let outcome =
+                analyse(std::slice::from_ref(&path), &evicting(options(2, 10_000, 50_000)));
             assert!(outcome.evicted > 100, "{name}: only {} evictions", outcome.evicted);
         }
         assert_same(&[path], name, evicting);
