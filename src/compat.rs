@@ -4,7 +4,7 @@
 //! and where they are not; what this program itself thinks of a connection is decided in
 //! `connection`, which knows nothing of this module. Each machine is sans-IO, looks at one
 //! connection, and is fed its segments in capture order. Neither machine splits a flow into
-//! connections by itself; [`zeek::Splitter`] says where Zeek would have split one.
+//! connections by itself; where a peer would have split one is not its concern.
 
 pub mod wireshark;
 //ZEEK pub mod zeek;
