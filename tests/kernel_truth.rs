@@ -97,7 +97,9 @@ impl Run {
                 },
             );
         }
-        all.values_mut().for_each(|list| list.sort_by_key(|it| it.at));
+        for list in all.values_mut() {
+            list.sort_by_key(|it| it.at);
+        }
         all
     }
 

@@ -62,12 +62,12 @@ impl Inputs {
             let path = entry.path();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 self.add_folder(&path)?;
-            } else if !path.is_file() {
-                continue;
-            } else if may_be_capture(&path) {
-                self.add(path);
-            } else {
-                self.passed_over += 1;
+            } else if path.is_file() {
+                if may_be_capture(&path) {
+                    self.add(path);
+                } else {
+                    self.passed_over += 1;
+                }
             }
         }
         Ok(())

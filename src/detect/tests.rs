@@ -44,7 +44,9 @@ impl Run {
         inputs: &[Input],
     ) -> Self {
         let mut thresholds = Thresholds::default();
-        assignments.iter().for_each(|assignment| thresholds.set(assignment).unwrap());
+        for assignment in assignments {
+            thresholds.set(assignment).unwrap();
+        }
         let detectors = Detectors::new(settings, thresholds, &Selection::default());
         let (mut summary, mut accumulator) = (Summary::default(), Accumulator::default());
         for record in records {

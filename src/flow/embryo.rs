@@ -110,8 +110,8 @@ impl Embryos {
         }) else {
             return false;
         };
-        let held = Held { segment: *segment, options, before: head.last, forward };
-        let at = self.followers.insert(held);
+        let follower = Held { segment: *segment, options, before: head.last, forward };
+        let at = self.followers.insert(follower);
         if let Some(head) = self.heads.get_mut(index) {
             head.last = at;
             head.count += 1;
@@ -160,12 +160,12 @@ impl Embryos {
 
     /// A SYN-ACK among the held segments; all that were accepted have the same number.
     fn syn_ack(&self, head: &Embryo) -> Option<&Held> {
-        let mut held = self.followers.get(head.last);
-        while let Some(follower) = held {
+        let mut at = head.last;
+        while let Some(follower) = self.followers.get(at) {
             if follower.forward != head.first.forward {
-                return held;
+                return Some(follower);
             }
-            held = self.followers.get(follower.before);
+            at = follower.before;
         }
         None
     }

@@ -91,7 +91,7 @@ pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Chunk {
     /// Reads and decodes what was ordered.
-    pub(super) fn read(&mut self, memory: &[u8], buffers: &Buffers, settings: &decode::Settings) {
+    pub(super) fn read(&mut self, memory: &[u8], buffers: &Buffers, settings: decode::Settings) {
         self.batch.clear();
         self.found = Found::default();
         let Some(order) = &self.order else { return };
@@ -142,7 +142,7 @@ struct Visitor<'a> {
     batch: &'a mut Batch,
     found: &'a mut Found,
     decoded: Decoded,
-    settings: &'a decode::Settings,
+    settings: decode::Settings,
 }
 
 impl Visitor<'_> {
@@ -216,7 +216,7 @@ impl Visitor<'_> {
         }
         self.note_link(record.link);
         let Record { link, data, wire_len, time, .. } = *record;
-        match decode(link, data, wire_len, self.settings, &mut self.decoded) {
+        match decode(link, data, wire_len, &self.settings, &mut self.decoded) {
             Outcome::Segment => {
                 let Decoded { tuple, segment, extras, has_extras, tunnel, .. } = &mut self.decoded;
                 segment.time = time;

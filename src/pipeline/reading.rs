@@ -62,7 +62,7 @@ impl<'a> Reading<'a> {
     pub(super) fn fill(&mut self, wave: &mut Wave) {
         wave.clear();
         self.feed(wave);
-        wave.read(&self.buffers, &self.options.decode);
+        wave.read(&self.buffers, self.options.decode);
         self.verify(wave);
         self.keep_rest(wave);
     }

@@ -52,7 +52,7 @@ impl Reading<'_> {
                 order.start = Some(position.at);
                 order.context.clone_from(&position.context);
                 let (input, context) = (order.input, position.context.clone());
-                chunk.read(memory, &self.buffers, &self.options.decode);
+                chunk.read(memory, &self.buffers, self.options.decode);
                 let context = chunk.found.context.as_ref().unwrap_or(&context);
                 let changed = other_context
                     || chunk.order.as_ref().is_some_and(|order| order.context != *context);
@@ -76,7 +76,7 @@ impl Reading<'_> {
             Some(chunk)
         });
         let chunks: Vec<&mut Chunk> = of_input.collect();
-        let (buffers, settings) = (&self.buffers, &self.options.decode);
+        let (buffers, settings) = (&self.buffers, self.options.decode);
         chunks.into_par_iter().for_each(|chunk| chunk.read(memory, buffers, settings));
     }
 

@@ -54,7 +54,7 @@ impl Wave {
     }
 
     /// Reads every chunk, in parallel.
-    pub(super) fn read(&mut self, buffers: &Buffers, settings: &decode::Settings) {
+    pub(super) fn read(&mut self, buffers: &Buffers, settings: decode::Settings) {
         let (chunks, memory) = self.parts_mut();
         chunks
             .par_iter_mut()

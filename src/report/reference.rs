@@ -72,7 +72,7 @@ fn kind(schema: &Value) -> String {
     if let Some(choices) = schema.get("anyOf").and_then(Value::as_array) {
         return choices.iter().map(kind).collect::<Vec<_>>().join(" or ");
     }
-    let named = |name: &Value| match name.as_str() {
+    let kind_of = |name: &Value| match name.as_str() {
         Some("array") => match schema.get("items") {
             Some(items) => format!("list of {}", kind(items)),
             None => "list".to_owned(),
@@ -84,8 +84,8 @@ fn kind(schema: &Value) -> String {
         name => name.unwrap_or("any").to_owned(),
     };
     match schema.get("type") {
-        Some(Value::Array(names)) => names.iter().map(named).collect::<Vec<_>>().join(" or "),
-        Some(name) => named(name),
+        Some(Value::Array(names)) => names.iter().map(kind_of).collect::<Vec<_>>().join(" or "),
+        Some(name) => kind_of(name),
         None => "any".to_owned(),
     }
 }

@@ -82,7 +82,7 @@ fn suggest(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     next.push(format!("tcpautopsy analyze -o report.json --connections all {inputs}"));
     page.blank();
     page.items(
-        page.dim("next   "),
+        &page.dim("next   "),
         &next.into_iter().map(|item| page.plain(item)).collect::<Vec<_>>(),
     );
 }

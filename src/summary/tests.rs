@@ -1,5 +1,7 @@
 //! Tests of the totals as a whole: exactness, and that order leaves no trace.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::samples::{at, graceful, half_open, open, refused, unanswered};
@@ -102,7 +104,9 @@ proptest! {
         }).collect();
         let sum = |records: &[ConnectionRecord]| {
             let mut summary = Summary::default();
-            records.iter().for_each(|record| summary.add(record));
+            for record in records {
+                summary.add(record);
+            }
             summary
         };
         let whole = sum(&records);
@@ -126,16 +130,16 @@ fn settled(series: &Concurrency) -> Concurrency {
 fn text(summary: &Summary) -> String {
     let mut text = format!("{:?}", summary.totals);
     for (endpoint, listener) in summary.listeners() {
-        text += &format!("{endpoint} {:?} {}", listener.totals, listener.sources.count());
-        text += &format!("{:?} {:?}", listener.half_open.points(), listener.activity.ticks());
+        let _ = write!(text, "{endpoint} {:?} {}", listener.totals, listener.sources.count());
+        let _ = write!(text, "{:?} {:?}", listener.half_open.points(), listener.activity.ticks());
         text += &states(&listener.concurrency);
     }
     for (address, host) in summary.hosts() {
-        text += &format!("{address} {:?}", host.as_role);
+        let _ = write!(text, "{address} {:?}", host.as_role);
         text += &states(&host.concurrency);
     }
     for (key, pair) in summary.pairs() {
-        text += &format!("{key:?} {:?} {:?}", pair.ports, pair.ports_held.points());
+        let _ = write!(text, "{key:?} {:?} {:?}", pair.ports, pair.ports_held.points());
     }
     text
 }
@@ -216,7 +220,9 @@ fn a_scan_of_all_ports_keeps_its_bound_and_loses_no_busy_listener() {
         }
     }
     let mut whole = Summary::default();
-    shards.into_iter().for_each(|shard| whole.merge(shard));
+    for shard in shards {
+        whole.merge(shard);
+    }
     assert!(whole.listeners().len() <= Summary::MAX_LISTENERS);
     let busy = whole.listener(whole.listeners().iter().find(|l| l.0.port == 443).unwrap().0);
     assert!(busy.unwrap().totals.completed >= 160, "{:?}", busy.unwrap().totals.completed);

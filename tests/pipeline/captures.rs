@@ -104,7 +104,9 @@ pub(crate) fn fragmented(capture: &[u8]) -> Vec<u8> {
         };
         let id = u16::try_from(index % 60_000).unwrap().to_be_bytes();
         let mut pieces = [piece(0, 24, true), piece(24, total - 20, false)];
-        pieces.iter_mut().for_each(|piece| piece[34..36].copy_from_slice(&id));
+        for piece in &mut pieces {
+            piece[34..36].copy_from_slice(&id);
+        }
         if index % 3 == 0 {
             pieces.reverse();
         }

@@ -1,5 +1,7 @@
 //! Findings in the summary: the worst in full, the rest by number.
 
+use std::fmt::Write as _;
+
 use super::heading::capture_period;
 use super::human::{counted, sparkline, when};
 use super::page::Page;
@@ -38,7 +40,7 @@ pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions)
     }
     if findings.is_empty() && analysis.summary.totals.connections > 0 {
         page.blank();
-        page.paragraph(page.plain(""), "No findings.");
+        page.paragraph(&page.plain(""), "No findings.");
     }
     rest(page, hidden);
 }
@@ -70,7 +72,7 @@ fn rest(page: &mut Page, hidden: &[Finding]) {
     .flatten()
     .collect();
     if !parts.is_empty() {
-        page.paragraph(page.plain(""), &format!("{} (-v)", parts.join(", ")));
+        page.paragraph(&page.plain(""), &format!("{} (-v)", parts.join(", ")));
     }
 }
 
@@ -82,17 +84,17 @@ fn headline(page: &mut Page, finding: &Finding, capture: (Time, Time)) {
     let name = format!("{} {}{kind}{}", finding.code, finding.name, finding.variant);
     let time = when(finding.first_time, finding.last_time, capture);
     let items = [page.bold(name), page.plain(finding.subject.to_string()), page.plain(time)];
-    page.items(page.of(severity, lead), &items);
+    page.items(&page.of(severity, lead), &items);
 }
 
 fn body(page: &mut Page, finding: &Finding, analysis: &Analysis, detail: Detail) {
     let text = format!("{}: {}", sentence(&finding.title), finding.summary);
-    page.paragraph(page.plain("  "), &text);
+    page.paragraph(&page.plain("  "), &text);
     if detail == Detail::Quiet {
         return;
     }
     if !finding.caveat.is_empty() {
-        page.paragraph(page.dim("  but    "), &finding.caveat);
+        page.paragraph(&page.dim("  but    "), &finding.caveat);
     }
     for (name, values) in timelines(finding) {
         let lead = format!("  {name}  ");
@@ -100,27 +102,27 @@ fn body(page: &mut Page, finding: &Finding, analysis: &Analysis, detail: Detail)
         page.line(&line);
     }
     if detail == Detail::Full {
-        page.paragraph(page.dim("  why    "), &finding.explanation);
+        page.paragraph(&page.dim("  why    "), &finding.explanation);
         evidence(page, finding);
         finding.advice.iter().for_each(|advice| {
             let text = format!("{}. {}", instruction(advice), advice.side_effects);
-            page.paragraph(page.dim("  check  "), &text);
+            page.paragraph(&page.dim("  check  "), &text);
         });
-        page.paragraph(page.dim("  filter "), &finding.display_filter);
+        page.paragraph(&page.dim("  filter "), &finding.display_filter);
     } else if !finding.advice.is_empty() {
         let advice: Vec<_> = finding.advice.iter().take(ADVICE_TOLD).map(instruction).collect();
-        page.paragraph(page.dim("  check  "), &advice.join("; "));
+        page.paragraph(&page.dim("  check  "), &advice.join("; "));
     }
     let number = if detail == Detail::Full { Finding::MAX_FRAMES } else { FRAMES_TOLD };
     let frames = frames(&finding.frames, number, analysis);
     let more = format!("more   tcpautopsy explain {}", finding.code);
     if detail == Detail::Full || frames.is_empty() {
         if !frames.is_empty() {
-            page.paragraph(page.dim("  open   "), &frames);
+            page.paragraph(&page.dim("  open   "), &frames);
         }
-        page.items(page.plain("  "), &[page.plain(more)]);
+        page.items(&page.plain("  "), &[page.plain(more)]);
     } else {
-        page.items(page.dim("  open   "), &[page.plain(frames), page.plain(more)]);
+        page.items(&page.dim("  open   "), &[page.plain(frames), page.plain(more)]);
     }
 }
 
@@ -144,7 +146,7 @@ fn evidence(page: &mut Page, finding: &Finding) {
         })
         .map(|text| page.plain(text))
         .collect();
-    page.items(page.dim("  seen   "), &items);
+    page.items(&page.dim("  seen   "), &items);
 }
 
 /// A value as people read it; none for a series, which has a line of its own.
@@ -184,7 +186,7 @@ fn frames(frames: &[FrameId], number: usize, analysis: &Analysis) -> String {
     let mut file = None;
     for frame in frames.iter().take(number) {
         if file == Some(frame.file()) {
-            text.push_str(&format!(", {}", frame.number()));
+            let _ = write!(text, ", {}", frame.number());
             continue;
         }
         file = Some(frame.file());
@@ -192,7 +194,7 @@ fn frames(frames: &[FrameId], number: usize, analysis: &Analysis) -> String {
         let path = input.map_or("", |input| input.path.as_str());
         let name = path.rsplit('/').next().unwrap_or(path);
         let comma = if text.is_empty() { "" } else { "; " };
-        text.push_str(&format!("{comma}{name} frame {}", frame.number()));
+        let _ = write!(text, "{comma}{name} frame {}", frame.number());
     }
     text
 }

@@ -34,7 +34,7 @@ fn what_was_read(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     if let Some((first, last)) = capture_period(inputs) {
         items.push(page.plain(period(first, last)));
     }
-    page.items(page.bold(lead), &items);
+    page.items(&page.bold(lead), &items);
     let sum = |value: fn(&Input) -> u64| inputs.iter().map(value).sum();
     let mut read = format!(
         "{}, {}, {}",
@@ -46,7 +46,7 @@ fn what_was_read(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         read.push_str(", read in ");
         read.push_str(&span(elapsed));
     }
-    page.paragraph(page.plain(""), &read);
+    page.paragraph(&page.plain(""), &read);
 }
 
 /// `incident/ (3 files, pcapng)`, `web.pcap (pcap)`.
@@ -97,7 +97,7 @@ fn files(page: &mut Page, inputs: &[Input]) {
         if let (Some(first), Some(last)) = (input.first_time, input.last_time) {
             items.push(page.plain(period(first, last)));
         }
-        page.items(page.dim(" file        "), &items);
+        page.items(&page.dim(" file        "), &items);
     }
 }
 
@@ -117,12 +117,12 @@ fn damage(page: &mut Page, inputs: &[Input], full: bool) {
             count(place.after_frame),
             bytes(place.skipped_bytes),
         );
-        page.paragraph(page.bold("damaged  "), &text);
+        page.paragraph(&page.bold("damaged  "), &text);
     }
     if total > told {
         let hint = if full { "" } else { " (-v lists more)" };
         let text = format!("{}{hint}", counted(total - told, "more place"));
-        page.paragraph(page.bold("damaged  "), &text);
+        page.paragraph(&page.bold("damaged  "), &text);
     }
 }
 
@@ -142,7 +142,7 @@ fn skips(page: &mut Page, inputs: &[Input], full: bool) {
         named.push("... (-v for all)".to_owned());
     }
     let text = format!("{}: {}", counted(total, "frame"), named.join(", "));
-    page.paragraph(page.plain("skipped "), &text);
+    page.paragraph(&page.plain("skipped "), &text);
 }
 
 fn nothing(page: &mut Page, inputs: &[Input]) {
@@ -154,7 +154,7 @@ fn nothing(page: &mut Page, inputs: &[Input]) {
         _ => "No connection could be made out of the TCP segments.",
     };
     page.blank();
-    page.paragraph(page.plain(""), text);
+    page.paragraph(&page.plain(""), text);
 }
 
 fn outcomes(page: &mut Page, analysis: &Analysis, full: bool) {
@@ -181,7 +181,7 @@ fn counts(page: &mut Page, lead: &str, counts: impl Iterator<Item = (&'static st
         .filter(|(_, number)| *number > 0)
         .map(|(name, number)| page.plain(format!("{name} {}", count(number))))
         .collect();
-    page.items(page.dim(lead), &items);
+    page.items(&page.dim(lead), &items);
 }
 
 fn traffic(page: &mut Page, analysis: &Analysis) {
@@ -202,7 +202,7 @@ fn traffic(page: &mut Page, analysis: &Analysis) {
     if missing > 0 {
         items.push(page.plain(format!("never captured {}", bytes(missing))));
     }
-    page.items(page.dim(" payload     "), &items);
+    page.items(&page.dim(" payload     "), &items);
 }
 
 fn handshake_text(outcome: HandshakeOutcome) -> &'static str {

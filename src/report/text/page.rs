@@ -82,12 +82,12 @@ impl Page {
     }
 
     /// Items side by side behind a lead; what does not fit goes below the first one.
-    pub(super) fn items(&mut self, lead: Piece, items: &[Piece]) {
+    pub(super) fn items(&mut self, lead: &Piece, items: &[Piece]) {
         self.fold(lead, items, GAP);
     }
 
     /// Words behind a lead, wrapped below the first one.
-    pub(super) fn paragraph(&mut self, lead: Piece, words: &str) {
+    pub(super) fn paragraph(&mut self, lead: &Piece, words: &str) {
         let mut pieces: Vec<Piece> = Vec::new();
         for word in words.split_whitespace() {
             match pieces.last_mut() {
@@ -105,13 +105,15 @@ impl Page {
 
     /// One line as it is.
     pub(super) fn line(&mut self, pieces: &[Piece]) {
-        pieces.iter().for_each(|piece| self.put(piece));
+        for piece in pieces {
+            self.put(piece);
+        }
         self.text.push('\n');
     }
 
-    fn fold(&mut self, lead: Piece, items: &[Piece], gap: usize) {
+    fn fold(&mut self, lead: &Piece, items: &[Piece], gap: usize) {
         let indent = lead.len();
-        self.put(&lead);
+        self.put(lead);
         let mut column = indent;
         for item in items {
             let space = if column == indent { 0 } else { gap };
@@ -155,21 +157,21 @@ mod tests {
         let mut page = Page::new(40, false);
         let items: Vec<_> =
             ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"].map(|i| page.plain(i)).into();
-        page.items(page.plain(" lead  "), &items);
+        page.items(&page.plain(" lead  "), &items);
         assert_eq!(page.text(), " lead  aaaaaaaaaa   bbbbbbbbbb\n       cccccccccc\n");
     }
 
     #[test]
     fn a_word_that_is_too_long_still_appears() {
         let mut page = Page::new(40, false);
-        page.paragraph(page.plain("  "), &format!("a {} b", "x".repeat(60)));
+        page.paragraph(&page.plain("  "), &format!("a {} b", "x".repeat(60)));
         assert_eq!(page.text(), format!("  a\n  {}\n  b\n", "x".repeat(60)));
     }
 
     #[test]
     fn a_number_is_not_parted_from_its_unit() {
         let mut page = Page::new(40, false);
-        page.paragraph(page.plain(""), &format!("{} 75 s; b", "a".repeat(36)));
+        page.paragraph(&page.plain(""), &format!("{} 75 s; b", "a".repeat(36)));
         assert_eq!(page.text(), format!("{}\n75 s; b\n", "a".repeat(36)));
     }
 
@@ -178,7 +180,7 @@ mod tests {
         let write = |color| {
             let mut page = Page::new(40, color);
             let items = [page.bold("a".repeat(20)), page.bold("b".repeat(17))];
-            page.items(page.plain(""), &items);
+            page.items(&page.plain(""), &items);
             page.text().to_owned()
         };
         assert_eq!(write(true).lines().count(), 1);
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         let mut page = Page::new(80, false);
-        page.items(page.plain("a\u{1b}[2Jb\n"), &[]);
+        page.items(&page.plain("a\u{1b}[2Jb\n"), &[]);
         assert_eq!(page.text(), "a\u{FFFD}[2Jb\u{FFFD}\n");
     }
 }

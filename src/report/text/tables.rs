@@ -42,7 +42,7 @@ fn listeners(page: &mut Page, analysis: &Analysis) {
     table(page, &rows);
     if all.len() > LISTENERS {
         let more = count((all.len() - LISTENERS) as u64);
-        page.paragraph(page.plain(" "), &format!("{more} more listeners (--json)"));
+        page.paragraph(&page.plain(" "), &format!("{more} more listeners (--json)"));
     }
 }
 
@@ -95,5 +95,5 @@ fn settings(page: &mut Page, analysis: &Analysis) {
     let changed = analysis.thresholds.iter().filter(|threshold| threshold.is_changed());
     items.extend(changed.map(ThresholdInForce::to_string).map(|text| page.plain(text)));
     page.blank();
-    page.items(page.dim(" settings  "), &items);
+    page.items(&page.dim(" settings  "), &items);
 }
