@@ -7,7 +7,9 @@
 
 mod attempts;
 mod closing;
+mod control;
 mod coverage;
+mod effects;
 mod endpoint;
 mod opening;
 mod record;
@@ -19,6 +21,7 @@ mod timers;
 mod transition;
 mod verdict;
 
+pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, Rule};
 pub use record::{
     Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, Mark, OfferedOptions,
     Reset, ResetKind, TimeWaitSide, Traffic, Unacknowledged,
@@ -96,26 +99,71 @@ impl Connection {
 
     /// Takes the next segment of the connection, in the order of capture.
     ///
-    /// `forward` says how it travelled through the flow's canonical tuple.
+    /// `forward` says how it travelled through the flow's canonical tuple. What the segment did
+    /// beyond the states comes back as [`Effects`].
     pub fn observe(
         &mut self,
         forward: bool,
         segment: &Segment,
         extras: &Extras,
         settings: &Settings,
-    ) {
+    ) -> Effects {
         let from = self.side_of(forward);
+        let mut effects = Effects::none(from);
         self.expire_timers(segment.time);
         let gap = segment.time.since(self.last.time);
         match segment.control() {
             Control::Rst => self.on_reset(from, segment, settings),
-            Control::Syn => self.on_syn(from, segment, extras),
-            Control::SynAck => self.on_syn_ack(from, segment, extras),
-            Control::Fin | Control::None => self.on_segment(from, segment, extras),
+            Control::Syn => {
+                effects.repeat = self.repeated_syn(from, segment);
+                self.on_syn(from, segment, extras);
+            }
+            Control::SynAck => {
+                effects.repeat = self.repeated_syn_ack(from, segment);
+                self.on_syn_ack(from, segment, extras);
+            }
+            Control::Fin => {
+                effects.repeat = self.repeated_fin(from, segment);
+                self.on_segment(from, segment, extras, &mut effects);
+            }
+            Control::None => self.on_segment(from, segment, extras, &mut effects),
         }
         self.last_gap = gap;
         self.last = Mark::of(segment);
         self.arm_timers(from, segment, settings);
+        effects
+    }
+
+    /// The connection's id: position of its first frame in the run.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The state of `side` now; none while nothing is known of it.
+    #[must_use]
+    pub fn state(&self, side: Side) -> Option<State> {
+        let endpoint = self.sides.of(side);
+        endpoint.is_known().then_some(endpoint.state)
+    }
+
+    /// The window that `segment` of `side` advertises, in bytes: scaled by what both sides agreed
+    /// on (RFC 7323 2.2), or as sent where a handshake was not captured and in SYNs.
+    #[must_use]
+    pub fn window(&self, side: Side, segment: &Segment) -> u64 {
+        let shift = if segment.flags.syn() { 0 } else { self.window_shift(side).unwrap_or(0) };
+        u64::from(segment.window) << shift
+    }
+
+    /// The shift count of `side`'s windows; none while it is unknown.
+    fn window_shift(&self, side: Side) -> Option<u8> {
+        let (me, peer) = (self.sides.of(side), self.sides.of(side.peer()));
+        let (mine, peers) = (&me.stream.options, &peer.stream.options);
+        if !mine.seen || !peers.seen {
+            return None;
+        }
+        // Shifts above 14 act as 14 (RFC 7323 2.3).
+        Some(peers.window_scale.and(mine.window_scale).unwrap_or(0).min(14))
     }
 
     /// Whether `segment` begins a new incarnation instead of belonging to this one.
@@ -163,7 +211,13 @@ impl Connection {
     }
 
     /// ACK, data and FIN: everything but SYN and RST.
-    fn on_segment(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+    fn on_segment(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        extras: &Extras,
+        effects: &mut Effects,
+    ) {
         let mark = Mark::of(segment);
         self.take_back_false_end(from, segment);
         if !self.join(from, segment) {
@@ -178,6 +232,7 @@ impl Connection {
             peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
         }
         let sent = self.sides.of_mut(from).stream.send(segment);
+        effects.repeat = effects.repeat.or(sent.repeat);
         if segment.flags.fin() {
             self.on_fin_sent(from, mark);
         }

@@ -4,7 +4,7 @@
 //! what was sent, seen, acknowledged and repeated. Knows nothing of states.
 
 use super::coverage::Coverage;
-use super::{Mark, OfferedOptions, Traffic, Unacknowledged};
+use super::{Mark, OfferedOptions, Repeat, RepeatCause, Rule, Traffic, Unacknowledged};
 use crate::stamp::Time;
 use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq};
 
@@ -37,6 +37,8 @@ pub(super) struct Stream {
 pub(super) struct Payload {
     /// Carried bytes that had been sent and not yet acknowledged, or its FIN again.
     pub(super) repeats_unacknowledged: bool,
+    /// Why it carried what was carried before.
+    pub(super) repeat: Option<Repeat>,
 }
 
 impl Stream {
@@ -121,6 +123,13 @@ impl Stream {
         let mark = Mark::of(segment);
         let mut payload = Payload::default();
         if segment.payload_len > 0 {
+            if start < self.end {
+                payload.repeat = Some(Repeat {
+                    cause: RepeatCause::Unknown,
+                    rule: Rule::NoRule { waited: crate::stamp::Span::ZERO },
+                    original: None,
+                });
+            }
             payload.repeats_unacknowledged = self.take_data(start, end, mark);
         }
         if segment.flags.fin() {
