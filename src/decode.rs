@@ -11,6 +11,7 @@
 
 mod captured;
 mod ethertype;
+mod express;
 mod extensions;
 mod fragment;
 mod icmp;
@@ -23,6 +24,7 @@ mod skip;
 mod tests;
 mod tunnel;
 
+pub use express::{Express, express};
 pub use fragment::Fragment;
 pub use icmp::IcmpQuote;
 pub use reassembly::{Pushed, Reassembler};

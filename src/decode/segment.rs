@@ -10,7 +10,7 @@ use etherparse::TcpHeaderSlice;
 use std::net::IpAddr;
 
 /// Bytes of a header without options.
-const FIXED: usize = 20;
+pub(super) const FIXED: usize = 20;
 /// Ports, numbers, flags and window: with less than these a segment says too little.
 const LEAST: usize = 16;
 
@@ -44,41 +44,27 @@ fn read(
     fixed: &[u8; FIXED],
     after: &[u8],
 ) -> Walked {
-    let be16 = |a: u8, b: u8| u16::from_be_bytes([a, b]);
-    let be32 = |a: u8, b: u8, c: u8, d: u8| u32::from_be_bytes([a, b, c, d]);
     let header_len = usize::from(fixed[12] >> 4) * 4;
     if header_len < FIXED || header_len > tcp.length() {
         return Err(Skip::BadTcpHeaderLength);
     }
     let out = &mut *walk.out;
+    let (source, destination) = ports(fixed);
     out.tuple = FourTuple {
-        source: Endpoint { address: packet.source, port: be16(fixed[0], fixed[1]) },
-        destination: Endpoint { address: packet.destination, port: be16(fixed[2], fixed[3]) },
+        source: Endpoint { address: packet.source, port: source },
+        destination: Endpoint { address: packet.destination, port: destination },
     };
     let mut marks = packet.marks;
-    let mut timestamps = Timestamps::default();
-    match after.get(..header_len - FIXED) {
-        Some([]) => {}
-        // What nearly every segment after the handshake carries: NOP, NOP, timestamps.
-        Some(&[1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3]) => {
-            timestamps = Timestamps { value: be32(v0, v1, v2, v3), echo: be32(e0, e1, e2, e3) };
-            marks = marks.with(Marks::TIMESTAMPS);
-        }
-        whole => {
-            if whole.is_none() {
-                marks = marks.with(Marks::CUT_HEADER);
-            }
-            let (stamps, mut extras) = Extras::parse(whole.unwrap_or(after));
-            extras.malformed |= whole.is_none();
-            if let Some(stamps) = stamps {
-                timestamps = stamps;
-                marks = marks.with(Marks::TIMESTAMPS);
-            }
-            if !extras.is_none() {
-                out.extras = extras;
-                out.has_extras = true;
-            }
-        }
+    let mut extras = None;
+    let whole = after.get(..header_len - FIXED);
+    let timestamps = options(whole.unwrap_or(after), &mut marks, &mut extras);
+    if whole.is_none() {
+        marks = marks.with(Marks::CUT_HEADER);
+        extras.get_or_insert(Extras::NONE).malformed = true;
+    }
+    if let Some(extras) = extras {
+        out.extras = extras;
+        out.has_extras = true;
     }
     if tcp.is_cut() {
         marks = marks.with(Marks::CUT_PAYLOAD);
@@ -86,21 +72,61 @@ fn read(
         marks = verified(packet, tcp, marks);
     }
     out.segment = Segment {
-        seq: Seq(be32(fixed[4], fixed[5], fixed[6], fixed[7])),
-        ack: Seq(be32(fixed[8], fixed[9], fixed[10], fixed[11])),
         timestamps,
         payload_len: u32::try_from(tcp.length() - header_len).unwrap_or(u32::MAX),
         header_len: u16::try_from(packet.header_len + header_len).unwrap_or(u16::MAX),
-        window: be16(fixed[14], fixed[15]),
-        flags: Flags(be16(fixed[12], fixed[13]) & 0xfff),
         ip_id: packet.id,
-        checksum: be16(fixed[16], fixed[17]),
         ttl: packet.ttl,
         traffic_class: packet.traffic_class,
         marks,
-        ..Segment::default()
+        ..self::fixed(fixed)
     };
     Ok(Outcome::Segment)
+}
+
+/// Sender's port, then receiver's.
+#[inline]
+pub(super) fn ports(fixed: &[u8; FIXED]) -> (u16, u16) {
+    (u16::from_be_bytes([fixed[0], fixed[1]]), u16::from_be_bytes([fixed[2], fixed[3]]))
+}
+
+/// What the part of the header that is always there says about a segment.
+#[inline]
+pub(super) fn fixed(fixed: &[u8; FIXED]) -> Segment {
+    let be16 = |a: u8, b: u8| u16::from_be_bytes([a, b]);
+    let be32 = |a: u8, b: u8, c: u8, d: u8| u32::from_be_bytes([a, b, c, d]);
+    Segment {
+        seq: Seq(be32(fixed[4], fixed[5], fixed[6], fixed[7])),
+        ack: Seq(be32(fixed[8], fixed[9], fixed[10], fixed[11])),
+        window: be16(fixed[14], fixed[15]),
+        flags: Flags(be16(fixed[12], fixed[13]) & 0xfff),
+        checksum: be16(fixed[16], fixed[17]),
+        ..Segment::default()
+    }
+}
+
+/// The timestamps among the options; others go to `extras`.
+#[inline]
+pub(super) fn options(bytes: &[u8], marks: &mut Marks, extras: &mut Option<Extras>) -> Timestamps {
+    let be32 = |a: u8, b: u8, c: u8, d: u8| u32::from_be_bytes([a, b, c, d]);
+    match *bytes {
+        [] => Timestamps::default(),
+        // What nearly every segment after the handshake carries: NOP, NOP, timestamps.
+        [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] => {
+            *marks = marks.with(Marks::TIMESTAMPS);
+            Timestamps { value: be32(v0, v1, v2, v3), echo: be32(e0, e1, e2, e3) }
+        }
+        _ => {
+            let (stamps, found) = Extras::parse(bytes);
+            if stamps.is_some() {
+                *marks = marks.with(Marks::TIMESTAMPS);
+            }
+            if !found.is_none() {
+                *extras = Some(found);
+            }
+            stamps.unwrap_or_default()
+        }
+    }
 }
 
 /// `marks` and what the checksum says; unchanged where the packet is longer than a pseudo-header

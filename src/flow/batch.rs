@@ -126,6 +126,36 @@ impl Batch {
         self.segments += 1;
     }
 
+    /// Appends a segment between two IPv4 addresses outside tunnels, as [`Batch::push`] would.
+    /// `source` and `destination` are address and port.
+    #[inline]
+    pub fn push_narrow(
+        &mut self,
+        frame: u32,
+        source: (u32, u16),
+        destination: (u32, u16),
+        segment: &Segment,
+        extras: Option<&Extras>,
+    ) {
+        let forward = source <= destination;
+        let (low, high) = if forward { (source, destination) } else { (destination, source) };
+        let mut kind = if forward { Kind::FORWARD } else { Kind::default() };
+        if segment.time < self.latest {
+            kind = kind.with(Kind::LATE);
+            self.late.push(Late { frame, clock: self.latest });
+        }
+        let flow = [low.0, high.0, u32::from(low.1) << 16 | u32::from(high.1)];
+        let mut packed = Packed::new(segment, frame, flow, kind);
+        if let Some(extras) = extras {
+            packed.extras = index_of(self.extras.len());
+            self.extras.push(*extras);
+        }
+        if let Some(bucket) = self.buckets.get_mut(shard_of(flow)) {
+            bucket.push(packed);
+        }
+        self.segments += 1;
+    }
+
     /// Puts a segment that became whole after decoding, out of fragments, in its frame's place.
     /// `latest` is what [`Batch::tick`] returned for the frame.
     pub fn insert(

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::view::{READ, View};
 use crate::capture::{Context, DamageList, LinkType, Record, Source, Walk, Window};
-use crate::decode::{self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode};
+use crate::decode::{self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode, express};
 use crate::flow::Batch;
 use crate::stamp::Time;
 use crate::tcp::Extras;
@@ -216,6 +216,14 @@ impl Visitor<'_> {
         }
         self.note_link(record.link);
         let Record { link, data, wire_len, time, .. } = *record;
+        let mut extras = None;
+        if let Some(mut found) = express(link, data, &self.settings, &mut extras) {
+            found.segment.time = time;
+            let source = (found.source, found.ports.0);
+            let destination = (found.destination, found.ports.1);
+            let (batch, segment) = (&mut self.batch, &found.segment);
+            return batch.push_narrow(frame, source, destination, segment, extras.as_ref());
+        }
         match decode(link, data, wire_len, &self.settings, &mut self.decoded) {
             Outcome::Segment => {
                 let Decoded { tuple, segment, extras, has_extras, tunnel, .. } = &mut self.decoded;
