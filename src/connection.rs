@@ -169,17 +169,20 @@ impl Connection {
     /// Whether `segment` begins a new incarnation instead of belonging to this one.
     ///
     /// A SYN with another ISN does, once this connection is closed, reset, in TIME-WAIT, or never
-    /// got beyond its handshake. The same ISN is a retransmission, however late.
+    /// got beyond its handshake. The same ISN is a retransmission, however late. Timers that have
+    /// run out by then end their states first.
     #[must_use]
-    pub fn is_replaced_by(&self, forward: bool, segment: &Segment) -> bool {
+    pub fn is_replaced_by(&mut self, forward: bool, segment: &Segment) -> bool {
+        self.expire_timers(segment.time);
         let from = self.side_of(forward);
         match segment.control() {
             Control::Syn => self.is_new_incarnation(from, segment),
             // The peer accepted a SYN that had looked stray: the close was not captured.
-            Control::SynAck => self
-                .stray_syn
-                .as_ref()
-                .is_some_and(|stray| stray.0 != forward && segment.ack == stray.1.seq.plus(1)),
+            Control::SynAck => {
+                let stray = self.stray_syn.as_ref();
+                stray.is_some_and(|it| it.0 != forward && segment.ack == it.1.seq.plus(1))
+                    || self.answers_unseen_syn(from, segment)
+            }
             Control::Rst | Control::Fin | Control::None => false,
         }
     }

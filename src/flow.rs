@@ -8,6 +8,7 @@
 
 mod batch;
 mod embryo;
+mod limits;
 mod packed;
 mod shard;
 mod slab;
@@ -16,5 +17,6 @@ mod table;
 mod tests;
 
 pub use batch::{Batch, SHARDS};
+pub use limits::Limits;
 pub use packed::Packed;
-pub use shard::{Ending, Finished, Limits, Shard};
+pub use shard::{Ending, Finished, Shard};

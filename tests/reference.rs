@@ -51,16 +51,13 @@ impl<'s> Reference<'s> {
         let key = (canonical.source, canonical.destination);
         let mut stray = None;
         if let Some(live) = self.live.get_mut(&key) {
-            let over = live.deadline() <= self.clock;
-            let replaced = !over && live.is_replaced_by(forward, segment);
-            if over || replaced {
+            let due = live.deadline();
+            if live.is_replaced_by(forward, segment) {
                 let mut old = self.live.remove(&key).unwrap();
-                if replaced {
-                    stray = old.take_stray_syn(segment);
-                }
+                stray = old.take_stray_syn(segment);
                 let next = stray.as_ref().map_or(segment, |(_, first, _)| first);
-                let by = replaced.then_some(Mark::of(next));
-                self.done.push(old.finish(self.clock, by, self.settings));
+                let by = (due > self.clock).then_some(Mark::of(next));
+                self.done.push(old.finish(due.min(self.clock), by, self.settings));
             }
         }
         if let Some((towards, first, options)) = stray {

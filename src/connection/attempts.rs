@@ -24,6 +24,8 @@ pub(super) struct Attempts {
     first: Option<Attempt>,
     later: Vec<Attempt>,
     count: u32,
+    /// Sightings of the same transmission: a tap may deliver a frame twice.
+    copies: u32,
 }
 
 impl Attempts {
@@ -50,6 +52,16 @@ impl Attempts {
     /// How many there were.
     pub(super) const fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Notes that the latest one was seen again.
+    pub(super) const fn push_copy(&mut self) {
+        self.copies = self.copies.saturating_add(1);
+    }
+
+    /// How many segments there were, copies included.
+    pub(super) const fn segments(&self) -> u32 {
+        self.count.saturating_add(self.copies)
     }
 
     /// How many there were after the first one.

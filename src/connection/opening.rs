@@ -46,6 +46,8 @@ impl Connection {
         match me.stream.isn() {
             Some(isn) if isn == segment.seq => {
                 if self.opening.is_same_frame(from, mark) {
+                    self.opening.syns.of_mut(from).push_copy();
+                    me.stream.traffic.segments += 1;
                     return;
                 }
                 if me.state == State::Closed {
@@ -132,6 +134,8 @@ impl Connection {
     fn on_syn_ack_again(&mut self, from: Side, segment: &Segment) {
         let mark = Mark::of(segment);
         if self.opening.syn_acks.of(from).last().is_some_and(|last| near(last.mark, mark)) {
+            self.opening.syn_acks.of_mut(from).push_copy();
+            self.sides.of_mut(from).stream.traffic.segments += 1;
             return;
         }
         let crossing = self.answer_time(from) + CROSSING_SLACK;
@@ -141,7 +145,8 @@ impl Connection {
         });
         self.opening.syn_ack_timeouts += u32::from(!provoked);
         let me = self.sides.of_mut(from);
-        let quiet = me.stream.traffic.segments == u64::from(self.opening.syn_acks.of(from).count());
+        let quiet =
+            me.stream.traffic.segments == u64::from(self.opening.syn_acks.of(from).segments());
         me.stream.send(segment);
         if me.state == State::Closed {
             me.take_back_timer();
@@ -256,7 +261,7 @@ impl Connection {
     /// A server that has sent nothing but SYN-ACKs answers the client's acknowledgment with a RST
     /// that repeats its number: there was no connection to acknowledge (RFC 9293 3.10.7.1).
     pub(super) fn take_back_unproven(&mut self, from: Side, segment: &Segment) {
-        let syn_acks = u64::from(self.opening.syn_acks.of(from).count());
+        let syn_acks = u64::from(self.opening.syn_acks.of(from).segments());
         let me = self.sides.of_mut(from);
         let unproven = me.last_entry().is_some_and(|entry| entry.cause == Cause::ReceivedAckOfSyn)
             && me.stream.traffic.segments == syn_acks + u64::from(me.resets);
@@ -329,6 +334,17 @@ impl Connection {
         };
         let unopened = matches!(me.state, State::SynSent | State::Closed | State::TimeWait);
         (gone(me.state) && gone(peer.state)) || (unopened && self.stray_syn.is_none())
+    }
+
+    /// Whether a SYN-ACK of `from`, on a tuple where all is over, answers a SYN that the capture
+    /// lacks: neither of its numbers is of this connection.
+    pub(super) fn answers_unseen_syn(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let is_over = |state| matches!(state, State::Closed | State::TimeWait);
+        is_over(me.state)
+            && is_over(peer.state)
+            && me.stream.isn().is_some_and(|isn| isn != segment.seq)
+            && peer.stream.isn().is_some_and(|isn| isn.plus(1) != segment.ack)
     }
 }
 

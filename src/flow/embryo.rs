@@ -137,12 +137,12 @@ impl Embryos {
         let tuple = if first.forward { canonical } else { canonical.reversed() };
         let beginning = Beginning { id, tuple, forward: first.forward, tunnel };
         let mut connection = Connection::new(beginning, &first.segment);
-        let mut clock = first.segment.time;
+        let mut time = first.segment.time;
         for held in held.iter().take(usize::from(count)) {
-            clock = held.segment.time;
+            time = held.segment.time;
             connection.observe(held.forward, &held.segment, &unpack(held.options), settings);
         }
-        Some(Hatched { connection, id, key, clock })
+        Some(Hatched { connection, id, key, time })
     }
 
     fn belongs(&self, head: &Embryo, forward: bool, segment: &Segment) -> bool {
@@ -177,8 +177,8 @@ pub(super) struct Hatched {
     pub(super) connection: Connection,
     pub(super) id: u64,
     pub(super) key: Key,
-    /// The capture clock at the last replayed segment.
-    pub(super) clock: Time,
+    /// The time of the last replayed segment.
+    pub(super) time: Time,
 }
 
 /// Handshake options in 64 bits; none where there are SACK blocks as well.

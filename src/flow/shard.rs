@@ -1,7 +1,8 @@
 //! The live connections of a shard's flows, and when they leave.
 //!
-//! A connection leaves when the capture clock has passed its deadline, when a new one takes over
-//! its flow, when a limit is reached, or at the end. All of this follows from the shard's own
+//! A connection is over when the capture clock has passed its deadline. It leaves when a new one
+//! takes over its flow, when too many are over, when a limit is reached, or at the end: until then a
+//! straggler still finds it, however late. All of this follows from the shard's own
 //! segments and the clock they carry, and from nothing else: not from where a batch ends. A
 //! deadline that lies before the clock is honoured before the next segment is looked at, so the
 //! order in which records leave is the same however the capture was cut.
@@ -11,8 +12,9 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::batch::{Batch, Flow, SHARDS};
+use super::batch::{Batch, Flow};
 use super::embryo::{Embryos, Hatched};
+use super::limits::Limits;
 use super::packed::{Kind, Packed};
 use super::slab::Slab;
 use super::table::{Key, Slot, Table};
@@ -21,41 +23,10 @@ use crate::settings::Settings;
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Extras, Segment};
 
-/// How many connections a shard remembers at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Handshakes that have not advanced beyond SYN and SYN-ACK.
-    pub embryonic: usize,
-    /// All other connections.
-    pub connections: usize,
-}
-
-impl Limits {
-    /// Half-open handshakes of a run by default: about 150 MB.
-    pub const EMBRYONIC: usize = 1 << 20;
-    /// Other connections of a run by default.
-    pub const CONNECTIONS: usize = 1 << 20;
-
-    /// The share of one shard in the limits of a run.
-    #[must_use]
-    pub const fn per_shard(self) -> Self {
-        Self {
-            embryonic: self.embryonic.div_ceil(SHARDS),
-            connections: self.connections.div_ceil(SHARDS),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { embryonic: Self::EMBRYONIC, connections: Self::CONNECTIONS }
-    }
-}
-
 /// Why a connection left the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ending {
-    /// It was closed, and nothing more could come.
+    /// It was over.
     Expired,
     /// A new connection took over its flow.
     Replaced,
@@ -89,6 +60,12 @@ pub struct Shard {
     /// Connections to try for eviction, in this order.
     candidates: VecDeque<(u32, u64)>,
     timers: BinaryHeap<Reverse<Timer>>,
+    /// Connections that are over, each with its ticket, in the order of their deadlines; those to
+    /// which a straggler came are still in it.
+    over: VecDeque<(u32, u64)>,
+    /// How many connections are over.
+    over_count: usize,
+    next_ticket: u64,
     /// Frames of the run before each file that had a segment for this shard.
     files: Vec<(u32, u64)>,
 }
@@ -103,6 +80,8 @@ struct Live {
     due: Time,
     /// The earliest timer set for it.
     armed: Time,
+    /// Its place among those that are over, if it is one of them.
+    ticket: Option<u64>,
     /// A segment came since eviction was last considered.
     touched: bool,
 }
@@ -113,6 +92,14 @@ struct Timer {
     at: Time,
     id: u64,
     slot: u32,
+}
+
+/// How a connection leaves.
+struct Leave {
+    at: Time,
+    ending: Ending,
+    /// The first segment of the one that takes over its flow.
+    by: Option<Mark>,
 }
 
 /// A segment with all that the shard needs to place it.
@@ -138,6 +125,9 @@ impl Shard {
             live: Slab::new(),
             candidates: VecDeque::new(),
             timers: BinaryHeap::new(),
+            over: VecDeque::new(),
+            over_count: 0,
+            next_ticket: 0,
             files: Vec::new(),
         }
     }
@@ -156,7 +146,7 @@ impl Shard {
         }
     }
 
-    /// Lets go of every connection whose deadline lies before `clock`.
+    /// Ends every connection whose deadline lies before `clock`.
     pub fn expire(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
         while let Some(Reverse(timer)) = self.timers.peek().copied()
             && timer.at < clock
@@ -175,7 +165,8 @@ impl Shard {
         all.sort_unstable_by_key(|(id, _)| *id);
         for (_, slot) in all {
             if slot.is_live() {
-                self.finish_live(slot.index(), (clock, Ending::CaptureEnd), None, settings, emit);
+                let leave = Leave { at: clock, ending: Ending::CaptureEnd, by: None };
+                self.finish_live(slot.index(), leave, settings, emit);
             } else {
                 self.finish_embryo(slot.index(), (clock, Ending::CaptureEnd), settings, emit);
             }
@@ -183,6 +174,7 @@ impl Shard {
         self.queue.clear();
         self.candidates.clear();
         self.timers.clear();
+        self.over.clear();
     }
 
     /// How many connections are remembered now.
@@ -206,7 +198,6 @@ impl Shard {
         let Some(mut slot) = self.table.find(arrival.flow) else {
             return self.open(arrival, settings, emit);
         };
-        let mut hatched = false;
         if !slot.is_live() {
             let Arrival { forward, segment, extras, clock, .. } = arrival;
             if self.embryos.extend(slot.index(), *forward, segment, extras, *clock) {
@@ -216,31 +207,22 @@ impl Shard {
                 return;
             };
             slot = Slot::live(grown);
-            hatched = true;
         }
         let index = slot.index();
         let Some(live) = self.live.get_mut(index) else { return };
         let Arrival { forward, segment, extras, clock, .. } = *arrival;
-        let leaves = if live.due <= clock {
-            Some((live.due, Ending::Expired))
-        } else if segment.flags.syn() && live.connection.is_replaced_by(forward, &segment) {
-            Some((clock, Ending::Replaced))
-        } else {
-            None
-        };
-        let Some((at, ending)) = leaves else {
+        if !(segment.flags.syn() && live.connection.is_replaced_by(forward, &segment)) {
             live.connection.observe(forward, &segment, extras, settings);
             live.touched = true;
-            return self.arm(index, clock);
-        };
-        let replaced = ending == Ending::Replaced;
-        let stray = if replaced { live.connection.take_stray_syn(&segment) } else { None };
+            if live.ticket.take().is_some() {
+                self.over_count -= 1;
+            }
+            return self.arm(index, clock, segment.time);
+        }
+        let stray = live.connection.take_stray_syn(&segment);
         let next = stray.as_ref().map_or(&segment, |(_, first, _)| first);
-        let by = replaced.then_some(Mark { time: next.time, frame: next.frame });
-        // An embryo has no timer: it is found to be over only now, and leaves now.
-        let mut leave =
-            |it: Finished| emit(Finished { at: if hatched { clock } else { it.at }, ..it });
-        self.finish_live(index, (at, ending), by, settings, &mut leave);
+        let by = Some(Mark { time: next.time, frame: next.frame });
+        self.finish_live(index, Leave { at: clock, ending: Ending::Replaced, by }, settings, emit);
         let Some((forward, first, extras)) = stray else {
             return self.open(arrival, settings, emit);
         };
@@ -252,7 +234,7 @@ impl Shard {
             live.connection.observe(forward, &segment, extras, settings);
         }
         if let Some(index) = begun {
-            self.arm(index, clock);
+            self.arm(index, clock, segment.time);
         }
     }
 
@@ -294,7 +276,7 @@ impl Shard {
         let beginning = Beginning { id, tuple, forward, tunnel };
         let mut connection = Connection::new(beginning, &segment);
         connection.observe(forward, &segment, extras, settings);
-        Some(self.install(Hatched { connection, id, key, clock }))
+        Some(self.install(Hatched { connection, id, key, time: segment.time }, clock))
     }
 
     /// The frame's position in the run, counted from 1 over all inputs.
@@ -315,27 +297,29 @@ impl Shard {
         let key = self.embryos.get(embryo)?.key;
         let flow = self.table.flow(key)?;
         let hatched = self.embryos.hatch(embryo, flow, settings)?;
-        Some(self.install(hatched))
+        // The clock agreed with every segment of an embryo.
+        let clock = hatched.time;
+        Some(self.install(hatched, clock))
     }
 
-    fn install(&mut self, hatched: Hatched) -> u32 {
-        let Hatched { connection, id, key, clock } = hatched;
-        let (due, armed) = (Time::MAX, Time::MAX);
-        let index = self.live.insert(Live { connection, id, key, due, armed, touched: false });
+    fn install(&mut self, hatched: Hatched, clock: Time) -> u32 {
+        let Hatched { connection, id, key, time } = hatched;
+        let (due, armed, ticket, touched) = (Time::MAX, Time::MAX, None, false);
+        let index = self.live.insert(Live { connection, id, key, due, armed, ticket, touched });
         self.table.set(key, Slot::live(index));
         remember(&mut self.candidates, (index, id), self.live.len(), |(index, id)| {
             self.live.get(index).is_some_and(|live| live.id == id)
         });
-        self.arm(index, clock);
+        self.arm(index, clock, time);
         index
     }
 
-    /// Works out when the connection leaves, and sets a timer if it is earlier than before. A
-    /// later one is found out when the old timer rings.
-    fn arm(&mut self, index: u32, clock: Time) {
+    /// Works out when the connection is over, and sets a timer if that is earlier than before. A
+    /// later one is found out when the old timer rings. A connection whose last segment, at `time`,
+    /// is behind the clock gets the same time as any other.
+    fn arm(&mut self, index: u32, clock: Time, time: Time) {
         let Some(live) = self.live.get_mut(index) else { return };
-        let deadline = live.connection.deadline();
-        live.due = deadline.max(clock);
+        live.due = on_clock(live.connection.deadline(), clock, time);
         if live.due < live.armed {
             live.armed = live.due;
             self.timers.push(Reverse(Timer { at: live.due, id: live.id, slot: index }));
@@ -350,8 +334,18 @@ impl Shard {
             return;
         }
         if live.due == timer.at {
-            let at = (live.due, Ending::Expired);
-            return self.finish_live(timer.slot, at, None, settings, emit);
+            live.armed = Time::MAX;
+            live.ticket = Some(self.next_ticket);
+            self.over_count += 1;
+            let entry = (timer.slot, self.next_ticket);
+            self.next_ticket += 1;
+            remember(&mut self.over, entry, self.over_count, |(index, ticket)| {
+                self.live.get(index).is_some_and(|live| live.ticket == Some(ticket))
+            });
+            while self.over_count > self.limits.over {
+                self.forget_oldest(timer.at, settings, emit);
+            }
+            return;
         }
         live.armed = live.due;
         if live.due < Time::MAX {
@@ -359,11 +353,31 @@ impl Shard {
         }
     }
 
-    /// Makes sure that one more connection fits: lets go of closed ones that only wait for their
-    /// deadline, the earliest first, else of the one that was silent for longest, roughly: the
-    /// first without a segment since it was last looked at.
+    /// Lets go of the connection that has been over for longest; says whether there was one.
+    fn forget_oldest(
+        &mut self,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) -> bool {
+        while let Some((index, ticket)) = self.over.pop_front() {
+            if self.live.get(index).is_some_and(|live| live.ticket == Some(ticket)) {
+                let leave = Leave { at: clock, ending: Ending::Expired, by: None };
+                self.finish_live(index, leave, settings, emit);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Makes sure that one more connection fits: lets go of those that are over, then of closed
+    /// ones that only wait for their deadline, the earliest first, else of the one that was silent
+    /// for longest, roughly: the first without a segment since it was last looked at.
     fn make_room(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
         while self.live.len() >= self.limits.connections.max(1) {
+            if self.forget_oldest(clock, settings, emit) {
+                continue;
+            }
             if let Some(Reverse(timer)) = self.timers.pop() {
                 self.evict_closed(timer, clock, settings, emit);
                 continue;
@@ -377,7 +391,8 @@ impl Shard {
                 self.candidates.push_back((index, id));
                 continue;
             }
-            self.finish_live(index, (clock, Ending::Evicted), None, settings, emit);
+            let leave = Leave { at: clock, ending: Ending::Evicted, by: None };
+            self.finish_live(index, leave, settings, emit);
         }
     }
 
@@ -390,8 +405,8 @@ impl Shard {
     ) {
         let current = self.live.get(timer.slot).filter(|live| live.id == timer.id);
         if current.is_some_and(|live| live.due == timer.at && live.due > clock) {
-            let at = (clock, Ending::Evicted);
-            self.finish_live(timer.slot, at, None, settings, emit);
+            let leave = Leave { at: clock, ending: Ending::Evicted, by: None };
+            self.finish_live(timer.slot, leave, settings, emit);
         } else {
             self.ring(timer, settings, emit);
         }
@@ -416,7 +431,7 @@ impl Shard {
         let Some(key) = self.embryos.get(index).map(|embryo| embryo.key) else { return };
         let Some(flow) = self.table.flow(key) else { return };
         let Some(hatched) = self.embryos.hatch(index, flow, settings) else { return };
-        let due = hatched.connection.deadline().max(hatched.clock);
+        let due = hatched.connection.deadline().max(hatched.time);
         let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
         let record = hatched.connection.finish(known_until, None, settings);
         self.table.remove(key);
@@ -426,13 +441,16 @@ impl Shard {
     fn finish_live(
         &mut self,
         index: u32,
-        (at, ending): (Time, Ending),
-        replaced_by: Option<Mark>,
+        Leave { at, ending, by }: Leave,
         settings: &Settings,
         emit: &mut impl FnMut(Finished),
     ) {
         let Some(live) = self.live.remove(index) else { return };
-        let record = live.connection.finish(at, replaced_by, settings);
+        self.over_count -= usize::from(live.ticket.is_some());
+        // What was over at its deadline was not open any longer than that.
+        let (known_until, by, ending) =
+            if live.due <= at { (live.due, None, Ending::Expired) } else { (at, by, ending) };
+        let record = live.connection.finish(known_until, by, settings);
         self.table.remove(live.key);
         emit(Finished { record, at, ending });
     }
@@ -449,6 +467,12 @@ impl<'a> Arrival<'a> {
             clock: batch.clock_at(packed),
         }
     }
+}
+
+/// The time `deadline` of a connection on the capture clock, which its last segment, at `time`, may
+/// be behind.
+fn on_clock(deadline: Time, clock: Time, time: Time) -> Time {
+    if deadline == Time::MAX { deadline } else { (deadline + clock.since(time)).max(clock) }
 }
 
 /// Appends to a queue whose outdated entries stay in it: drops those at its front, and all of them

@@ -34,7 +34,7 @@ pub(crate) fn records(scenario: &Scenario, settings: &Settings) -> Vec<Connectio
         let key = (canonical.source, canonical.destination);
         let forward = orientation == Orientation::Forward;
         clock = clock.max(segment.time);
-        if live.get(&key).is_some_and(|connection| connection.is_replaced_by(forward, &segment)) {
+        if live.get_mut(&key).is_some_and(|it| it.is_replaced_by(forward, &segment)) {
             let by = Mark { time: segment.time, frame: segment.frame };
             over.extend(live.remove(&key).map(|old| old.finish(clock, Some(by), settings)));
         }

@@ -156,7 +156,7 @@ pub(crate) fn options(threads: usize, chunk_size: u64, wave_size: u64) -> Option
 
 /// Limits so low that connections are evicted all the time.
 pub(crate) fn tight() -> Limits {
-    Limits { embryonic: 128, connections: 192 }
+    Limits { embryonic: 128, connections: 192, over: 128 }
 }
 
 /// Runs without a sink.
