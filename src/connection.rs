@@ -11,6 +11,7 @@ mod control;
 mod coverage;
 mod effects;
 mod endpoint;
+mod icmp;
 mod opening;
 mod record;
 mod reset;
@@ -23,14 +24,15 @@ mod verdict;
 
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, Rule};
 pub use record::{
-    Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, Mark, OfferedOptions,
-    Reset, ResetKind, TimeWaitSide, Traffic, Unacknowledged,
+    Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, IcmpErrors, Mark,
+    OfferedOptions, Reset, ResetKind, TimeWaitSide, Traffic, Unacknowledged,
 };
 pub use state::State;
 pub use timeline::{Cause, Entry};
 pub use transition::{Event, as_markdown, next};
 
 use endpoint::{Endpoint, Reason};
+use icmp::Quoted;
 use opening::Opening;
 
 use crate::certainty::Certainty;
@@ -68,6 +70,8 @@ pub struct Connection {
     reset: Option<Reset>,
     /// A SYN with another ISN, seen while the connection was open: perhaps the next one's first.
     stray_syn: Option<Box<(bool, Segment, Extras)>>,
+    /// ICMP errors that quoted its segments.
+    quoted: Option<Box<Quoted>>,
 }
 
 impl Connection {
@@ -94,6 +98,7 @@ impl Connection {
             opening: Opening::default(),
             reset: None,
             stray_syn: None,
+            quoted: None,
         }
     }
 

@@ -10,6 +10,7 @@ mod batch;
 mod embryo;
 mod limits;
 mod packed;
+mod quote;
 mod shard;
 mod slab;
 mod table;

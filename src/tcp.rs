@@ -4,6 +4,7 @@
 //! [`connection`](crate::connection).
 
 mod flags;
+mod icmp;
 mod options;
 mod segment;
 mod seq;
@@ -11,6 +12,7 @@ mod sides;
 mod tuple;
 
 pub use flags::{Control, Flags};
+pub use icmp::{IcmpError, IcmpMeaning};
 pub use options::{Extras, SackBlock, SackBlocks, SynOptions, Timestamps};
 pub use segment::{Marks, Segment};
 pub use seq::Seq;

@@ -9,6 +9,7 @@ mod expand;
 mod file;
 mod frame;
 pub mod generate;
+mod icmp;
 mod parse;
 mod random;
 mod render;
@@ -18,7 +19,7 @@ pub use cursor::ScenarioError;
 pub use file::Format;
 pub use frame::Link;
 pub use generate::{Shape, Totals, Traffic, generate};
-pub use scenario::Scenario;
+pub use scenario::{Observation, Scenario};
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark};
 use tcpautopsy::decode::{self, Decoded, Outcome};
 use tcpautopsy::settings::Settings;
 use tcpautopsy::stamp::{FrameId, Time};
-use tcpautopsy::tcp::{Endpoint, Extras, FourTuple, Orientation, Segment};
+use tcpautopsy::tcp::{Endpoint, Extras, FourTuple, IcmpError, Orientation, Segment};
 
 /// Every connection of a capture file's bytes, in the order in which they began.
 pub(crate) fn records(capture: &[u8], settings: &Settings) -> Vec<ConnectionRecord> {
@@ -24,10 +24,16 @@ pub(crate) fn records(capture: &[u8], settings: &Settings) -> Vec<ConnectionReco
         reference.clock = reference.clock.max(record.time);
         let outcome =
             decode::decode(record.link, record.data, record.wire_len, &decoding, &mut decoded);
-        if matches!(outcome, Outcome::Segment) {
-            let segment =
-                Segment { time: record.time, frame: FrameId::new(0, frame), ..decoded.segment };
-            reference.take(decoded.tuple, &segment, &decoded.extras);
+        let (time, frame) = (record.time, FrameId::new(0, frame));
+        match outcome {
+            Outcome::Segment => {
+                let segment = Segment { time, frame, ..decoded.segment };
+                reference.take(decoded.tuple, &segment, &decoded.extras);
+            }
+            Outcome::Quote(quote) => {
+                reference.quote(quote.tuple, &IcmpError { time, frame, ..quote.error });
+            }
+            Outcome::Fragment(_) | Outcome::Skip(_) => {}
         }
     });
     reference.finish()
@@ -70,6 +76,13 @@ impl<'s> Reference<'s> {
         }
         let settings = self.settings;
         self.live.get_mut(&key).unwrap().observe(forward, segment, extras, settings);
+    }
+
+    fn quote(&mut self, tuple: FourTuple, error: &IcmpError) {
+        let (canonical, orientation) = tuple.canonical();
+        if let Some(live) = self.live.get_mut(&(canonical.source, canonical.destination)) {
+            live.quote(orientation == Orientation::Forward, error, self.settings);
+        }
     }
 
     fn begin(

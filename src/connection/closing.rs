@@ -125,7 +125,8 @@ impl Connection {
             Cause::TimeWaitExpired
             | Cause::FinWait2Expired
             | Cause::HalfOpenExpired
-            | Cause::ConnectTimeout => me.take_back_timer(),
+            | Cause::ConnectTimeout
+            | Cause::IcmpError(_) => me.take_back_estimate(),
             // A SYN from elsewhere, if its seeming sender goes on where it was.
             Cause::ConnectionGone
                 if segment.flags.ack() && me.stream.offset(segment.seq) <= me.stream.end =>
@@ -149,13 +150,18 @@ impl Connection {
 }
 
 impl Endpoint {
-    /// Takes back a CLOSED that only a timer stands for.
-    pub(super) fn take_back_timer(&mut self) {
-        let by_timer = self.last_entry().is_some_and(|entry| entry.frame.is_none());
-        if self.state == State::Closed && by_timer {
-            self.revert(State::Closed);
+    /// Takes back a CLOSED that only a timer stands for, or an ICMP error that the endpoint has
+    /// ignored or that never reached it.
+    pub(super) fn take_back_estimate(&mut self) {
+        let Some(entry) = self.last_entry().filter(|_| self.state == State::Closed) else { return };
+        if matches!(entry.cause, Cause::IcmpError(_)) {
+            self.outlived_icmp = true;
+        } else if entry.frame.is_none() {
             self.outlived_timer = true;
+        } else {
+            return;
         }
+        self.revert(State::Closed);
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Endpoint {
     pub(super) reads_after_fin: bool,
     /// Sent something after a timer should have ended it: that timer does not run here.
     pub(super) outlived_timer: bool,
+    /// Went on after an ICMP error that should have ended its attempt.
+    pub(super) outlived_icmp: bool,
     /// The frame that took back an entry, until the next entry cites it.
     pub(super) correction: Option<FrameId>,
     /// RSTs sent.
@@ -106,6 +108,7 @@ impl Default for Endpoint {
             time_wait_restarts: 0,
             reads_after_fin: false,
             outlived_timer: false,
+            outlived_icmp: false,
             correction: None,
             acks_of_fin_ignored: 0,
             pending_ack_of_fin: None,

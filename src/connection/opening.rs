@@ -51,7 +51,7 @@ impl Connection {
                     return;
                 }
                 if me.state == State::Closed {
-                    me.take_back_timer();
+                    me.take_back_estimate();
                 }
                 self.opening.syns.of_mut(from).push(segment, Cause::ReceivedSyn);
                 me.stream.send(segment);
@@ -149,7 +149,7 @@ impl Connection {
             me.stream.traffic.segments == u64::from(self.opening.syn_acks.of(from).segments());
         me.stream.send(segment);
         if me.state == State::Closed {
-            me.take_back_timer();
+            me.take_back_estimate();
         }
         let acknowledged = self
             .opening

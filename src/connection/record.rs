@@ -5,7 +5,7 @@
 use super::{Entry, State};
 use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Span, Time};
-use crate::tcp::{Endpoint, Segment, Seq, Side, Sides, TunnelLayer};
+use crate::tcp::{Endpoint, IcmpError, Segment, Seq, Side, Sides, TunnelLayer};
 
 /// Everything the tool says about one connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub struct ConnectionRecord {
     pub traffic: Sides<Traffic>,
     /// Options that each endpoint offered in its SYN.
     pub options: Sides<OfferedOptions>,
+    /// ICMP errors that quoted segments of the connection.
+    pub icmp: IcmpErrors,
 }
 
 impl ConnectionRecord {
@@ -83,6 +85,17 @@ impl ConnectionRecord {
     }
 }
 
+/// ICMP errors about a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IcmpErrors {
+    /// How many there were.
+    pub count: u32,
+    /// The first one.
+    pub first: Option<IcmpError>,
+    /// The latest one.
+    pub last: Option<IcmpError>,
+}
+
 /// How a connection was opened (DESIGN 2, `handshake`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Handshake {
@@ -112,8 +125,8 @@ pub struct Handshake {
     pub client_rtt: Option<Span>,
     /// First SYN to the first acknowledgment of the SYN-ACK.
     pub duration: Option<Span>,
-    /// An ICMP error that quoted the SYN: type and code.
-    pub icmp_error: Option<(u8, u8)>,
+    /// The first ICMP error that quoted a SYN or SYN-ACK of the attempt, other than a smaller MTU.
+    pub icmp_error: Option<IcmpError>,
     /// The SYN carried payload.
     pub syn_payload: u32,
 }

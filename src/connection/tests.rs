@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::*;
 use crate::stamp::Time;
-use crate::testkit::Scenario;
+use crate::testkit::{Observation, Scenario};
 
 /// The records of a scenario's connections, in the order in which they began.
 fn lives(text: &str) -> Vec<ConnectionRecord> {
@@ -16,7 +16,18 @@ fn lives(text: &str) -> Vec<ConnectionRecord> {
     let mut live: Vec<(FourTuple, Connection)> = Vec::new();
     let mut records = Vec::new();
     let mut clock = Time::MIN;
-    for (tuple, segment, extras) in scenario.segments() {
+    for observation in scenario.observations() {
+        let (tuple, segment, extras) = match observation {
+            Observation::Segment(tuple, segment, extras) => (tuple, segment, extras),
+            Observation::Icmp(tuple, error) => {
+                let (key, orientation) = tuple.canonical();
+                let forward = orientation == tcp::Orientation::Forward;
+                if let Some((_, quoted)) = live.iter_mut().find(|(known, _)| *known == key) {
+                    quoted.quote(forward, &error, &settings);
+                }
+                continue;
+            }
+        };
         clock = clock.max(segment.time);
         let (key, orientation) = tuple.canonical();
         let forward = orientation == tcp::Orientation::Forward;

@@ -5,6 +5,7 @@ use std::fmt;
 use super::State;
 use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Time};
+use crate::tcp::IcmpMeaning;
 
 /// What moved an endpoint into a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +51,7 @@ pub enum Cause {
     /// A new connection took over the port pair.
     Reused,
     /// An ICMP error ended the attempt.
-    IcmpError,
+    IcmpError(IcmpMeaning),
 }
 
 impl Cause {
@@ -78,7 +79,7 @@ impl Cause {
             Self::HalfOpenExpired => "SYN-ACK retransmissions exhausted",
             Self::ConnectTimeout => "SYN retransmissions exhausted",
             Self::Reused => "port pair reused by a new connection",
-            Self::IcmpError => "received ICMP error",
+            Self::IcmpError(meaning) => meaning.received(),
         }
     }
 }

@@ -31,13 +31,15 @@ pub enum Event {
     SendRst,
     /// A RST that it accepts reaches it.
     ReceiveRst,
+    /// An ICMP error about what it sent reaches it, and it takes it for the end.
+    ReceiveIcmpError,
     /// The timer of its state runs out: retransmissions, the orphan's FIN-WAIT-2, 2 MSL.
     TimerExpires,
 }
 
 impl Event {
     /// Every event, in the order of the printed table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SendSyn,
         Self::ReceiveSyn,
         Self::ReceiveSynAck,
@@ -47,6 +49,7 @@ impl Event {
         Self::ReceiveAckOfFin,
         Self::SendRst,
         Self::ReceiveRst,
+        Self::ReceiveIcmpError,
         Self::TimerExpires,
     ];
 
@@ -63,6 +66,7 @@ impl Event {
             Self::ReceiveAckOfFin => "receives ACK of FIN",
             Self::SendRst => "sends RST",
             Self::ReceiveRst => "receives RST",
+            Self::ReceiveIcmpError => "receives ICMP error",
             Self::TimerExpires => "timer expires",
         }
     }
@@ -97,6 +101,7 @@ pub const fn next(state: State, event: Event) -> Option<State> {
             | Event::ReceiveAckOfFin
             | Event::SendRst
             | Event::ReceiveRst
+            | Event::ReceiveIcmpError
             | Event::TimerExpires,
         )
         | (
@@ -107,6 +112,7 @@ pub const fn next(state: State, event: Event) -> Option<State> {
             | Event::ReceiveFin
             | Event::ReceiveAckOfFin
             | Event::ReceiveRst
+            | Event::ReceiveIcmpError
             | Event::TimerExpires,
         ) => None,
         // A RST from where no connection was proven: the port is closed (3.10.7.1).
@@ -116,8 +122,12 @@ pub const fn next(state: State, event: Event) -> Option<State> {
         (SynSent, Event::ReceiveSynAck) => Some(Established),
         // The SYNs cross: simultaneous open (3.10.7.3, fourth; 3.5, figure 7).
         (SynSent, Event::ReceiveSyn) => Some(SynReceived),
-        // Refused (3.10.7.3, second), aborted (3.10.5), or given up after the last retry (3.8.3).
-        (SynSent, Event::ReceiveRst | Event::SendRst | Event::TimerExpires) => Some(Closed),
+        // Refused (3.10.7.3, second), aborted (3.10.5), given up after the last retry (3.8.3), or
+        // told by ICMP that nobody can be reached (3.9.2.2; RFC 5461 4.1).
+        (
+            SynSent,
+            Event::ReceiveRst | Event::SendRst | Event::ReceiveIcmpError | Event::TimerExpires,
+        ) => Some(Closed),
         // A SYN again is a retransmission; an acknowledgment without SYN, or a FIN, is dropped in
         // SYN-SENT (3.10.7.3, fifth); nothing can be closed gracefully yet (3.10.4).
         (
@@ -137,9 +147,20 @@ pub const fn next(state: State, event: Event) -> Option<State> {
         // A FIN in SYN-RECEIVED is treated as in ESTABLISHED (3.10.7.4, eighth).
         (SynReceived, Event::ReceiveFin) => Some(CloseWait),
         // Reset (3.10.7.4, second; a passive open returns to LISTEN, which is another socket),
-        // aborted (3.10.5), or given up after the last SYN-ACK (3.8.3).
-        (SynReceived, Event::ReceiveRst | Event::SendRst | Event::TimerExpires) => Some(Closed),
+        // aborted (3.10.5), given up after the last SYN-ACK (3.8.3), or the SYN-ACK came back in an
+        // ICMP error (3.9.2.2).
+        (
+            SynReceived,
+            Event::ReceiveRst | Event::SendRst | Event::ReceiveIcmpError | Event::TimerExpires,
+        ) => Some(Closed),
         (SynReceived, Event::SendSyn | Event::ReceiveSyn | Event::ReceiveAckOfFin) => None,
+
+        // Once synchronized, ICMP errors are remembered at most, since anybody can forge them (RFC
+        // 5927 5.2); the retransmission timer decides.
+        (
+            Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck | TimeWait,
+            Event::ReceiveIcmpError,
+        ) => None,
 
         // CLOSE by the active closer (3.10.4).
         (Established, Event::SendFin) => Some(FinWait1),

@@ -57,6 +57,7 @@ impl Connection {
             states_dropped: client_dropped + server_dropped,
             traffic,
             options,
+            icmp: self.quoted.map(|quoted| quoted.errors).unwrap_or_default(),
         }
     }
 
@@ -79,7 +80,7 @@ impl Connection {
             server_rtt: self.opening.server_rtt,
             client_rtt: self.opening.client_rtt,
             duration: syn.zip(ack).map(|(syn, ack)| ack.time.since(syn.time)),
-            icmp_error: None,
+            icmp_error: self.quoted.as_ref().and_then(|quoted| quoted.of_attempt),
             syn_payload: self.opening.syn_payload,
         }
     }

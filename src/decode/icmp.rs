@@ -3,7 +3,8 @@
 use super::extensions::Chain;
 use super::ip::{Packet, protocol};
 use super::{Captured, Outcome, Skip, Walk, Walked};
-use crate::tcp::{Endpoint, FourTuple, Seq, TunnelLayer};
+use crate::stamp::{FrameId, Time};
+use crate::tcp::{Endpoint, FourTuple, IcmpError, Seq, TunnelLayer};
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 use std::net::IpAddr;
 
@@ -12,18 +13,8 @@ use std::net::IpAddr;
 pub struct IcmpQuote {
     /// The quoted segment's tuple, in the direction in which that segment travelled.
     pub tuple: FourTuple,
-    /// Its sequence number, where the quote reaches so far.
-    pub seq: Option<Seq>,
-    /// Whether the error is `ICMPv6`, whose types and codes are numbered differently.
-    pub v6: bool,
-    /// Type of the error: in IPv4, 3 is unreachable, 11 time exceeded; in IPv6 1 and 3.
-    pub kind: u8,
-    /// Code within the type.
-    pub code: u8,
-    /// Bytes that the next hop takes, from "fragmentation needed" or "packet too big".
-    pub mtu: Option<u32>,
-    /// Who reports the error.
-    pub reporter: IpAddr,
+    /// The error; its time and frame are the caller's to fill.
+    pub error: IcmpError,
     /// The tunnels around the error, outermost first.
     pub tunnel: Vec<TunnelLayer>,
     /// The outermost VLAN id.
@@ -62,12 +53,16 @@ fn quote(walk: &Walk<'_>, packet: &Packet, v6: bool, message: Captured<'_>) -> O
             source: Endpoint { address: source, port: segment.be16(0)? },
             destination: Endpoint { address: destination, port: segment.be16(2)? },
         },
-        seq: segment.be32(4).map(Seq),
-        v6,
-        kind,
-        code,
-        mtu,
-        reporter: packet.source,
+        error: IcmpError {
+            time: Time::default(),
+            frame: FrameId::default(),
+            reporter: packet.source,
+            seq: segment.be32(4).map(Seq),
+            mtu,
+            v6,
+            kind,
+            code,
+        },
         tunnel: walk.out.tunnel.clone(),
         vlan: walk.out.vlan,
     })

@@ -12,6 +12,7 @@ use crate::connection::ConnectionRecord;
 use crate::finding::Finding;
 use crate::stamp::{FrameId, Time};
 use crate::summary::{Distinct, Entry, Evicted, Table};
+use crate::tcp::IcmpError;
 
 /// What connection detectors found in one shard, or in several after a merge.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +84,8 @@ pub(super) struct Group {
     classes: Vec<(u32, u64)>,
     /// Different clients.
     pub(super) clients: Distinct,
+    /// The first ICMP error about an attempt of theirs.
+    pub(super) icmp: Option<IcmpError>,
     /// Connections among them in which some bytes were never captured.
     pub(super) lossy: u64,
     /// Connections among them in which one side was never captured.
@@ -103,6 +106,7 @@ impl Default for Group {
             samples: Vec::new(),
             classes: Vec::new(),
             clients: Distinct::default(),
+            icmp: None,
             lossy: 0,
             one_sided: 0,
         }
@@ -125,6 +129,7 @@ impl Group {
         self.classify(hit.class, 1);
         self.sample((record.id, hit.frame));
         self.clients.add(record.client.address);
+        self.blame(record.handshake.icmp_error);
         let (client, server) = (&record.traffic.client, &record.traffic.server);
         self.lossy += u64::from(client.missing_bytes + server.missing_bytes > 0);
         self.one_sided += u64::from(client.segments == 0 || server.segments == 0);
@@ -156,6 +161,11 @@ impl Group {
     /// The smallest ids of its connections.
     pub(super) fn connections(&self) -> Vec<u64> {
         self.samples.iter().map(|(id, _)| *id).collect()
+    }
+
+    fn blame(&mut self, error: Option<IcmpError>) {
+        let known = self.icmp.into_iter().chain(error);
+        self.icmp = known.min_by_key(|error| error.frame);
     }
 
     fn classify(&mut self, class: u32, count: u64) {
@@ -197,6 +207,7 @@ impl Entry for Group {
         self.worst = self.worst.max(other.worst);
         self.total = self.total.saturating_add(other.total);
         self.clients.merge(&other.clients);
+        self.blame(other.icmp);
         self.lossy += other.lossy;
         self.one_sided += other.one_sided;
         for (class, count) in other.classes {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::packed::{Kind, Packed};
 use crate::stamp::{FrameId, Time};
-use crate::tcp::{Endpoint, Extras, FourTuple, Orientation, Segment, TunnelLayer};
+use crate::tcp::{Endpoint, Extras, FourTuple, IcmpError, Orientation, Segment, TunnelLayer};
 
 /// How many shards flows are dealt to. Fixed: part of the order in which records come out.
 pub const SHARDS: usize = 64;
@@ -24,6 +24,7 @@ pub struct Batch {
     pub clock: Time,
     buckets: Vec<Vec<Packed>>,
     extras: Vec<Extras>,
+    quotes: Vec<IcmpError>,
     wide: Vec<WideFlow>,
     layers: Vec<TunnelLayer>,
     late: Vec<Late>,
@@ -61,6 +62,7 @@ impl Default for Batch {
             clock: Time::MIN,
             buckets: (0..SHARDS).map(|_| Vec::new()).collect(),
             extras: Vec::new(),
+            quotes: Vec::new(),
             wide: Vec::new(),
             layers: Vec::new(),
             late: Vec::new(),
@@ -75,6 +77,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.buckets.iter_mut().for_each(Vec::clear);
         self.extras.clear();
+        self.quotes.clear();
         self.wide.clear();
         self.layers.clear();
         self.late.clear();
@@ -115,14 +118,8 @@ impl Batch {
         segment: &Segment,
         extras: &Extras,
     ) {
-        let (shard, mut packed) = self.pack(frame, tuple, tunnel, segment, extras);
-        if segment.time < self.latest {
-            packed.kind = packed.kind.with(Kind::LATE);
-            self.late.push(Late { frame, clock: self.latest });
-        }
-        if let Some(bucket) = self.buckets.get_mut(shard) {
-            bucket.push(packed);
-        }
+        let (shard, packed) = self.pack(frame, tuple, tunnel, segment, extras);
+        self.append(shard, packed);
         self.segments += 1;
     }
 
@@ -154,6 +151,23 @@ impl Batch {
             bucket.push(packed);
         }
         self.segments += 1;
+    }
+
+    /// Appends the ICMP error in the `frame`-th frame, the last one ticked, for the flow of the
+    /// segment that it quotes.
+    pub fn push_quote(
+        &mut self,
+        frame: u32,
+        tuple: FourTuple,
+        tunnel: &[TunnelLayer],
+        error: &IcmpError,
+    ) {
+        let segment = Segment { time: error.time, ..Segment::default() };
+        let (shard, mut packed) = self.pack(frame, tuple, tunnel, &segment, &Extras::NONE);
+        packed.kind = packed.kind.with(Kind::QUOTE);
+        packed.extras = index_of(self.quotes.len());
+        self.quotes.push(*error);
+        self.append(shard, packed);
     }
 
     /// Puts a segment that became whole after decoding, out of fragments, in its frame's place.
@@ -203,6 +217,13 @@ impl Batch {
         self.extras.get(packed.extras as usize).unwrap_or(NONE)
     }
 
+    /// The ICMP error that stands in a segment's place.
+    pub(super) fn quote_of(&self, packed: &Packed) -> Option<IcmpError> {
+        let error = self.quotes.get(packed.extras as usize)?;
+        let frame = self.first.plus(u64::from(packed.frame));
+        packed.kind.contains(Kind::QUOTE).then_some(IcmpError { frame, ..*error })
+    }
+
     /// The segment's flow.
     pub(super) fn flow_of(&self, packed: &Packed) -> Flow<'_> {
         let [index, ..] = packed.flow;
@@ -213,6 +234,16 @@ impl Batch {
             let layers = self.layers.get(from..from + wide.layers as usize);
             Flow::Wide(wide.tuple, layers.unwrap_or_default())
         })
+    }
+
+    fn append(&mut self, shard: usize, mut packed: Packed) {
+        if packed.time < self.latest {
+            packed.kind = packed.kind.with(Kind::LATE);
+            self.late.push(Late { frame: packed.frame, clock: self.latest });
+        }
+        if let Some(bucket) = self.buckets.get_mut(shard) {
+            bucket.push(packed);
+        }
     }
 
     fn pack(

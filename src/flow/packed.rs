@@ -45,6 +45,9 @@ impl Kind {
     pub(super) const WIDE: Self = Self(2);
     /// The capture clock was ahead of the frame's time; it is in the list of late frames.
     pub(super) const LATE: Self = Self(4);
+    /// No segment, but an ICMP error that quotes one of the flow: the index in the list of errors
+    /// stands in place of that of the extras.
+    pub(super) const QUOTE: Self = Self(8);
 
     pub(super) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

@@ -52,11 +52,11 @@ pub struct Finished {
 pub struct Shard {
     index: usize,
     limits: Limits,
-    table: Table,
+    pub(super) table: Table,
     embryos: Embryos,
     /// Embryos in the order in which they began; those that have gone are still in it.
     queue: VecDeque<(u32, u64)>,
-    live: Slab<Live>,
+    pub(super) live: Slab<Live>,
     /// Connections to try for eviction, in this order.
     candidates: VecDeque<(u32, u64)>,
     timers: BinaryHeap<Reverse<Timer>>,
@@ -64,7 +64,7 @@ pub struct Shard {
     /// which a straggler came are still in it.
     over: VecDeque<(u32, u64)>,
     /// How many connections are over.
-    over_count: usize,
+    pub(super) over_count: usize,
     next_ticket: u64,
     /// Frames of the run before each file that had a segment for this shard.
     files: Vec<(u32, u64)>,
@@ -72,16 +72,16 @@ pub struct Shard {
 
 /// A connection with all its state.
 #[derive(Debug)]
-struct Live {
-    connection: Connection,
+pub(super) struct Live {
+    pub(super) connection: Connection,
     id: u64,
     key: Key,
     /// When it leaves if nothing else comes; never before the clock at its last segment.
-    due: Time,
+    pub(super) due: Time,
     /// The earliest timer set for it.
     armed: Time,
     /// Its place among those that are over, if it is one of them.
-    ticket: Option<u64>,
+    pub(super) ticket: Option<u64>,
     /// A segment came since eviction was last considered.
     touched: bool,
 }
@@ -140,6 +140,10 @@ impl Shard {
             self.files.push((file, (batch.frames_before + 1).saturating_sub(batch.first.number())));
         }
         for packed in bucket {
+            if packed.kind.contains(Kind::QUOTE) {
+                self.quote(batch, packed, settings, emit);
+                continue;
+            }
             let arrival = Arrival::new(batch, packed);
             self.expire(arrival.clock, settings, emit);
             self.place(&arrival, settings, emit);
@@ -286,7 +290,7 @@ impl Shard {
     }
 
     /// Turns an embryo into a connection with all its state.
-    fn grow(
+    pub(super) fn grow(
         &mut self,
         embryo: u32,
         clock: Time,
@@ -317,7 +321,7 @@ impl Shard {
     /// Works out when the connection is over, and sets a timer if that is earlier than before. A
     /// later one is found out when the old timer rings. A connection whose last segment, at `time`,
     /// is behind the clock gets the same time as any other.
-    fn arm(&mut self, index: u32, clock: Time, time: Time) {
+    pub(super) fn arm(&mut self, index: u32, clock: Time, time: Time) {
         let Some(live) = self.live.get_mut(index) else { return };
         live.due = on_clock(live.connection.deadline(), clock, time);
         if live.due < live.armed {

@@ -12,7 +12,7 @@ use crate::capture::{Context, DamageList, LinkType, Record, Source, Walk, Window
 use crate::decode::{self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode, express};
 use crate::flow::Batch;
 use crate::stamp::Time;
-use crate::tcp::Extras;
+use crate::tcp::{Extras, IcmpError};
 
 /// How far a chunk looks for a place to begin when the first look finds none. A chunk without one
 /// is walked again from its true beginning.
@@ -234,7 +234,11 @@ impl Visitor<'_> {
             Outcome::Fragment(fragment) => {
                 self.found.pieces.push(Piece { frame, latest, time, fragment });
             }
-            Outcome::Quote(_) => self.found.skips.add(Skip::Icmp, 1),
+            Outcome::Quote(quote) => {
+                let error = IcmpError { time, ..quote.error };
+                self.batch.push_quote(frame, quote.tuple, &quote.tunnel, &error);
+                self.found.skips.add(Skip::Icmp, 1);
+            }
             Outcome::Skip(skip) => self.found.skips.add(skip, 1),
         }
     }

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use self::closing::CloseDoc;
-use self::opening::{HandshakeDoc, OptionsDoc};
+use self::opening::{HandshakeDoc, IcmpErrorsDoc, OptionsDoc};
 use self::traffic::TrafficDoc;
 use super::community_id::community_id;
 use super::value::{Frame, Peer, PerSide, Stamp};
@@ -60,6 +60,8 @@ pub(super) struct ConnectionDoc {
     traffic: PerSide<TrafficDoc>,
     /// What each endpoint offered in its SYN or SYN-ACK.
     options: PerSide<OptionsDoc>,
+    /// ICMP errors that quoted segments of the connection.
+    icmp_errors: IcmpErrorsDoc,
     /// Codes of the detectors that fired on this connection.
     findings: Vec<String>,
 }
@@ -86,6 +88,7 @@ impl From<&JudgedConnection> for ConnectionDoc {
             states_dropped: record.states_dropped,
             traffic: PerSide::of(traffic, TrafficDoc::from),
             options: PerSide::of(options, OptionsDoc::from),
+            icmp_errors: (&record.icmp).into(),
             findings: findings.iter().map(ToString::to_string).collect(),
         }
     }

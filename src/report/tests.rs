@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::stamp::Span;
 use crate::summary::Summary;
 use crate::summary::samples::{at, graceful, half_open, mark, open, refused, reset, unanswered};
-use crate::tcp::{Side, TunnelLayer};
+use crate::tcp::{IcmpError, Side, TunnelLayer};
 
 /// The analysis of one file with these connections, judged by all detectors.
 pub(super) fn analysis(records: Vec<ConnectionRecord>) -> Analysis {
@@ -85,7 +85,16 @@ fn full() -> ConnectionRecord {
     handshake.client_rtt = Some(Span::from_micros(90));
     handshake.syn_gaps = vec![Span::from_millis(1_000)];
     handshake.rst = handshake.ack;
-    handshake.icmp_error = Some((3, 13));
+    handshake.icmp_error = Some(IcmpError {
+        time: mark(3, 1).time,
+        frame: mark(3, 1).frame,
+        reporter: "10.0.0.254".parse().unwrap(),
+        seq: None,
+        mtu: None,
+        v6: false,
+        kind: 3,
+        code: 13,
+    });
     record.close.reused_by = Some(mark(3, 60_000));
     let traffic = &mut record.traffic.client;
     traffic.unacknowledged = Some(Unacknowledged {

@@ -5,8 +5,8 @@
 
 use crate::certainty::Certainty;
 use crate::connection::{
-    Cause, Close, CloseOutcome, ConnectionRecord, Entry, Handshake, HandshakeOutcome, Mark, Reset,
-    ResetKind, State, TimeWaitSide, Traffic,
+    Cause, Close, CloseOutcome, ConnectionRecord, Entry, Handshake, HandshakeOutcome, IcmpErrors,
+    Mark, Reset, ResetKind, State, TimeWaitSide, Traffic,
 };
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Endpoint, Seq, Side, Sides};
@@ -87,6 +87,7 @@ pub(crate) fn open(id: u64, from: i64, until: i64) -> ConnectionRecord {
         states_dropped: 0,
         traffic: Sides { client: traffic(), server: traffic() },
         options: Sides::default(),
+        icmp: IcmpErrors::default(),
     }
 }
 

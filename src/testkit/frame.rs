@@ -83,66 +83,19 @@ impl Packet<'_> {
 
     /// Appends the frame to `out`; returns the TCP checksum as sent.
     pub(super) fn write(&self, link: Link, out: &mut Vec<u8>) -> u16 {
-        if link == Link::Ethernet {
-            push_hardware_address(self.destination.address, out);
-            push_hardware_address(self.source.address, out);
-            out.extend_from_slice(match self.source.address {
-                IpAddr::V4(_) => &[0x08, 0x00],
-                IpAddr::V6(_) => &[0x86, 0xdd],
-            });
-        }
-        let pseudo_sum = self.push_ip_header(out);
-        self.push_segment(pseudo_sum, out)
-    }
-
-    /// Appends the IP header; returns the sum of the addresses for the TCP pseudo header.
-    fn push_ip_header(&self, out: &mut Vec<u8>) -> u64 {
         let tcp_len = self.tcp_header_len() + self.payload.len();
-        match (self.source.address, self.destination.address) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let total = self.ip_length.unwrap_or_else(|| clamp(tcp_len + 20));
-                let [id, length] = [self.ip_id.to_be_bytes(), total.to_be_bytes()];
-                // Don't Fragment is set, as path MTU discovery sets it everywhere.
-                let mut header = [
-                    0x45,
-                    self.traffic_class,
-                    length[0],
-                    length[1],
-                    id[0],
-                    id[1],
-                    0x40,
-                    0,
-                    self.ttl,
-                    TCP_PROTOCOL,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                ];
-                header[12..16].copy_from_slice(&source.octets());
-                header[16..20].copy_from_slice(&destination.octets());
-                let checksum = (!fold(sum(&header))).to_be_bytes();
-                header[10..12].copy_from_slice(&checksum);
-                out.extend_from_slice(&header);
-                sum(&source.octets()) + sum(&destination.octets())
-            }
-            (source, destination) => {
-                let (source, destination) = (as_v6(source), as_v6(destination));
-                let length = self.ip_length.unwrap_or_else(|| clamp(tcp_len)).to_be_bytes();
-                let class = self.traffic_class;
-                out.extend_from_slice(&[0x60 | (class >> 4), class << 4, 0, 0]);
-                out.extend_from_slice(&[length[0], length[1], TCP_PROTOCOL, self.ttl]);
-                out.extend_from_slice(&source);
-                out.extend_from_slice(&destination);
-                sum(&source) + sum(&destination)
-            }
-        }
+        let header = IpHeader {
+            source: self.source.address,
+            destination: self.destination.address,
+            protocol: TCP_PROTOCOL,
+            id: self.ip_id,
+            ttl: self.ttl,
+            traffic_class: self.traffic_class,
+            length: self.ip_length,
+        };
+        header.push_link(link, out);
+        let pseudo_sum = header.push(tcp_len, out);
+        self.push_segment(pseudo_sum, out)
     }
 
     fn push_segment(&self, pseudo_sum: u64, out: &mut Vec<u8>) -> u16 {
@@ -165,6 +118,84 @@ impl Packet<'_> {
             field.copy_from_slice(&checksum.to_be_bytes());
         }
         checksum
+    }
+}
+
+/// What an IP header says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IpHeader {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) protocol: u8,
+    /// IPv4 only.
+    pub(super) id: u16,
+    pub(super) ttl: u8,
+    pub(super) traffic_class: u8,
+    /// Replaces the length field.
+    pub(super) length: Option<u16>,
+}
+
+impl IpHeader {
+    /// Appends the link header for the packet.
+    pub(super) fn push_link(&self, link: Link, out: &mut Vec<u8>) {
+        if link == Link::Ethernet {
+            push_hardware_address(self.destination, out);
+            push_hardware_address(self.source, out);
+            out.extend_from_slice(match self.source {
+                IpAddr::V4(_) => &[0x08, 0x00],
+                IpAddr::V6(_) => &[0x86, 0xdd],
+            });
+        }
+    }
+
+    /// Appends the header of a packet with `payload` bytes; returns the sum of the addresses for
+    /// the pseudo header.
+    pub(super) fn push(&self, payload: usize, out: &mut Vec<u8>) -> u64 {
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let total = self.length.unwrap_or_else(|| clamp(payload + 20));
+                let [id, length] = [self.id.to_be_bytes(), total.to_be_bytes()];
+                // Don't Fragment is set, as path MTU discovery sets it everywhere.
+                let mut header = [
+                    0x45,
+                    self.traffic_class,
+                    length[0],
+                    length[1],
+                    id[0],
+                    id[1],
+                    0x40,
+                    0,
+                    self.ttl,
+                    self.protocol,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                ];
+                header[12..16].copy_from_slice(&source.octets());
+                header[16..20].copy_from_slice(&destination.octets());
+                let checksum = (!fold(sum(&header))).to_be_bytes();
+                header[10..12].copy_from_slice(&checksum);
+                out.extend_from_slice(&header);
+                sum(&source.octets()) + sum(&destination.octets())
+            }
+            (source, destination) => {
+                let (source, destination) = (as_v6(source), as_v6(destination));
+                let length = self.length.unwrap_or_else(|| clamp(payload)).to_be_bytes();
+                let class = self.traffic_class;
+                out.extend_from_slice(&[0x60 | (class >> 4), class << 4, 0, 0]);
+                out.extend_from_slice(&[length[0], length[1], self.protocol, self.ttl]);
+                out.extend_from_slice(&source);
+                out.extend_from_slice(&destination);
+                sum(&source) + sum(&destination)
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::cursor::{Cursor, ScenarioError};
 use super::expand::{Variable, expand};
 use super::file::Format;
 use super::frame::Link;
+use super::icmp::IcmpEvent;
 use super::scenario::{Event, Flow, Head, Overwrite, Scenario, What};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Endpoint, Seq};
@@ -327,9 +328,12 @@ impl Reader {
         Ok(())
     }
 
-    /// A line that begins with a time: a raw frame or a segment.
+    /// A line that begins with a time: a raw frame, an ICMP error or a segment.
     fn timed(&mut self, mut cursor: Cursor<'_>) -> Result<(), ScenarioError> {
-        let (what, clock_error) = if cursor.take_word("frame") {
+        let (what, clock_error) = if cursor.take_word("icmp") {
+            let flow = self.flow_of_line(&mut cursor)?;
+            (What::Icmp(Box::new(IcmpEvent::parse(&mut cursor, flow)?)), Span::ZERO)
+        } else if cursor.take_word("frame") {
             let bytes = cursor.hex(MAX_RAW)?;
             self.count_bytes(bytes.len(), &cursor)?;
             cursor.require_end()?;

@@ -2,9 +2,9 @@
 
 use super::file::CaptureWriter;
 use super::frame::{Packet, TCP_LEN};
-use super::scenario::{Event, Position, Scenario, SegmentEvent, TcpOption, What};
+use super::scenario::{Event, Observation, Position, Scenario, SegmentEvent, TcpOption, What};
 use crate::stamp::{FrameId, Span, Time};
-use crate::tcp::{Extras, FourTuple, Marks, Segment, Seq};
+use crate::tcp::{Extras, Marks, Segment, Seq};
 
 /// How much later a duplicating tap records the second copy.
 const DUPLICATE_DELAY: Span = Span::from_micros(1);
@@ -18,7 +18,7 @@ pub(super) struct Rendered {
     /// What was captured.
     bytes: Vec<u8>,
     original_len: usize,
-    pub(super) segment: Option<(FourTuple, Segment, Extras)>,
+    pub(super) observation: Option<Observation>,
 }
 
 /// Every frame of the scenario, in order.
@@ -26,7 +26,7 @@ pub(super) fn frames(scenario: &Scenario) -> impl Iterator<Item = Rendered> + '_
     let copies = scenario.events.iter().flat_map(|event| {
         let duplicated = match &event.what {
             What::Segment(segment) => segment.attributes.duplicated,
-            What::Frame(_) => false,
+            What::Frame(_) | What::Icmp(_) => false,
         };
         let second = duplicated.then_some((event, DUPLICATE_DELAY));
         std::iter::once((event, Span::ZERO)).chain(second)
@@ -73,8 +73,17 @@ fn render(scenario: &Scenario, event: &Event, time: Time, frame: FrameId) -> Ren
             time,
             bytes: bytes.get(..snaplen).unwrap_or(bytes).to_vec(),
             original_len: bytes.len(),
-            segment: None,
+            observation: None,
         },
+        What::Icmp(icmp) => {
+            let mut bytes = Vec::new();
+            icmp.write(scenario.head.link, &mut bytes);
+            let original_len = bytes.len();
+            bytes.truncate(snaplen);
+            let (tuple, error) = icmp.error(time, frame);
+            let observation = Some(Observation::Icmp(tuple, error));
+            Rendered { time, bytes, original_len, observation }
+        }
         What::Segment(event) => {
             let options = option_bytes(event);
             let payload = payload(event);
@@ -86,9 +95,10 @@ fn render(scenario: &Scenario, event: &Event, time: Time, frame: FrameId) -> Ren
             bytes.truncate(snaplen.min(cut.unwrap_or(usize::MAX)));
             let in_packet = bytes.len().saturating_sub(scenario.head.link.header_len());
             let seen = Seen { time, frame, checksum, captured: in_packet };
-            let segment = segment(event, &packet, seen)
-                .map(|(segment, extras)| (event.flow.tuple(event.from), segment, extras));
-            Rendered { time, bytes, original_len, segment }
+            let observation = segment(event, &packet, seen).map(|(segment, extras)| {
+                Observation::Segment(event.flow.tuple(event.from), segment, extras)
+            });
+            Rendered { time, bytes, original_len, observation }
         }
     }
 }

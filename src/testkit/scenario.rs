@@ -9,9 +9,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::cursor::ScenarioError;
 use super::file::Format;
 use super::frame::Link;
+use super::icmp::IcmpEvent;
 use super::{parse, render};
 use crate::stamp::{Span, Time};
-use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment, Seq, Side};
+use crate::tcp::{Endpoint, Extras, Flags, FourTuple, IcmpError, Segment, Seq, Side};
 
 /// A parsed scenario.
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ pub(super) struct Event {
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Segment(Box<SegmentEvent>),
+    Icmp(Box<IcmpEvent>),
     /// A frame given byte by byte.
     Frame(Vec<u8>),
 }
@@ -101,6 +103,15 @@ impl Flow {
             Side::Server => forward.reversed(),
         }
     }
+}
+
+/// What a decoder returns of a frame.
+#[derive(Clone, Copy, Debug)]
+pub enum Observation {
+    /// A segment, with the tuple of its direction.
+    Segment(FourTuple, Segment, Extras),
+    /// An ICMP error, with the tuple of the segment that it quotes.
+    Icmp(FourTuple, IcmpError),
 }
 
 /// A sequence number as a scenario writes it.
@@ -188,7 +199,15 @@ impl Scenario {
     /// Raw frames are counted by the frame numbers and left out, and so are frames that were cut
     /// inside the first 20 bytes of the TCP header. Damage to the file has no effect here.
     pub fn segments(&self) -> impl Iterator<Item = (FourTuple, Segment, Extras)> + '_ {
-        render::frames(self).filter_map(|frame| frame.segment)
+        self.observations().filter_map(|observation| match observation {
+            Observation::Segment(tuple, segment, extras) => Some((tuple, segment, extras)),
+            Observation::Icmp(..) => None,
+        })
+    }
+
+    /// The same with the ICMP errors that quote segments.
+    pub fn observations(&self) -> impl Iterator<Item = Observation> + '_ {
+        render::frames(self).filter_map(|frame| frame.observation)
     }
 
     /// The same with every client's and every server's ISN moved; sequence numbers that the text
@@ -212,6 +231,11 @@ impl Scenario {
     /// The same over IPv6: 10.0.0.1 becomes `2001:db8::a00:1`. Addresses keep their order.
     #[must_use]
     pub fn as_ipv6(mut self) -> Self {
+        for event in &mut self.events {
+            if let What::Icmp(icmp) = &mut event.what {
+                icmp.reporter = to_ipv6(icmp.reporter);
+            }
+        }
         for flow in self.flows_mut() {
             flow.client.address = to_ipv6(flow.client.address);
             flow.server.address = to_ipv6(flow.server.address);
@@ -239,6 +263,7 @@ impl Scenario {
     fn flows_mut(&mut self) -> impl Iterator<Item = &mut Flow> {
         self.events.iter_mut().filter_map(|event| match &mut event.what {
             What::Segment(segment) => Some(&mut segment.flow),
+            What::Icmp(icmp) => Some(&mut icmp.flow),
             What::Frame(_) => None,
         })
     }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tcpautopsy::detect::{RULES, Scope};
+use tcpautopsy::detect::RULES;
 use tcpautopsy::finding::{Finding, Severity};
 use tcpautopsy::testkit::Scenario;
 
@@ -46,8 +46,7 @@ fn expected_severity(title: &str) -> Option<Severity> {
 #[test]
 fn every_detector_fires_and_keeps_quiet_as_its_scenarios_say() {
     let mut wrong = Vec::new();
-    // Damage of a file has no segments: it takes the whole pipeline.
-    for rule in RULES.iter().filter(|rule| rule.scope != Scope::Capture) {
+    for rule in RULES {
         let code = rule.code.to_string();
         for (name, scenario) in scenarios(&code) {
             let findings = replay::findings(&scenario);
@@ -71,7 +70,7 @@ fn every_detector_fires_and_keeps_quiet_as_its_scenarios_say() {
 
 #[test]
 fn every_detector_has_a_scenario_of_each_kind() {
-    for rule in RULES.iter().filter(|rule| rule.scope != Scope::Capture) {
+    for rule in RULES {
         let names: Vec<_> =
             scenarios(&rule.code.to_string()).into_iter().map(|(name, _)| name).collect();
         for kind in ["fires-", "quiet-", "edge-"] {

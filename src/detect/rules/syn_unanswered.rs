@@ -1,18 +1,23 @@
-//! A client repeats its SYN, and nothing at all comes back.
+//! A client's SYN meets silence, or an ICMP error from somebody on the way.
 //!
 //! # What it detects
 //! Set when all of these are true:
 //! * the SYN was captured, and no SYN-ACK, no RST and no data from the other side;
-//! * the client sent it again at least `min_retries` times.
+//! * the client sent it again at least `min_retries` times, or an ICMP error quoted it.
+//!
+//! The variants:
+//! * the plain one: silence;
+//! * `icmp_error`: a router or firewall said why (host unreachable, administratively prohibited, ...).
 //!
 //! # Why it matters
 //! The application waits until the client gives up: 127 s with Linux' default of six retries, 131 s
 //! with linear timeouts. Silence, unlike a RST, is what firewalls, dead hosts and full listener
-//! queues look like.
+//! queues look like. An ICMP error ends the attempt at once on Linux, with `No route to host` or
+//! `Connection refused`.
 //!
 //! # Evidence
 //! The number of attempts and of clients, the longest wait, whether the listener answered anybody,
-//! an ICMP error where one quoted the SYN, and, where clients were seen to give up, the
+//! the first ICMP error and who sent it, and, where clients were seen to give up, the
 //! `tcp_syn_retries` that the distances imply: 1, 3, 7, 15 s after the first SYN in the classic
 //! schedule; 1, 2, 3, 4, 5, 7, 11 s with `tcp_syn_linear_timeouts` = 4.
 //!
@@ -20,6 +25,8 @@
 //!
 //! # What to check
 //! * Is the host up, is the route there, does a firewall drop instead of rejecting?
+//! * With an ICMP error: the router or firewall that sent it. `host unreachable` from the last router
+//!   means that nobody answers ARP there; `administratively prohibited` is a firewall rule.
 //! * A listener that answers others drops SYNs when its accept queue is full, or its SYN queue while
 //!   `net.ipv4.tcp_syncookies` is 0: see TCP104 and TCP101.
 //! * `net.ipv4.tcp_syn_retries` on the client: 2 gives up after 7 s. Not on lossy links. An
@@ -31,18 +38,19 @@
 //!   apart.
 //!
 //! # References
-//! RFC 9293 3.8.3; RFC 6298 2; Linux networking/ip-sysctl (`tcp_syn_retries`,
+//! RFC 9293 3.8.3 and 3.9.2.2; RFC 5461; RFC 6298 2; Linux networking/ip-sysctl (`tcp_syn_retries`,
 //! `tcp_syn_linear_timeouts`).
 
 use crate::connection::{ConnectionRecord, HandshakeOutcome};
 use crate::detect::accumulate::Group;
-use crate::detect::advice::{filter_to, length, now, number, setting};
+use crate::detect::advice::{filter_to, length, now, number, setting, text};
 use crate::detect::retries::{self, Schedule};
 use crate::detect::rule::{Check, Context, Draft, Hit, Point, Rule, Scope, Whole};
 use crate::detect::thresholds::{Threshold, Unit};
 use crate::detect::words;
 use crate::finding::{Code, Severity};
 use crate::stamp::Span;
+use crate::tcp::{IcmpError, IcmpMeaning};
 
 const CODE: Code = Code(103);
 
@@ -64,12 +72,15 @@ const WARNING_RETRIES: Threshold = Threshold {
     source: "the third repetition comes 7 s after the first SYN: a user has noticed",
 };
 
+/// Somebody said why.
+const ICMP_ERROR: &str = "icmp_error";
+
 /// TCP103.
 pub(in crate::detect) static RULE: Rule = Rule {
     code: CODE,
     name: "syn_unanswered",
     scope: Scope::Connection,
-    variants: &[""],
+    variants: &["", ICMP_ERROR],
     thresholds: &[&MIN_RETRIES, &WARNING_RETRIES],
     source: include_str!("syn_unanswered.rs"),
     check: Check::Grouped { judge, describe, marks: true },
@@ -81,16 +92,17 @@ fn judge(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
     let handshake = &record.handshake;
     let syn = handshake.syn.filter(|_| handshake.outcome == HandshakeOutcome::Unanswered)?;
     let retries = u64::from(handshake.syn_retransmissions);
-    if retries < context.thresholds.count(&MIN_RETRIES) {
+    let told = handshake.icmp_error;
+    if told.is_none() && retries < context.thresholds.count(&MIN_RETRIES) {
         return None;
     }
     let gave_up = retries::gave_up(syn.time, &handshake.syn_gaps, record.known_until);
     Some(Hit {
-        variant: "",
+        variant: if told.is_some() { ICMP_ERROR } else { "" },
         point: Point::listener(record),
         first: syn.time,
-        last: record.last_time,
-        frame: syn.frame,
+        last: told.map_or(record.last_time, |error| error.time.max(record.last_time)),
+        frame: told.map_or(syn.frame, |error| error.frame),
         certainty: record.role_certainty,
         measure: i64::from(handshake.syn_retransmissions),
         class: if gave_up && handshake.syn_gaps.len() as u64 == retries {
@@ -122,6 +134,9 @@ const fn decode(class: u32) -> Option<(u32, bool)> {
 }
 
 fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
+    if let Some(error) = group.icmp.filter(|_| group.key.is_some_and(|key| key.0 == ICMP_ERROR)) {
+        return describe_told(group, whole, &error);
+    }
     let server = group.key?.1.server();
     let answered = whole.summary.listener(server).map_or(0, |listener| listener.answered);
     let worst = u64::try_from(group.worst_measure()).unwrap_or(0);
@@ -179,6 +194,65 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         } else {
             String::new()
         },
+    })
+}
+
+/// An ICMP error answered.
+fn describe_told(group: &Group, whole: &Whole<'_>, error: &IcmpError) -> Option<Draft> {
+    let server = group.key?.1.server();
+    let answered = whole.summary.listener(server).map_or(0, |listener| listener.answered);
+    let (count, clients) = (group.count, group.clients.count());
+    let attempts = words::counted(count, "attempt");
+    let by = words::counted(clients, "client");
+    let meaning = match error.meaning() {
+        IcmpMeaning::AdminProhibited | IcmpMeaning::PortUnreachable => {
+            "A firewall on the way, or on the host, rejects these SYNs by rule."
+        }
+        IcmpMeaning::TimeExceeded => "The packets ran out of hops: most likely a routing loop.",
+        IcmpMeaning::NetUnreachable => "A router has no route to the network.",
+        IcmpMeaning::HostUnreachable => {
+            "The last router gets no answer from the host's link: it is down, or the address is \
+             wrong."
+        }
+        IcmpMeaning::ProtocolUnreachable
+        | IcmpMeaning::PacketTooBig
+        | IcmpMeaning::SourceRouteFailed
+        | IcmpMeaning::BeyondScope
+        | IcmpMeaning::ParameterProblem
+        | IcmpMeaning::SourceQuench
+        | IcmpMeaning::Redirect
+        | IcmpMeaning::Unknown => "The packets could not be delivered.",
+    };
+    Some(Draft {
+        severity: Severity::Warning,
+        certainty: group.certainty,
+        title: "an ICMP error answers the SYN".to_owned(),
+        summary: format!("{attempts} by {by}: ICMP {error}."),
+        evidence: vec![
+            number("unanswered", count),
+            number("clients", clients),
+            text("icmp_error", error.meaning().name()),
+            number("icmp_type", error.kind.into()),
+            number("icmp_code", error.code.into()),
+            text("reporter", error.reporter.to_string()),
+            number("answered_by_this_listener", answered),
+            length("span_ns", group.last.since(group.first)),
+        ],
+        explanation: format!(
+            "{attempts} to connect were answered with ICMP {error}. {meaning} Linux ends the attempt \
+             at once; other systems may go on trying until they give up."
+        ),
+        advice: vec![setting(
+            "the router or firewall that sent the error",
+            "check",
+            None,
+            format!(
+                "{} sent it: look at its routes, its neighbour table and its rules.",
+                error.reporter
+            ),
+        )],
+        display_filter: format!("{} || (icmp || icmpv6)", filter_to(server)),
+        caveat: String::new(),
     })
 }
 

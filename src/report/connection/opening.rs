@@ -1,11 +1,14 @@
 //! How a connection was opened: the objects `handshake` and `options`.
 
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::connection::{Handshake, OfferedOptions};
+use crate::connection::{Handshake, IcmpErrors, Mark, OfferedOptions};
 use crate::report::value::{Moment, nanos};
 use crate::stamp::Span;
+use crate::tcp;
 
 /// How a connection was opened.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -38,13 +41,32 @@ pub(super) struct HandshakeDoc {
     client_rtt_ns: Option<i64>,
     /// From the first SYN to the first acknowledgment of the SYN-ACK.
     duration_ns: Option<i64>,
-    /// The ICMP error that quoted the SYN.
+    /// The first ICMP error that quoted the SYN or SYN-ACK.
     icmp_error: Option<IcmpError>,
     /// Payload that the SYN carried.
     syn_payload_bytes: u32,
 }
 
-/// An ICMP error by its numbers.
+/// ICMP errors that quoted segments of the connection.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "IcmpErrors")]
+pub(super) struct IcmpErrorsDoc {
+    /// How many.
+    count: u32,
+    /// The first one.
+    first: Option<IcmpError>,
+    /// The latest one.
+    last: Option<IcmpError>,
+}
+
+impl From<&IcmpErrors> for IcmpErrorsDoc {
+    fn from(errors: &IcmpErrors) -> Self {
+        let of = |error: Option<tcp::IcmpError>| error.as_ref().map(IcmpError::from);
+        Self { count: errors.count, first: of(errors.first), last: of(errors.last) }
+    }
+}
+
+/// An ICMP error.
 #[derive(Debug, Serialize, JsonSchema)]
 struct IcmpError {
     /// ICMP or `ICMPv6` type.
@@ -52,6 +74,28 @@ struct IcmpError {
     kind: u8,
     /// Code of that type.
     code: u8,
+    /// What they mean: `host unreachable`, `administratively prohibited`, `time exceeded`, ...
+    meaning: &'static str,
+    /// Who reported it.
+    #[schemars(with = "String")]
+    reporter: IpAddr,
+    /// Bytes that the next hop takes, where the error says so.
+    mtu: Option<u32>,
+    /// When and where it was seen.
+    seen: Moment,
+}
+
+impl From<&tcp::IcmpError> for IcmpError {
+    fn from(error: &tcp::IcmpError) -> Self {
+        Self {
+            kind: error.kind,
+            code: error.code,
+            meaning: error.meaning().name(),
+            reporter: error.reporter,
+            mtu: error.mtu,
+            seen: Moment::from(Mark { time: error.time, frame: error.frame }),
+        }
+    }
 }
 
 impl From<&Handshake> for HandshakeDoc {
@@ -71,7 +115,7 @@ impl From<&Handshake> for HandshakeDoc {
             server_rtt_ns: handshake.server_rtt.map(nanos),
             client_rtt_ns: handshake.client_rtt.map(nanos),
             duration_ns: handshake.duration.map(nanos),
-            icmp_error: handshake.icmp_error.map(|(kind, code)| IcmpError { kind, code }),
+            icmp_error: handshake.icmp_error.as_ref().map(IcmpError::from),
             syn_payload_bytes: handshake.syn_payload,
         }
     }

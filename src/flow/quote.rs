@@ -1,0 +1,35 @@
+//! ICMP errors on their way to the connection that they quote.
+
+use super::batch::Batch;
+use super::packed::{Kind, Packed};
+use super::shard::{Finished, Shard};
+use crate::settings::Settings;
+
+impl Shard {
+    /// Hands an ICMP error to the connection that it quotes, if that is remembered.
+    #[cold]
+    pub(super) fn quote(
+        &mut self,
+        batch: &Batch,
+        packed: &Packed,
+        settings: &Settings,
+        emit: &mut impl FnMut(Finished),
+    ) {
+        let clock = batch.clock_at(packed);
+        self.expire(clock, settings, emit);
+        let Some(error) = batch.quote_of(packed) else { return };
+        let Some(slot) = self.table.find(batch.flow_of(packed)) else { return };
+        let index = if slot.is_live() {
+            slot.index()
+        } else {
+            let Some(grown) = self.grow(slot.index(), clock, settings, emit) else { return };
+            grown
+        };
+        let Some(live) = self.live.get_mut(index) else { return };
+        live.connection.quote(packed.kind.contains(Kind::FORWARD), &error, settings);
+        if live.ticket.take().is_some() {
+            self.over_count -= 1;
+        }
+        self.arm(index, clock, error.time);
+    }
+}
