@@ -3,8 +3,10 @@
 //! Plain data, already in the order in which reports print it. Knows nothing of how it was found,
 //! nor of any output format.
 
+use crate::compat::wireshark::AnalysisFlags;
 use crate::connection::ConnectionRecord;
 use crate::finding::{Code, Finding};
+use crate::flow::Placed;
 pub use crate::input::{Input, InputDamage};
 use crate::settings::Settings;
 use crate::summary::Summary;
@@ -34,4 +36,13 @@ pub struct JudgedConnection {
     pub record: ConnectionRecord,
     /// Codes of the detectors that fired on it, ascending.
     pub findings: Vec<Code>,
+}
+
+/// A segment and what the compatible columns say of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct JudgedSegment<'a> {
+    /// The segment and its connection at that moment.
+    pub placed: &'a Placed<'a>,
+    /// What Wireshark shows on it.
+    pub wireshark: AnalysisFlags,
 }

@@ -43,7 +43,7 @@ enum Command {
     Explain(explain::Arguments),
     /// List the detectors
     Detectors,
-    /// Print the JSON Schema of a report, a connection or a finding
+    /// Print the JSON Schema of a report, a connection, a finding or a segment
     Schema(schema::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),

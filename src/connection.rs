@@ -36,6 +36,7 @@ use icmp::Quoted;
 use opening::Opening;
 
 use crate::certainty::Certainty;
+use crate::compat::wireshark::Completeness;
 use crate::settings::Settings;
 use crate::stamp::Span;
 use crate::tcp::{self, Control, Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
@@ -68,6 +69,7 @@ pub struct Connection {
     sides: Sides<Endpoint>,
     opening: Opening,
     reset: Option<Reset>,
+    completeness: Completeness,
     /// A SYN with another ISN, seen while the connection was open: perhaps the next one's first.
     stray_syn: Option<Box<(bool, Segment, Extras)>>,
     /// ICMP errors that quoted its segments.
@@ -97,6 +99,7 @@ impl Connection {
             sides: Sides::default(),
             opening: Opening::default(),
             reset: None,
+            completeness: Completeness::default(),
             stray_syn: None,
             quoted: None,
         }
@@ -115,6 +118,7 @@ impl Connection {
     ) -> Effects {
         let from = self.side_of(forward);
         let mut effects = Effects::none(from);
+        self.completeness.observe(segment);
         self.expire_timers(segment.time);
         let gap = segment.time.since(self.last.time);
         match segment.control() {

@@ -6,10 +6,13 @@
 //! them away as records when they end. Time is the capture clock alone: the highest time of all
 //! frames of the run so far. Knows nothing of files, threads or findings.
 
+mod arrival;
 mod batch;
 mod embryo;
 mod limits;
+mod observer;
 mod packed;
+mod per_tuple;
 mod quote;
 mod shard;
 mod slab;
@@ -19,5 +22,7 @@ mod tests;
 
 pub use batch::{Batch, SHARDS};
 pub use limits::Limits;
+pub use observer::{Ending, Finished, Observer, Placed};
 pub use packed::Packed;
-pub use shard::{Ending, Finished, Shard};
+pub use per_tuple::PerTuple;
+pub use shard::Shard;

@@ -10,20 +10,20 @@
 //! | 0 | [`certainty`] | observed, inferred, assumed |
 //! | 1 | [`tcp`] | sequence numbers, flags, options, segments, tuples |
 //! | 1 | [`settings`] | what governs the sockets of a host |
-//! | 2 | [`capture`] | what a file is, chunks of records, damage and resync |
 //! | 2 | [`compat`] | what Wireshark and Zeek would have said |
-//! | 2 | [`connection`] | sans-IO life of one connection |
-//! | 2 | [`finding`] | plain data of a finding |
-//! | 3 | [`threshold`] | a detector's limits as plain data |
-//! | 3 | [`decode`] | frame to segment, or a counted skip |
-//! | 3 | [`flow`] | tuple to live connection, incarnations, expiry |
-//! | 3 | [`input`] | what was read of a file |
-//! | 3 | [`summary`] | mergeable totals: capture, listener, host |
-//! | 4 | [`detect`] | detectors, registry, thresholds, advice |
-//! | 5 | [`analysis`] | what the pipeline returns and the reports read |
-//! | 6 | [`pipeline`] | waves, chunks, shards, ordered merge |
-//! | 6 | [`report`] | one file per output format |
-//! | 7 | [`cli`] | the command line |
+//! | 3 | [`capture`] | what a file is, chunks of records, damage and resync |
+//! | 3 | [`connection`] | sans-IO life of one connection |
+//! | 3 | [`finding`] | plain data of a finding |
+//! | 4 | [`threshold`] | a detector's limits as plain data |
+//! | 4 | [`decode`] | frame to segment, or a counted skip |
+//! | 4 | [`flow`] | tuple to live connection, incarnations, expiry |
+//! | 4 | [`input`] | what was read of a file |
+//! | 4 | [`summary`] | mergeable totals: capture, listener, host |
+//! | 5 | [`detect`] | detectors, registry, thresholds, advice |
+//! | 6 | [`analysis`] | what the pipeline returns and the reports read |
+//! | 7 | [`pipeline`] | waves, chunks, shards, ordered merge |
+//! | 7 | [`report`] | one file per output format |
+//! | 8 | [`cli`] | the command line |
 //!
 //! # Glossary
 //!

@@ -14,6 +14,7 @@ mod collect;
 mod feed;
 mod plan;
 mod reading;
+mod segments;
 mod sink;
 mod verify;
 mod view;
@@ -62,6 +63,9 @@ impl Options {
     pub const CHUNK: u64 = 1 << 20;
     /// Bytes of a wave by default.
     pub const WAVE: u64 = 64 << 20;
+    /// Bytes of a wave at most where segments are written one by one: their lines take up to ten
+    /// times as much, and wait for the wave to be over.
+    pub const WAVE_OF_SEGMENTS: u64 = 8 << 20;
 
     /// The defaults, with these settings and detectors.
     #[must_use]
@@ -100,6 +104,9 @@ pub struct Outcome {
     pub unreadable: Vec<Unreadable>,
     /// Connections that were closed early because a limit of memory was reached.
     pub evicted: u64,
+    /// Tuples that, with segments asked for, were forgotten because a limit of memory was reached:
+    /// what Wireshark would have said of their later segments may differ.
+    pub streams_forgotten: u64,
 }
 
 /// An input that could not be read to its end.
@@ -139,7 +146,8 @@ pub enum PipelineError {
 /// Analyses `inputs` as one run, in the order of their first times.
 ///
 /// Inputs that cannot be read are listed in the outcome; the others are analysed all the same.
-/// Connections go to `sink` in the order in which they ended. `-` is standard input.
+/// Connections go to `sink` in the order in which they ended, segments in that of their frames.
+/// `-` is standard input.
 ///
 /// # Errors
 /// The threads cannot be started, or the sink refuses.
@@ -150,9 +158,13 @@ pub fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Outcome, PipelineError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
+    let mut options = options.clone();
+    if sink.wants_segments() {
+        options.wave_size = options.wave_size.min(Options::WAVE_OF_SEGMENTS);
+    }
     pool.install(|| {
-        let reading = Reading::new(plan::order(inputs), options);
-        drive(reading, options, sink, progress)
+        let reading = Reading::new(plan::order(inputs), &options);
+        drive(reading, &options, sink, progress)
     })
 }
 
@@ -174,6 +186,7 @@ fn drive(
             || consume(&mut workers, &current, options, shared),
             || reading.fill(&mut next),
         );
+        segments::flush(&mut workers, sink).map_err(PipelineError::Sink)?;
         collect::flush(&mut workers, current.clock_after(), sink).map_err(PipelineError::Sink)?;
         progress(reading.progress());
         std::mem::swap(&mut current, &mut next);
@@ -198,7 +211,8 @@ fn consume(workers: &mut [Worker], wave: &Wave, options: &Options, sink: &dyn Si
 
 fn conclude(workers: Vec<Worker>, reading: Reading<'_>, options: &Options) -> Outcome {
     let (inputs, unreadable) = reading.finish();
-    let Collector { summary, accumulator, mut kept, evicted, .. } = collect::merge(workers);
+    let collected = collect::merge(workers);
+    let Collector { summary, accumulator, mut kept, evicted, streams_forgotten, .. } = collected;
     kept.sort_unstable_by_key(|judged| judged.record.id);
     let findings = options.detectors.conclude(&accumulator, &summary, &inputs);
     let analysis = Analysis {
@@ -209,7 +223,7 @@ fn conclude(workers: Vec<Worker>, reading: Reading<'_>, options: &Options) -> Ou
         findings,
         connections: kept,
     };
-    Outcome { analysis, unreadable, evicted }
+    Outcome { analysis, unreadable, evicted, streams_forgotten }
 }
 
 impl Unreadable {

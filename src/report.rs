@@ -14,6 +14,7 @@ mod json;
 mod ndjson;
 mod reference;
 mod schema;
+mod segments;
 mod text;
 mod totals;
 mod value;
@@ -25,6 +26,7 @@ pub use json::write_json;
 pub use ndjson::{write_connection, write_rest};
 pub use reference::reference;
 pub use schema::{Schema, schema};
+pub use segments::write_segment;
 pub use text::{Detail, TextOptions, write_text};
 
 #[cfg(doc)]

@@ -13,7 +13,7 @@ use super::outputs::{Format, OpenOutput, Output};
 use super::progress::Progress;
 use super::settings::{self, ProfileName, SysctlFile};
 use super::terminal::{self, Color};
-use crate::analysis::{Analysis, JudgedConnection};
+use crate::analysis::{Analysis, JudgedConnection, JudgedSegment};
 use crate::detect::{Detectors, Selection, Thresholds, UnknownDetector, rule};
 use crate::finding::{Code, Finding, Severity};
 use crate::pipeline::{self, Keep, Options, Sink};
@@ -25,8 +25,8 @@ pub(super) struct Arguments {
     /// Captures: files, folders (searched to the bottom), patterns, or - for standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Write a report; repeatable. The format is json or ndjson (jsonl), taken from the extension
-    /// if not named; - is standard output
+    /// Write a report; repeatable. The format is json, ndjson (jsonl) or segments, taken from the
+    /// extension (.segments.ndjson for segments) if not named; - is standard output
     #[arg(short, long = "output", value_name = "[FORMAT:]PATH")]
     outputs: Vec<Output>,
     /// Write the JSON report to standard output: -o json:-
@@ -131,18 +131,23 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
         exit::warn(format_args!("files in folders that are no captures: {}", inputs.passed_over));
     }
     let mut open = Vec::new();
-    let mut lines = Lines { outputs: Vec::new(), connections: chosen(arguments, Format::NdJson) };
+    let mut lines = Lines {
+        connections: chosen(arguments, Format::NdJson),
+        outputs: Vec::new(),
+        segments: Vec::new(),
+    };
     for output in &outputs {
         let opened = output.open(&inputs.paths)?;
         match output.format {
             Format::Json => open.push(opened),
             Format::NdJson => lines.outputs.push(opened),
+            Format::Segments => lines.segments.push(opened),
         }
     }
     let progress = Progress::start(!arguments.no_progress && !arguments.quiet);
     let result = pipeline::run(&inputs.paths, &options, &mut lines, &|state| progress.show(state));
     let elapsed = progress.finish();
-    let pipeline::Outcome { analysis, unreadable, evicted } = result?;
+    let pipeline::Outcome { analysis, unreadable, evicted, streams_forgotten } = result?;
     for input in &unreadable {
         let at =
             if input.offset > 0 { format!(" at byte {}", input.offset) } else { String::new() };
@@ -150,6 +155,12 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
     }
     if evicted > 0 {
         exit::warn(format_args!("connections closed early to save memory: {evicted}"));
+    }
+    if streams_forgotten > 0 {
+        exit::warn(format_args!(
+            "address pairs forgotten to save memory, so that wireshark columns may differ: \
+             {streams_forgotten}"
+        ));
     }
     lines.finish(&analysis)?;
     for output in open {
@@ -241,10 +252,11 @@ fn judge(analysis: &Analysis, fail_on: &[FailOn], unreadable: bool) -> Outcome {
     }
 }
 
-/// Writes connections as lines while the run is still reading.
+/// Writes connections and segments as lines while the run is still reading.
 struct Lines {
     outputs: Vec<OpenOutput>,
     connections: Connections,
+    segments: Vec<OpenOutput>,
 }
 
 impl Sink for Lines {
@@ -261,12 +273,25 @@ impl Sink for Lines {
     fn is_wanted(&self) -> bool {
         !self.outputs.is_empty()
     }
+
+    fn wants_segments(&self) -> bool {
+        !self.segments.is_empty()
+    }
+
+    fn format_segment(&self, segment: &JudgedSegment<'_>, into: &mut Vec<u8>) {
+        report::write_segment(segment, into);
+    }
+
+    fn write_segment(&mut self, formatted: &[u8]) -> io::Result<()> {
+        self.segments.iter_mut().try_for_each(|output| output.append(formatted))
+    }
 }
 
 impl Lines {
     /// The lines that can be written only when all connections are over.
     fn finish(self, analysis: &Analysis) -> anyhow::Result<()> {
         let write = |output: OpenOutput| output.write(|out| report::write_rest(analysis, out));
-        self.outputs.into_iter().try_for_each(write)
+        self.outputs.into_iter().try_for_each(write)?;
+        self.segments.into_iter().try_for_each(|output| output.write(|_| Ok(())))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
@@ -19,23 +19,48 @@ pub(super) enum Format {
     Json,
     /// Connections and findings as lines.
     NdJson,
+    /// Segments as lines.
+    Segments,
 }
 
 impl Format {
-    /// What may stand before the colon, or behind the last dot of a path.
-    const NAMES: [(&str, Self); 3] =
-        [("json", Self::Json), ("ndjson", Self::NdJson), ("jsonl", Self::NdJson)];
+    /// What may stand before the colon.
+    const NAMES: [(&str, Self); 4] = [
+        ("json", Self::Json),
+        ("ndjson", Self::NdJson),
+        ("jsonl", Self::NdJson),
+        ("segments", Self::Segments),
+    ];
+    /// How a path may end; the first that fits.
+    const ENDINGS: [(&str, Self); 5] = [
+        (".segments.ndjson", Self::Segments),
+        (".segments.jsonl", Self::Segments),
+        (".json", Self::Json),
+        (".ndjson", Self::NdJson),
+        (".jsonl", Self::NdJson),
+    ];
 
     /// The connections that a report holds if nobody says otherwise.
     pub(super) const fn connections(self) -> Connections {
         match self {
             Self::Json => Connections::Flagged,
             Self::NdJson => Connections::All,
+            Self::Segments => Connections::None,
         }
     }
 
     fn named(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, of)| *of)
+    }
+
+    fn of_path(path: &str) -> Option<Self> {
+        let path = path.to_ascii_lowercase();
+        // An ending alone is a hidden file's name, not an extension.
+        let fits = |ending: &str| {
+            let name = path.strip_suffix(ending);
+            name.is_some_and(|name| !name.is_empty() && !name.ends_with(['/', '\\']))
+        };
+        Self::ENDINGS.iter().find(|(ending, _)| fits(ending)).map(|(_, of)| *of)
     }
 }
 
@@ -54,7 +79,7 @@ enum Target {
 
 /// The format of an output is neither named nor to be seen from its path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no format known for {0:?}; name one, as in json:{0}: json, ndjson or jsonl")]
+#[error("no format known for {0:?}; name one, as in json:{0}: json, ndjson, jsonl or segments")]
 pub(super) struct UnknownFormat(String);
 
 impl FromStr for Output {
@@ -63,11 +88,8 @@ impl FromStr for Output {
     fn from_str(text: &str) -> Result<Self, UnknownFormat> {
         let named =
             text.split_once(':').and_then(|(name, path)| Some((Format::named(name)?, path)));
-        let by_extension = || {
-            let extension = Path::new(text).extension()?.to_str()?;
-            Some((Format::named(extension)?, text))
-        };
-        let found = named.filter(|(_, path)| !path.is_empty()).or_else(by_extension);
+        let by_ending = || Some((Format::of_path(text)?, text));
+        let found = named.filter(|(_, path)| !path.is_empty()).or_else(by_ending);
         let (format, path) = found.ok_or_else(|| UnknownFormat(text.to_owned()))?;
         let target = if path == "-" { Target::Stdout } else { Target::File(path.into()) };
         Ok(Self { format, target })
@@ -147,10 +169,22 @@ mod tests {
         assert_eq!(parse("a/report.json"), Some((Format::Json, file("a/report.json"))));
         assert_eq!(parse("x.NDJSON"), Some((Format::NdJson, file("x.NDJSON"))));
         assert_eq!(parse("x.jsonl"), Some((Format::NdJson, file("x.jsonl"))));
+        assert_eq!(
+            parse("a/x.segments.ndjson"),
+            Some((Format::Segments, file("a/x.segments.ndjson")))
+        );
+        assert_eq!(parse("x.Segments.JSONL"), Some((Format::Segments, file("x.Segments.JSONL"))));
+        assert_eq!(parse("segments:-"), Some((Format::Segments, Target::Stdout)));
+        assert_eq!(
+            parse("ndjson:x.segments.ndjson"),
+            Some((Format::NdJson, file("x.segments.ndjson")))
+        );
         assert_eq!(parse("ndjson:-"), Some((Format::NdJson, Target::Stdout)));
         assert_eq!(parse("json:report.txt"), Some((Format::Json, file("report.txt"))));
         assert_eq!(parse(r"C:\x.json"), Some((Format::Json, file(r"C:\x.json"))));
-        for unknown in ["report", "-", "x.pdf", "json:", "pdf:x"] {
+        for unknown in
+            ["report", "-", "x.pdf", "json:", "pdf:x", ".json", "x.segments", "a/.ndjson"]
+        {
             assert_eq!(parse(unknown), None, "{unknown}");
         }
     }

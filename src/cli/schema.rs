@@ -1,4 +1,4 @@
-//! `tcpautopsy schema [report|connection|finding]`: the JSON Schema.
+//! `tcpautopsy schema [report|connection|finding|segment]`: the JSON Schema.
 
 use std::io::{self, Write as _};
 
@@ -23,6 +23,8 @@ enum Document {
     Connection,
     /// A finding: element of `findings`, or data of an NDJSON line
     Finding,
+    /// A segment: data of a line of segments
+    Segment,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -30,6 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Document::Report => report::Schema::Report,
         Document::Connection => report::Schema::Connection,
         Document::Finding => report::Schema::Finding,
+        Document::Segment => report::Schema::Segment,
     });
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, &schema)?;

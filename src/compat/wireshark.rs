@@ -5,10 +5,12 @@
 //! what happened. `docs/compatibility.md` lists where the two part.
 
 mod analyzer;
+mod completeness;
 mod direction;
 mod flags;
 #[cfg(test)]
 mod tests;
 
 pub use analyzer::Analyzer;
+pub use completeness::Completeness;
 pub use flags::AnalysisFlags;

@@ -45,6 +45,7 @@ impl Connection {
         let me = self.sides.of_mut(from);
         match me.stream.isn() {
             Some(isn) if isn == segment.seq => {
+                me.stream.send(segment);
                 if self.opening.is_same_frame(from, mark) {
                     self.opening.syns.of_mut(from).push_copy();
                     me.stream.traffic.segments += 1;
@@ -54,7 +55,6 @@ impl Connection {
                     me.take_back_estimate();
                 }
                 self.opening.syns.of_mut(from).push(segment, Cause::ReceivedSyn);
-                me.stream.send(segment);
                 return;
             }
             Some(_) => return self.on_stray_syn(from, segment, extras),

@@ -4,6 +4,7 @@
 
 use super::{Entry, State};
 use crate::certainty::Certainty;
+use crate::compat::wireshark::Completeness;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Endpoint, IcmpError, Segment, Seq, Side, Sides, TunnelLayer};
 
@@ -45,6 +46,8 @@ pub struct ConnectionRecord {
     pub options: Sides<OfferedOptions>,
     /// ICMP errors that quoted segments of the connection.
     pub icmp: IcmpErrors,
+    /// Wireshark's `tcp.completeness` of the connection's segments.
+    pub completeness: Completeness,
 }
 
 impl ConnectionRecord {

@@ -58,6 +58,7 @@ impl Connection {
             traffic,
             options,
             icmp: self.quoted.map(|quoted| quoted.errors).unwrap_or_default(),
+            completeness: self.completeness,
         }
     }
 

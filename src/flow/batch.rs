@@ -54,6 +54,16 @@ pub(super) enum Flow<'a> {
     Wide(FourTuple, &'a [TunnelLayer]),
 }
 
+impl Flow<'_> {
+    /// The canonical tuple, without the tunnel.
+    pub(super) fn tuple(self) -> FourTuple {
+        match self {
+            Flow::Narrow(key) => tuple_of(key),
+            Flow::Wide(tuple, _) => tuple,
+        }
+    }
+}
+
 impl Default for Batch {
     fn default() -> Self {
         Self {

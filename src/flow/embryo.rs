@@ -6,7 +6,7 @@
 
 use super::slab::Slab;
 use super::table::Key;
-use crate::connection::{Beginning, Connection};
+use crate::connection::{Beginning, Connection, Effects};
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Control, Extras, FourTuple, Segment, SynOptions, TunnelLayer};
@@ -123,26 +123,40 @@ impl Embryos {
     pub(super) fn hatch(
         &mut self,
         index: u32,
-        (canonical, tunnel): (FourTuple, Vec<TunnelLayer>),
+        flow: (FourTuple, Vec<TunnelLayer>),
         settings: &Settings,
     ) -> Option<Hatched> {
         let Embryo { first, id, key, last, count } = self.heads.remove(index)?;
         let mut held = [first; MAX_SEGMENTS as usize];
+        let held = held.get_mut(..usize::from(count))?;
         let mut at = last;
-        for place in held.iter_mut().take(usize::from(count)).skip(1).rev() {
+        for place in held.iter_mut().skip(1).rev() {
             let Some(follower) = self.followers.remove(at) else { break };
             at = follower.before;
             *place = follower;
         }
-        let tuple = if first.forward { canonical } else { canonical.reversed() };
-        let beginning = Beginning { id, tuple, forward: first.forward, tunnel };
-        let mut connection = Connection::new(beginning, &first.segment);
-        let mut time = first.segment.time;
-        for held in held.iter().take(usize::from(count)) {
-            time = held.segment.time;
-            connection.observe(held.forward, &held.segment, &unpack(held.options), settings);
-        }
+        let time = held.last().map_or(first.segment.time, |last| last.segment.time);
+        let (connection, _) = build(held, id, flow, settings)?;
         Some(Hatched { connection, id, key, time })
+    }
+
+    /// The connection as it would hatch now, and what its last segment did; the embryo stays.
+    pub(super) fn replay(
+        &self,
+        index: u32,
+        flow: (FourTuple, Vec<TunnelLayer>),
+        settings: &Settings,
+    ) -> Option<(Connection, Effects)> {
+        let Embryo { first, id, last, count, .. } = *self.heads.get(index)?;
+        let mut held = [first; MAX_SEGMENTS as usize];
+        let held = held.get_mut(..usize::from(count))?;
+        let mut at = last;
+        for place in held.iter_mut().skip(1).rev() {
+            let Some(follower) = self.followers.get(at) else { break };
+            at = follower.before;
+            *place = *follower;
+        }
+        build(held, id, flow, settings)
     }
 
     fn belongs(&self, head: &Embryo, forward: bool, segment: &Segment) -> bool {
@@ -179,6 +193,26 @@ pub(super) struct Hatched {
     pub(super) key: Key,
     /// The time of the last replayed segment.
     pub(super) time: Time,
+}
+
+/// The connection of these segments, on a flow with its canonical tuple and its tunnel, and what
+/// the last of them did.
+fn build(
+    held: &[Held],
+    id: u64,
+    (canonical, tunnel): (FourTuple, Vec<TunnelLayer>),
+    settings: &Settings,
+) -> Option<(Connection, Effects)> {
+    let first = held.first()?;
+    let tuple = if first.forward { canonical } else { canonical.reversed() };
+    let beginning = Beginning { id, tuple, forward: first.forward, tunnel };
+    let mut connection = Connection::new(beginning, &first.segment);
+    let mut effects = None;
+    for held in held {
+        let extras = unpack(held.options);
+        effects = Some(connection.observe(held.forward, &held.segment, &extras, settings));
+    }
+    Some((connection, effects?))
 }
 
 /// Handshake options in 64 bits; none where there are SACK blocks as well.

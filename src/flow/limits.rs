@@ -18,6 +18,9 @@ impl Limits {
     pub const EMBRYONIC: usize = 1 << 20;
     /// Other connections of a run by default.
     pub const CONNECTIONS: usize = 1 << 20;
+    /// Tuples of a run for which Wireshark's view is kept, where segments are asked for: about
+    /// 200 MB.
+    pub const TUPLES: usize = 1 << 20;
     /// Connections of a run that are over, by default: about 20 MB.
     pub const OVER: usize = 1 << 14;
 

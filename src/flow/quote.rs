@@ -1,8 +1,9 @@
 //! ICMP errors on their way to the connection that they quote.
 
 use super::batch::Batch;
+use super::observer::Observer;
 use super::packed::{Kind, Packed};
-use super::shard::{Finished, Shard};
+use super::shard::Shard;
 use crate::settings::Settings;
 
 impl Shard {
@@ -13,7 +14,7 @@ impl Shard {
         batch: &Batch,
         packed: &Packed,
         settings: &Settings,
-        emit: &mut impl FnMut(Finished),
+        emit: &mut impl Observer,
     ) {
         let clock = batch.clock_at(packed);
         self.expire(clock, settings, emit);

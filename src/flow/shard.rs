@@ -12,40 +12,17 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::batch::{Batch, Flow};
+use super::arrival::Arrival;
+use super::batch::Batch;
 use super::embryo::{Embryos, Hatched};
 use super::limits::Limits;
-use super::packed::{Kind, Packed};
+use super::observer::{Ending, Finished, Observer};
+use super::packed::Kind;
 use super::slab::Slab;
 use super::table::{Key, Slot, Table};
-use crate::connection::{Beginning, Connection, ConnectionRecord, Mark};
+use crate::connection::{Beginning, Connection, Effects, Mark};
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Time};
-use crate::tcp::{Extras, Segment};
-
-/// Why a connection left the shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ending {
-    /// It was over.
-    Expired,
-    /// A new connection took over its flow.
-    Replaced,
-    /// There was no room for it: what came later is missing.
-    Evicted,
-    /// The capture ended.
-    CaptureEnd,
-}
-
-/// A connection that left.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finished {
-    /// What is known about it.
-    pub record: ConnectionRecord,
-    /// The capture clock at which it left; never goes back from one record of a shard to the next.
-    pub at: Time,
-    /// Why it left.
-    pub ending: Ending,
-}
 
 /// The connections of one shard's flows.
 #[derive(Debug)]
@@ -102,16 +79,6 @@ struct Leave {
     by: Option<Mark>,
 }
 
-/// A segment with all that the shard needs to place it.
-struct Arrival<'a> {
-    id: u64,
-    flow: Flow<'a>,
-    forward: bool,
-    segment: Segment,
-    extras: &'a Extras,
-    clock: Time,
-}
-
 impl Shard {
     /// An empty shard. `index` is its number, `limits` its own share; `hasher` is keyed once a run.
     #[must_use]
@@ -133,7 +100,7 @@ impl Shard {
     }
 
     /// Takes in the shard's segments of a batch. Batches come in the order of the capture.
-    pub fn take(&mut self, batch: &Batch, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+    pub fn take(&mut self, batch: &Batch, settings: &Settings, emit: &mut impl Observer) {
         let bucket = batch.bucket(self.index);
         let file = batch.first.file();
         if !bucket.is_empty() && self.files.last().is_none_or(|last| last.0 != file) {
@@ -151,7 +118,7 @@ impl Shard {
     }
 
     /// Ends every connection whose deadline lies before `clock`.
-    pub fn expire(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+    pub fn expire(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
         while let Some(Reverse(timer)) = self.timers.peek().copied()
             && timer.at < clock
         {
@@ -161,7 +128,7 @@ impl Shard {
     }
 
     /// Lets go of everything at the capture's end, in the order in which the connections began.
-    pub fn end(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+    pub fn end(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
         self.expire(clock, settings, emit);
         let live = self.live.iter().map(|(index, live)| (live.id, Slot::live(index)));
         let embryos = self.embryos.iter().map(|(index, it)| (it.id, Slot::embryo(index)));
@@ -193,19 +160,14 @@ impl Shard {
         self.len() == 0
     }
 
-    fn place(
-        &mut self,
-        arrival: &Arrival<'_>,
-        settings: &Settings,
-        emit: &mut impl FnMut(Finished),
-    ) {
+    fn place(&mut self, arrival: &Arrival<'_>, settings: &Settings, emit: &mut impl Observer) {
         let Some(mut slot) = self.table.find(arrival.flow) else {
             return self.open(arrival, settings, emit);
         };
         if !slot.is_live() {
             let Arrival { forward, segment, extras, clock, .. } = arrival;
             if self.embryos.extend(slot.index(), *forward, segment, extras, *clock) {
-                return;
+                return self.tell_embryo(slot.index(), arrival, settings, emit);
             }
             let Some(grown) = self.grow(slot.index(), arrival.clock, settings, emit) else {
                 return;
@@ -216,7 +178,8 @@ impl Shard {
         let Some(live) = self.live.get_mut(index) else { return };
         let Arrival { forward, segment, extras, clock, .. } = *arrival;
         if !(segment.flags.syn() && live.connection.is_replaced_by(forward, &segment)) {
-            live.connection.observe(forward, &segment, extras, settings);
+            let effects = live.connection.observe(forward, &segment, extras, settings);
+            arrival.tell((&live.connection, effects), emit);
             live.touched = true;
             if live.ticket.take().is_some() {
                 self.over_count -= 1;
@@ -232,10 +195,11 @@ impl Shard {
         };
         let id = self.position(first.frame);
         let stray = Arrival { id, forward, segment: first, extras: &extras, ..*arrival };
-        let begun = self.begin(&stray, settings, emit);
+        let begun = self.begin(&stray, settings, emit).map(|(index, _)| index);
         if let Some(live) = begun.and_then(|index| self.live.get_mut(index)) {
             let Arrival { forward, segment, extras, .. } = *arrival;
-            live.connection.observe(forward, &segment, extras, settings);
+            let effects = live.connection.observe(forward, &segment, extras, settings);
+            arrival.tell((&live.connection, effects), emit);
         }
         if let Some(index) = begun {
             self.arm(index, clock, segment.time);
@@ -243,12 +207,7 @@ impl Shard {
     }
 
     /// Begins a connection on a flow that has none.
-    fn open(
-        &mut self,
-        arrival: &Arrival<'_>,
-        settings: &Settings,
-        emit: &mut impl FnMut(Finished),
-    ) {
+    fn open(&mut self, arrival: &Arrival<'_>, settings: &Settings, emit: &mut impl Observer) {
         let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
         if self.limits.embryonic > 0 && Embryos::accepts(&segment, extras, clock) {
             while self.embryos.len() >= self.limits.embryonic {
@@ -260,9 +219,31 @@ impl Shard {
             remember(&mut self.queue, (index, id), self.embryos.len(), |(index, id)| {
                 self.embryos.get(index).is_some_and(|embryo| embryo.id == id)
             });
+            return self.tell_embryo(index, arrival, settings, emit);
+        }
+        let begun = self.begin(arrival, settings, emit);
+        let live = begun.and_then(|(index, effects)| Some((self.live.get(index)?, effects)));
+        if let Some((live, effects)) = live {
+            arrival.tell((&live.connection, effects), emit);
+        }
+    }
+
+    /// Tells of a segment that an embryo holds, if anybody asks.
+    fn tell_embryo<O: Observer>(
+        &self,
+        index: u32,
+        arrival: &Arrival<'_>,
+        settings: &Settings,
+        emit: &mut O,
+    ) {
+        if !O::SEGMENTS {
             return;
         }
-        self.begin(arrival, settings, emit);
+        let key = self.embryos.get(index).map(|embryo| embryo.key);
+        let Some(flow) = key.and_then(|key| self.table.flow(key)) else { return };
+        if let Some((connection, effects)) = self.embryos.replay(index, flow, settings) {
+            arrival.tell((&connection, effects), emit);
+        }
     }
 
     /// Begins a connection with all its state.
@@ -270,8 +251,8 @@ impl Shard {
         &mut self,
         arrival: &Arrival<'_>,
         settings: &Settings,
-        emit: &mut impl FnMut(Finished),
-    ) -> Option<u32> {
+        emit: &mut impl Observer,
+    ) -> Option<(u32, Effects)> {
         let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
         self.make_room(clock, settings, emit);
         let key = self.table.enter(flow);
@@ -279,8 +260,9 @@ impl Shard {
         let tuple = if forward { canonical } else { canonical.reversed() };
         let beginning = Beginning { id, tuple, forward, tunnel };
         let mut connection = Connection::new(beginning, &segment);
-        connection.observe(forward, &segment, extras, settings);
-        Some(self.install(Hatched { connection, id, key, time: segment.time }, clock))
+        let effects = connection.observe(forward, &segment, extras, settings);
+        let hatched = Hatched { connection, id, key, time: segment.time };
+        Some((self.install(hatched, clock), effects))
     }
 
     /// The frame's position in the run, counted from 1 over all inputs.
@@ -295,7 +277,7 @@ impl Shard {
         embryo: u32,
         clock: Time,
         settings: &Settings,
-        emit: &mut impl FnMut(Finished),
+        emit: &mut impl Observer,
     ) -> Option<u32> {
         self.make_room(clock, settings, emit);
         let key = self.embryos.get(embryo)?.key;
@@ -330,7 +312,7 @@ impl Shard {
         }
     }
 
-    fn ring(&mut self, timer: Timer, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+    fn ring(&mut self, timer: Timer, settings: &Settings, emit: &mut impl Observer) {
         let Some(live) = self.live.get_mut(timer.slot).filter(|live| live.id == timer.id) else {
             return;
         };
@@ -362,7 +344,7 @@ impl Shard {
         &mut self,
         clock: Time,
         settings: &Settings,
-        emit: &mut impl FnMut(Finished),
+        emit: &mut impl Observer,
     ) -> bool {
         while let Some((index, ticket)) = self.over.pop_front() {
             if self.live.get(index).is_some_and(|live| live.ticket == Some(ticket)) {
@@ -377,7 +359,7 @@ impl Shard {
     /// Makes sure that one more connection fits: lets go of those that are over, then of closed
     /// ones that only wait for their deadline, the earliest first, else of the one that was silent
     /// for longest, roughly: the first without a segment since it was last looked at.
-    fn make_room(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+    fn make_room(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
         while self.live.len() >= self.limits.connections.max(1) {
             if self.forget_oldest(clock, settings, emit) {
                 continue;
@@ -405,7 +387,7 @@ impl Shard {
         timer: Timer,
         clock: Time,
         settings: &Settings,
-        emit: &mut impl FnMut(Finished),
+        emit: &mut impl Observer,
     ) {
         let current = self.live.get(timer.slot).filter(|live| live.id == timer.id);
         if current.is_some_and(|live| live.due == timer.at && live.due > clock) {
@@ -416,7 +398,7 @@ impl Shard {
         }
     }
 
-    fn evict_embryo(&mut self, clock: Time, settings: &Settings, emit: &mut impl FnMut(Finished)) {
+    fn evict_embryo(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
         while let Some((index, id)) = self.queue.pop_front() {
             if self.embryos.get(index).is_some_and(|embryo| embryo.id == id) {
                 return self.finish_embryo(index, (clock, Ending::Evicted), settings, emit);
@@ -430,7 +412,7 @@ impl Shard {
         index: u32,
         (at, ending): (Time, Ending),
         settings: &Settings,
-        emit: &mut impl FnMut(Finished),
+        emit: &mut impl Observer,
     ) {
         let Some(key) = self.embryos.get(index).map(|embryo| embryo.key) else { return };
         let Some(flow) = self.table.flow(key) else { return };
@@ -439,7 +421,7 @@ impl Shard {
         let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
         let record = hatched.connection.finish(known_until, None, settings);
         self.table.remove(key);
-        emit(Finished { record, at, ending });
+        emit.finished(Finished { record, at, ending });
     }
 
     fn finish_live(
@@ -447,7 +429,7 @@ impl Shard {
         index: u32,
         Leave { at, ending, by }: Leave,
         settings: &Settings,
-        emit: &mut impl FnMut(Finished),
+        emit: &mut impl Observer,
     ) {
         let Some(live) = self.live.remove(index) else { return };
         self.over_count -= usize::from(live.ticket.is_some());
@@ -456,20 +438,7 @@ impl Shard {
             if live.due <= at { (live.due, None, Ending::Expired) } else { (at, by, ending) };
         let record = live.connection.finish(known_until, by, settings);
         self.table.remove(live.key);
-        emit(Finished { record, at, ending });
-    }
-}
-
-impl<'a> Arrival<'a> {
-    fn new(batch: &'a Batch, packed: &Packed) -> Self {
-        Self {
-            id: batch.frames_before + u64::from(packed.frame) + 1,
-            flow: batch.flow_of(packed),
-            forward: packed.kind.contains(Kind::FORWARD),
-            segment: packed.segment(batch.first),
-            extras: batch.extras_of(packed),
-            clock: batch.clock_at(packed),
-        }
+        emit.finished(Finished { record, at, ending });
     }
 }
 

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use foldhash::fast::RandomState;
 use proptest::prelude::*;
 
-use super::{Batch, Ending, Finished, Limits, SHARDS, Shard};
-use crate::connection::ConnectionRecord;
+use super::{Batch, Ending, Finished, Limits, Observer, Placed, SHARDS, Shard};
+use crate::connection::{ConnectionRecord, State};
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span, Time};
-use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment, Seq, TunnelLayer};
+use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment, Seq, Side, Sides, TunnelLayer};
 
 /// One segment of an arbitrary capture.
 #[derive(Clone, Debug)]
@@ -118,16 +118,59 @@ fn finished(capture: &[Sent], size: usize, limits: Limits) -> Vec<Finished> {
         let mut shard = Shard::new(index, limits, RandomState::default());
         let from = all.len();
         for batch in &batches {
-            shard.take(batch, &settings, &mut |it| all.push(it));
-            shard.expire(batch.clock_after(), &settings, &mut |it| all.push(it));
+            shard.take(batch, &settings, &mut |it: Finished| all.push(it));
+            shard.expire(batch.clock_after(), &settings, &mut |it: Finished| all.push(it));
             assert!(shard.len() <= limits.embryonic.saturating_add(limits.connections.max(1)));
         }
         let clock = batches.last().map_or(Time::MIN, Batch::clock_after);
-        shard.end(clock, &settings, &mut |it| all.push(it));
+        shard.end(clock, &settings, &mut |it: Finished| all.push(it));
         assert!(shard.is_empty());
         assert!(all[from..].is_sorted_by_key(|it| it.at), "time went back in shard {index}");
     }
     all
+}
+
+/// Position, connection, sender, window and states of every segment.
+type Told = Vec<(u64, u64, Side, u64, Sides<Option<State>>)>;
+
+#[derive(Default)]
+struct Listener {
+    told: Told,
+    records: Vec<ConnectionRecord>,
+}
+
+impl Observer for Listener {
+    const SEGMENTS: bool = true;
+
+    fn finished(&mut self, finished: Finished) {
+        self.records.push(finished.record);
+    }
+
+    fn segment(&mut self, placed: &Placed<'_>) {
+        let Placed { position, connection, from, window, states, .. } = *placed;
+        self.told.push((position, connection, from, window, states));
+    }
+}
+
+/// What every shard tells of its segments, in the order of the frames, and the records.
+fn told(capture: &[Sent], size: usize, limits: Limits) -> (Told, Vec<ConnectionRecord>) {
+    let settings = Settings::default();
+    let batches = batches(capture, size);
+    let mut listener = Listener::default();
+    for index in 0..SHARDS {
+        let mut shard = Shard::new(index, limits, RandomState::default());
+        let from = listener.told.len();
+        for batch in &batches {
+            shard.take(batch, &settings, &mut listener);
+        }
+        assert!(listener.told[from..].is_sorted_by_key(|it| it.0), "out of order in {index}");
+        let clock = batches.last().map_or(Time::MIN, Batch::clock_after);
+        shard.end(clock, &settings, &mut listener);
+    }
+    let Listener { mut told, mut records } = listener;
+    told.sort_by_key(|it| it.0);
+    records.sort_by_key(|record| record.id);
+    (told, records)
 }
 
 fn records(finished: Vec<Finished>) -> Vec<ConnectionRecord> {
@@ -148,6 +191,20 @@ proptest! {
         let at_once = Limits { embryonic: 0, ..ROOMY };
         let embryonic = records(finished(&capture, 1_000, ROOMY));
         prop_assert_eq!(embryonic, records(finished(&capture, 1_000, at_once)));
+    }
+
+    #[test]
+    fn every_segment_is_told_once_and_as_if_there_were_no_embryos(
+        capture in prop::collection::vec(sent(), 1..60),
+        size in 1_usize..20,
+    ) {
+        let (all, kept) = told(&capture, size, ROOMY);
+        let positions: Vec<u64> = all.iter().map(|it| it.0).collect();
+        prop_assert_eq!(positions, (1..=capture.len() as u64).collect::<Vec<_>>());
+        prop_assert!(all.iter().all(|it| kept.iter().any(|record| record.id == it.1)));
+        let (at_once, _) = told(&capture, 1_000, Limits { embryonic: 0, ..ROOMY });
+        prop_assert_eq!(all, at_once);
+        prop_assert_eq!(kept, records(finished(&capture, 1_000, ROOMY)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::io;
 
 use foldhash::fast::RandomState;
 
+use super::segments::Segments;
 use super::{Keep, Options, Sink};
 use crate::analysis::JudgedConnection;
 use crate::detect::Accumulator;
@@ -19,6 +20,7 @@ use crate::summary::Summary;
 pub(super) struct Worker {
     shard: Shard,
     collector: Collector,
+    pub(super) segments: Segments,
 }
 
 /// What is collected of finished connections.
@@ -29,6 +31,8 @@ pub(super) struct Collector {
     pub(super) kept: Vec<JudgedConnection>,
     /// Connections that a limit closed early.
     pub(super) evicted: u64,
+    /// Tuples whose Wireshark stream a limit cut in two.
+    pub(super) streams_forgotten: u64,
     /// Formatted connections that wait to be written, in the order of their times.
     lines: Vec<Line>,
     bytes: Vec<u8>,
@@ -45,25 +49,33 @@ struct Line {
 
 impl Worker {
     pub(super) fn new(index: usize, limits: Limits, hasher: RandomState) -> Self {
-        Self { shard: Shard::new(index, limits, hasher), collector: Collector::default() }
+        let segments = Segments::new(hasher.clone());
+        let shard = Shard::new(index, limits, hasher);
+        Self { shard, collector: Collector::default(), segments }
     }
 
     /// Takes in the shard's segments of one chunk.
     pub(super) fn take(&mut self, batch: &Batch, options: &Options, sink: &dyn Sink) {
-        let Self { shard, collector } = self;
-        shard.take(batch, &options.settings, &mut |it| collector.add(it, options, sink));
+        let Self { shard, collector, segments } = self;
+        let mut add = |it: Finished| collector.add(it, options, sink);
+        if sink.wants_segments() {
+            shard.take(batch, &options.settings, &mut segments.watch(add, sink));
+        } else {
+            shard.take(batch, &options.settings, &mut add);
+        }
     }
 
     /// Lets go of what has ended before `clock`.
     pub(super) fn expire(&mut self, clock: Time, options: &Options, sink: &dyn Sink) {
-        let Self { shard, collector } = self;
-        shard.expire(clock, &options.settings, &mut |it| collector.add(it, options, sink));
+        let Self { shard, collector, .. } = self;
+        shard
+            .expire(clock, &options.settings, &mut |it: Finished| collector.add(it, options, sink));
     }
 
     /// Lets go of everything at the end of the capture.
     pub(super) fn end(&mut self, clock: Time, options: &Options, sink: &dyn Sink) {
-        let Self { shard, collector } = self;
-        shard.end(clock, &options.settings, &mut |it| collector.add(it, options, sink));
+        let Self { shard, collector, .. } = self;
+        shard.end(clock, &options.settings, &mut |it: Finished| collector.add(it, options, sink));
     }
 }
 
@@ -141,11 +153,12 @@ fn flush_where(
 /// Everything that the shards collected, in the order of the shards.
 pub(super) fn merge(workers: Vec<Worker>) -> Collector {
     let mut whole = Collector::default();
-    for Worker { collector, .. } in workers {
+    for Worker { collector, segments, .. } in workers {
         whole.summary.merge(collector.summary);
         whole.accumulator.merge(collector.accumulator);
         whole.kept.extend(collector.kept);
         whole.evicted += collector.evicted;
+        whole.streams_forgotten += segments.forgotten();
     }
     whole
 }

@@ -1,13 +1,13 @@
-//! Where connections go one by one while the run is still reading.
+//! Where connections and segments go one by one while the run is still reading.
 //!
 //! Formatting happens in the shards, in parallel; writing happens in one place, in order. Knows
 //! nothing of any output format.
 
 use std::io;
 
-use crate::analysis::JudgedConnection;
+use crate::analysis::{JudgedConnection, JudgedSegment};
 
-/// Takes every connection of a run.
+/// Takes every connection of a run, and every segment if it wants them.
 pub trait Sink: Send + Sync {
     /// Appends what is to be written about one connection. Called by many threads at once, in no
     /// order.
@@ -20,9 +20,30 @@ pub trait Sink: Send + Sync {
     /// Whatever the output says; the run ends with it.
     fn write(&mut self, formatted: &[u8]) -> io::Result<()>;
 
-    /// Whether the sink wants anything at all.
+    /// Whether the sink wants connections at all.
     fn is_wanted(&self) -> bool {
         true
+    }
+
+    /// Whether the sink wants segments as well: a run without them is several times faster.
+    fn wants_segments(&self) -> bool {
+        false
+    }
+
+    /// Appends what is to be written about one segment. Called by many threads at once, in no
+    /// order.
+    fn format_segment(&self, segment: &JudgedSegment<'_>, into: &mut Vec<u8>) {
+        let _ = (segment, into);
+    }
+
+    /// Writes what [`Sink::format_segment`] appended for one segment after the other, in the order
+    /// of their frames.
+    ///
+    /// # Errors
+    /// Whatever the output says; the run ends with it.
+    fn write_segment(&mut self, formatted: &[u8]) -> io::Result<()> {
+        let _ = formatted;
+        Ok(())
     }
 }
 

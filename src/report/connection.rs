@@ -62,6 +62,8 @@ pub(super) struct ConnectionDoc {
     options: PerSide<OptionsDoc>,
     /// ICMP errors that quoted segments of the connection.
     icmp_errors: IcmpErrorsDoc,
+    /// What Wireshark says of it.
+    wireshark: WiresharkDoc,
     /// Codes of the detectors that fired on this connection.
     findings: Vec<String>,
 }
@@ -89,9 +91,18 @@ impl From<&JudgedConnection> for ConnectionDoc {
             traffic: PerSide::of(traffic, TrafficDoc::from),
             options: PerSide::of(options, OptionsDoc::from),
             icmp_errors: (&record.icmp).into(),
+            wireshark: WiresharkDoc { completeness: record.completeness.bits() },
             findings: findings.iter().map(ToString::to_string).collect(),
         }
     }
+}
+
+/// What Wireshark says of a connection.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Wireshark")]
+struct WiresharkDoc {
+    /// `tcp.completeness`: the sum of 1 SYN, 2 SYN-ACK, 4 ACK, 8 data, 16 FIN, 32 RST.
+    completeness: u8,
 }
 
 /// One layer of encapsulation.

@@ -17,13 +17,7 @@ use crate::analysis::{Analysis, JudgedConnection};
 
 /// Appends the line of one connection.
 pub fn write_connection(connection: &JudgedConnection, buffer: &mut Vec<u8>) {
-    let before = buffer.len();
-    let line = Line { kind: "connection", data: ConnectionDoc::from(connection) };
-    // Memory takes everything, and the document has no key that is no string.
-    match serde_json::to_writer(&mut *buffer, &line) {
-        Ok(()) => buffer.push(b'\n'),
-        Err(_) => buffer.truncate(before),
-    }
+    append_line(buffer, "connection", ConnectionDoc::from(connection));
 }
 
 /// Writes what is known only when all connections are over: the findings and the run.
@@ -43,6 +37,16 @@ struct Line<T> {
     #[serde(rename = "type")]
     kind: &'static str,
     data: T,
+}
+
+/// Appends one line.
+pub(super) fn append_line(buffer: &mut Vec<u8>, kind: &'static str, data: impl Serialize) {
+    let before = buffer.len();
+    // Memory takes everything, and the documents have no key that is no string.
+    match serde_json::to_writer(&mut *buffer, &Line { kind, data }) {
+        Ok(()) => buffer.push(b'\n'),
+        Err(_) => buffer.truncate(before),
+    }
 }
 
 fn write_line(out: &mut impl Write, kind: &'static str, data: impl Serialize) -> io::Result<()> {

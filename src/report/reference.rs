@@ -22,6 +22,12 @@ one object a line, `{\"type\": \"...\", \"data\": {...}}`:
 | `finding` | a [Finding](#finding) |
 | `run` | `schema_version`, `tool`, `inputs`, `summary` and `quality` of the [Report](#report); the last line |
 
+`-o x.segments.ndjson` writes one line for every TCP segment, in the order of the frames:
+
+| `type` | `data` |
+|---|---|
+| `segment` | a [Segment](#segment) |
+
 * Times are RFC 3339 in UTC with nine digits of the second.
 * Durations are whole nanoseconds, with `_ns` at the end of the name.
 * Frames are `{\"file\": 0, \"frame\": 1}`: `file` is an index into `inputs`, `frame` counts from 1 as
@@ -34,12 +40,13 @@ one object a line, `{\"type\": \"...\", \"data\": {...}}`:
 /// The page.
 #[must_use]
 pub fn reference() -> String {
-    let schema = schema(Schema::Report);
+    let report = schema(Schema::Report);
     let mut page = INTRODUCTION.to_owned();
-    section(&mut page, "Report", &schema);
-    for (name, definition) in object(&schema, "$defs").into_iter().flatten() {
+    section(&mut page, "Report", &report);
+    for (name, definition) in object(&report, "$defs").into_iter().flatten() {
         section(&mut page, name, definition);
     }
+    section(&mut page, "Segment", &schema(Schema::Segment));
     page
 }
 

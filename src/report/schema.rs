@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::connection::ConnectionDoc;
 use super::document::ReportDoc;
 use super::finding::FindingDoc;
+use super::segments::SegmentDoc;
 
 /// A document that has a schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Schema {
     Connection,
     /// A finding: element of `findings[]`, or `data` of a line of type `finding`.
     Finding,
+    /// A segment: `data` of a line of type `segment`.
+    Segment,
 }
 
 /// The JSON Schema (draft 2020-12) of a document.
@@ -27,6 +30,7 @@ pub fn schema(of: Schema) -> Value {
         Schema::Report => generator.into_root_schema_for::<ReportDoc<'_>>(),
         Schema::Connection => generator.into_root_schema_for::<ConnectionDoc>(),
         Schema::Finding => generator.into_root_schema_for::<FindingDoc<'_>>(),
+        Schema::Segment => generator.into_root_schema_for::<SegmentDoc>(),
     };
     schema.to_value()
 }

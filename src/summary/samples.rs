@@ -4,6 +4,7 @@
 //! about. Times are milliseconds after [`START`].
 
 use crate::certainty::Certainty;
+use crate::compat::wireshark::Completeness;
 use crate::connection::{
     Cause, Close, CloseOutcome, ConnectionRecord, Entry, Handshake, HandshakeOutcome, IcmpErrors,
     Mark, Reset, ResetKind, State, TimeWaitSide, Traffic,
@@ -88,6 +89,7 @@ pub(crate) fn open(id: u64, from: i64, until: i64) -> ConnectionRecord {
         traffic: Sides { client: traffic(), server: traffic() },
         options: Sides::default(),
         icmp: IcmpErrors::default(),
+        completeness: Completeness::default(),
     }
 }
 

@@ -64,6 +64,35 @@ fn what_is_written_fits_the_schema_that_is_printed() {
 }
 
 #[test]
+fn segments_come_one_a_line_and_fit_their_schema() {
+    let desk = Desk::new();
+    desk.clean("clean.pcap");
+    let (code, out, errors) =
+        desk.run(&["analyze", "clean.pcap", "-o", "all.segments.ndjson", "-q"]);
+    assert_eq!((code, out.as_str(), errors.as_str()), (Some(0), "", ""));
+    let written = std::fs::read_to_string(desk.path("all.segments.ndjson")).unwrap();
+    assert_eq!(written, desk.stdout(&["analyze", "clean.pcap", "-o", "segments:-"]));
+    let schema = serde_json::from_str(&desk.stdout(&["schema", "segment"])).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let segments: Vec<serde_json::Value> =
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(segments.len(), 8);
+    for (index, segment) in segments.iter().enumerate() {
+        assert_eq!(segment["type"], "segment");
+        assert!(validator.is_valid(&segment["data"]), "{segment}");
+        assert_eq!(segment["data"]["frame"]["frame"], index + 1);
+        assert_eq!(segment["data"]["connection"], 1);
+    }
+    let [first, second] = [&segments[0]["data"], &segments[1]["data"]];
+    assert_eq!([&first["flags"], &first["from"]], ["S", "client"]);
+    assert_eq!([&second["flags"], &second["from"]], ["S.", "server"]);
+    assert_eq!([&second["client_state"], &second["server_state"]], ["SYN-SENT", "SYN-RECEIVED"]);
+    assert_eq!(first["server_state"], serde_json::Value::Null);
+    let last = &segments[7]["data"];
+    assert_eq!([&last["client_state"], &last["server_state"]], ["TIME-WAIT", "CLOSED"]);
+}
+
+#[test]
 fn an_input_is_never_overwritten() {
     let desk = Desk::new();
     let capture = desk.refused("web.pcap");

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io;
 
-use tcpautopsy::analysis::JudgedConnection;
+use tcpautopsy::analysis::{JudgedConnection, JudgedSegment};
 use tcpautopsy::pipeline::{Keep, Options, Sink, run};
+use tcpautopsy::report::write_segment;
 
 use super::captures::{all, options};
 
@@ -37,6 +38,59 @@ fn connections_are_written_in_one_order_for_every_cut() {
             sink.0
         });
         assert!(written.windows(2).all(|two| two[0] == two[1]), "{name}");
+    }
+}
+
+/// The lines of all segments.
+#[derive(Default)]
+struct Segments(Vec<u8>);
+
+impl Sink for Segments {
+    fn format(&self, _: &JudgedConnection, _: &mut Vec<u8>) {}
+
+    fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_wanted(&self) -> bool {
+        false
+    }
+
+    fn wants_segments(&self) -> bool {
+        true
+    }
+
+    fn format_segment(&self, segment: &JudgedSegment<'_>, into: &mut Vec<u8>) {
+        write_segment(segment, into);
+    }
+
+    fn write_segment(&mut self, formatted: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(formatted);
+        Ok(())
+    }
+}
+
+#[test]
+fn segments_are_written_in_the_order_of_the_frames_for_every_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in all() {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let written = [(1, 1 << 30, 1 << 40), (7, 900, 30_000), (2, 300, 1)].map(|(t, c, w)| {
+            let mut sink = Segments::default();
+            let inputs = std::slice::from_ref(&path);
+            let outcome = run(inputs, &options(t, c, w), &mut sink, &|_| {}).unwrap();
+            let lines = String::from_utf8(sink.0).unwrap();
+            let segments: u64 = outcome.analysis.inputs.iter().map(|it| it.tcp_segments).sum();
+            assert_eq!(lines.lines().count() as u64, segments, "{name}");
+            lines
+        });
+        assert!(written.windows(2).all(|two| two[0] == two[1]), "{name}");
+        let frames = written[0].lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line["data"]["frame"]["frame"].as_u64().unwrap()
+        });
+        assert!(frames.is_sorted(), "{name}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules, in the order in which Wireshark applies them.
 
-use super::AnalysisFlags;
 use super::direction::{Direction, Duplicates, Scale};
+use super::{AnalysisFlags, Completeness};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Flags, Segment, Seq};
 
@@ -28,23 +28,13 @@ pub struct Analyzer {
     first_rtt: Option<Span>,
     /// MPTCP operations seen on the connection, one bit per subtype.
     mptcp_seen: u8,
-    completeness: u8,
-    started: bool,
+    completeness: Completeness,
 }
 
 impl Analyzer {
-    /// `tcp.completeness`: the handshake's first segment was seen.
-    const SYN: u8 = 1;
-    const SYN_ACK: u8 = 2;
-    const ACK: u8 = 4;
-    const DATA: u8 = 8;
-    const FIN: u8 = 16;
-    const RST: u8 = 32;
-
-    /// Wireshark's `tcp.completeness` after the segments so far: 1 SYN, 2 SYN-ACK, 4 ACK, 8 data,
-    /// 16 FIN, 32 RST.
+    /// Wireshark's `tcp.completeness` after the segments so far.
     #[must_use]
-    pub const fn completeness(&self) -> u8 {
+    pub const fn completeness(&self) -> Completeness {
         self.completeness
     }
 
@@ -77,8 +67,7 @@ impl Analyzer {
         }
         self.remember(from_client, segment, shown);
         self.remember_handshake(from_client, segment, extras);
-        self.complete(segment);
-        self.started = true;
+        self.completeness.observe(segment);
         shown
     }
 
@@ -111,7 +100,7 @@ impl Analyzer {
                 AnalysisFlags::NONE
             }
             Some(_) => {
-                *self = Self { completeness: Self::SYN, started: true, ..Self::default() };
+                *self = Self { completeness: Completeness::begun_anew(), ..Self::default() };
                 AnalysisFlags::REUSED_PORTS
             }
         }
@@ -270,33 +259,6 @@ impl Analyzer {
             peer.scale = Scale::Unused;
         } else if syn && segment.flags.ack() && peer.scale == Scale::Unused {
             sender.scale = Scale::Unused;
-        }
-    }
-
-    /// The first segment counts only as a SYN; whatever else it is, Wireshark does not count it.
-    fn complete(&mut self, segment: &Segment) {
-        let flags = segment.flags;
-        let has_data = segment.payload_len > 0;
-        if !self.started {
-            if flags.syn() && !flags.ack() {
-                self.completeness = Self::SYN | if has_data { Self::DATA } else { 0 };
-            }
-            return;
-        }
-        if flags.ack() {
-            if flags.syn() {
-                self.completeness |= Self::SYN_ACK;
-            } else if has_data {
-                self.completeness |= Self::DATA;
-            } else {
-                self.completeness |= Self::ACK;
-            }
-            if flags.fin() {
-                self.completeness |= Self::FIN;
-            }
-        }
-        if flags.rst() {
-            self.completeness |= Self::RST;
         }
     }
 }

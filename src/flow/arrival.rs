@@ -1,0 +1,41 @@
+//! A segment on its way into its connection.
+
+use super::batch::{Batch, Flow};
+use super::observer::{Observer, Placed};
+use super::packed::{Kind, Packed};
+use crate::connection::{Connection, Effects};
+use crate::stamp::Time;
+use crate::tcp::{Extras, Segment};
+
+/// A segment with all that the shard needs to place it.
+pub(super) struct Arrival<'a> {
+    pub(super) id: u64,
+    pub(super) flow: Flow<'a>,
+    pub(super) forward: bool,
+    pub(super) segment: Segment,
+    pub(super) extras: &'a Extras,
+    pub(super) clock: Time,
+}
+
+impl<'a> Arrival<'a> {
+    #[inline]
+    pub(super) fn new(batch: &'a Batch, packed: &Packed) -> Self {
+        Self {
+            id: batch.frames_before + u64::from(packed.frame) + 1,
+            flow: batch.flow_of(packed),
+            forward: packed.kind.contains(Kind::FORWARD),
+            segment: packed.segment(batch.first),
+            extras: batch.extras_of(packed),
+            clock: batch.clock_at(packed),
+        }
+    }
+
+    /// Tells of the segment, which its connection has observed, if anybody asks.
+    #[inline]
+    pub(super) fn tell<O: Observer>(&self, seen: (&Connection, Effects), emit: &mut O) {
+        if O::SEGMENTS {
+            let Self { id, flow, forward, segment, extras, .. } = self;
+            emit.segment(&Placed::new((*id, flow.tuple()), (*forward, segment, extras), seen));
+        }
+    }
+}

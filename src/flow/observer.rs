@@ -1,0 +1,103 @@
+//! Whoever takes what a shard gives away: connections that are over, and, if asked for, segments.
+//!
+//! Whether segments are asked for is known at compile time, so that a run which does not ask pays
+//! nothing for them.
+
+use crate::connection::{Connection, ConnectionRecord, Effects, State};
+use crate::stamp::Time;
+use crate::tcp::{Extras, FourTuple, Segment, Side, Sides};
+
+/// Why a connection left the shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ending {
+    /// It was over.
+    Expired,
+    /// A new connection took over its flow.
+    Replaced,
+    /// There was no room for it: what came later is missing.
+    Evicted,
+    /// The capture ended.
+    CaptureEnd,
+}
+
+/// A connection that left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// What is known about it.
+    pub record: ConnectionRecord,
+    /// The capture clock at which it left; never goes back from one record of a shard to the next.
+    pub at: Time,
+    /// Why it left.
+    pub ending: Ending,
+}
+
+/// A segment that found its connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placed<'a> {
+    /// The frame's position in the run, counted from 1 over all inputs.
+    pub position: u64,
+    /// The flow's canonical tuple; a tunnel does not count.
+    pub tuple: FourTuple,
+    /// The segment travelled forward through that tuple.
+    pub forward: bool,
+    /// The segment.
+    pub segment: Segment,
+    /// Its rarer options.
+    pub extras: &'a Extras,
+    /// Id of the connection that the segment was taken for part of.
+    pub connection: u64,
+    /// Who sent it.
+    pub from: Side,
+    /// The advertised window in bytes.
+    pub window: u64,
+    /// What it repeats or proves.
+    pub effects: Effects,
+    /// The states of both sides after the segment; none while nothing is known of a side.
+    pub states: Sides<Option<State>>,
+}
+
+/// Takes what a shard gives away. A closure that takes connections is one.
+pub trait Observer {
+    /// Whether [`Observer::segment`] is to be called.
+    const SEGMENTS: bool = false;
+
+    /// Takes a connection that is over.
+    fn finished(&mut self, finished: Finished);
+
+    /// Takes a segment, after the connections that it ended. The segments of a shard come in the
+    /// order of their frames.
+    fn segment(&mut self, placed: &Placed<'_>) {
+        let _ = placed;
+    }
+}
+
+impl<F: FnMut(Finished)> Observer for F {
+    fn finished(&mut self, finished: Finished) {
+        self(finished);
+    }
+}
+
+impl<'a> Placed<'a> {
+    /// The segment as its connection sees it after having observed it.
+    pub(super) fn new(
+        (position, tuple): (u64, FourTuple),
+        (forward, segment, extras): (bool, &Segment, &'a Extras),
+        (connection, effects): (&Connection, Effects),
+    ) -> Self {
+        let from = effects.from;
+        let client = connection.state(Side::Client);
+        let server = connection.state(Side::Server);
+        Self {
+            position,
+            tuple,
+            forward,
+            segment: *segment,
+            extras,
+            connection: connection.id(),
+            from,
+            window: connection.window(from, segment),
+            effects,
+            states: Sides { client, server },
+        }
+    }
+}
