@@ -1,0 +1,3 @@
+//! Small connections, segment by segment.
+
+use super::*;
