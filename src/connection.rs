@@ -37,6 +37,7 @@ use opening::Opening;
 
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
+use crate::compat::zeek::Tracker;
 use crate::settings::Settings;
 use crate::stamp::Span;
 use crate::tcp::{self, Control, Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
@@ -70,6 +71,8 @@ pub struct Connection {
     opening: Opening,
     reset: Option<Reset>,
     completeness: Completeness,
+    /// What Zeek would say of all this.
+    zeek: Tracker,
     /// A SYN with another ISN, seen while the connection was open: perhaps the next one's first.
     stray_syn: Option<Box<(bool, Segment, Extras)>>,
     /// ICMP errors that quoted its segments.
@@ -100,6 +103,7 @@ impl Connection {
             opening: Opening::default(),
             reset: None,
             completeness: Completeness::default(),
+            zeek: Tracker::new(beginning.forward, segment),
             stray_syn: None,
             quoted: None,
         }
@@ -119,6 +123,10 @@ impl Connection {
         let from = self.side_of(forward);
         let mut effects = Effects::none(from);
         self.completeness.observe(segment);
+        // Zeek takes such a SYN for the next connection's.
+        if !self.zeek.is_stray(forward, segment) {
+            self.zeek.observe(forward, segment);
+        }
         self.expire_timers(segment.time);
         let gap = segment.time.since(self.last.time);
         match segment.control() {

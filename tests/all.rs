@@ -11,7 +11,6 @@
 
 mod architecture;
 mod cli;
-mod compat;
 mod detect;
 mod generated;
 mod kernel_truth;

@@ -2,4 +2,3 @@
 
 mod captures;
 mod wireshark;
-mod zeek;

@@ -24,6 +24,6 @@ mod tracker;
 pub use columns::{Columns, ConnState, Counts};
 pub use endpoint::EndpointState;
 pub use history::History;
-pub use lifetime::Lifetime;
+pub use lifetime::{Lifetime, Timers};
 pub use ports::is_likely_server;
 pub use tracker::{Effects, Tracker};

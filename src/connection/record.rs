@@ -5,6 +5,7 @@
 use super::{Entry, State};
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
+use crate::compat::zeek::Columns;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Endpoint, IcmpError, Segment, Seq, Side, Sides, TunnelLayer};
 
@@ -48,6 +49,8 @@ pub struct ConnectionRecord {
     pub icmp: IcmpErrors,
     /// Wireshark's `tcp.completeness` of the connection's segments.
     pub completeness: Completeness,
+    /// What Zeek would have logged of it.
+    pub zeek: Columns,
 }
 
 impl ConnectionRecord {

@@ -59,6 +59,7 @@ impl Connection {
             options,
             icmp: self.quoted.map(|quoted| quoted.errors).unwrap_or_default(),
             completeness: self.completeness,
+            zeek: self.zeek.columns(),
         }
     }
 

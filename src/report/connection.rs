@@ -6,6 +6,7 @@
 mod closing;
 mod opening;
 mod traffic;
+mod zeek;
 
 use std::net::IpAddr;
 
@@ -15,6 +16,7 @@ use serde::{Serialize, Serializer};
 use self::closing::CloseDoc;
 use self::opening::{HandshakeDoc, IcmpErrorsDoc, OptionsDoc};
 use self::traffic::TrafficDoc;
+use self::zeek::ZeekDoc;
 use super::community_id::community_id;
 use super::value::{Frame, Peer, PerSide, Stamp};
 use crate::analysis::JudgedConnection;
@@ -64,6 +66,8 @@ pub(super) struct ConnectionDoc {
     icmp_errors: IcmpErrorsDoc,
     /// What Wireshark says of it.
     wireshark: WiresharkDoc,
+    /// What Zeek would have logged of it.
+    zeek: ZeekDoc,
     /// Codes of the detectors that fired on this connection.
     findings: Vec<String>,
 }
@@ -92,6 +96,7 @@ impl From<&JudgedConnection> for ConnectionDoc {
             options: PerSide::of(options, OptionsDoc::from),
             icmp_errors: (&record.icmp).into(),
             wireshark: WiresharkDoc { completeness: record.completeness.bits() },
+            zeek: record.into(),
             findings: findings.iter().map(ToString::to_string).collect(),
         }
     }

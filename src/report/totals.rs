@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::value::{Named, Peer, PerSide, Stamp, nanos};
+use crate::compat::zeek::ConnState;
 use crate::connection::{CloseOutcome, HandshakeOutcome, State};
 use crate::stamp::Time;
 use crate::summary::{
@@ -89,6 +90,8 @@ struct TotalsDoc {
     handshake: Named<u64>,
     /// Connections by outcome of the close.
     close: Named<u64>,
+    /// Connections by Zeek's `conn_state`.
+    zeek: Named<u64>,
     /// Final state of each side; `unknown` where nothing is known of it.
     final_states: PerSide<Named<u64>>,
     /// Attempts whose SYN was sent more than once.
@@ -124,12 +127,14 @@ impl From<&Totals> for TotalsDoc {
         let sides = |counts: &Sides<u64>| PerSide::of(counts, |count| *count);
         let handshake = HandshakeOutcome::ALL.iter();
         let close = CloseOutcome::ALL.iter();
+        let zeek = ConnState::ALL.iter();
         Self {
             connections: totals.connections,
             attempts: totals.attempts,
             completed: totals.completed,
             handshake: Named(handshake.map(|of| (of.name(), totals.with_handshake(*of))).collect()),
             close: Named(close.map(|of| (of.name(), totals.with_close(*of))).collect()),
+            zeek: Named(zeek.map(|of| (of.name(), totals.with_zeek_state(*of))).collect()),
             final_states: PerSide::of(&totals.final_states, final_states),
             attempts_retried: totals.attempts_retried,
             syn_retransmissions: totals.syn_retransmissions,

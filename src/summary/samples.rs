@@ -5,6 +5,7 @@
 
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
+use crate::compat::zeek::{Columns, ConnState};
 use crate::connection::{
     Cause, Close, CloseOutcome, ConnectionRecord, Entry, Handshake, HandshakeOutcome, IcmpErrors,
     Mark, Reset, ResetKind, State, TimeWaitSide, Traffic,
@@ -90,6 +91,13 @@ pub(crate) fn open(id: u64, from: i64, until: i64) -> ConnectionRecord {
         options: Sides::default(),
         icmp: IcmpErrors::default(),
         completeness: Completeness::default(),
+        zeek: Columns {
+            originator_is_forward: true,
+            conn_state: ConnState::S1,
+            first: at(from),
+            last: at(from + 5),
+            ..Columns::default()
+        },
     }
 }
 

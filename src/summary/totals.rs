@@ -1,6 +1,7 @@
 //! Sums over the whole capture, and the small counters that listeners and hosts share.
 
 use super::activity::is_complete;
+use crate::compat::zeek::ConnState;
 use crate::connection::{CloseOutcome, ConnectionRecord, HandshakeOutcome, State};
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Side, Sides};
@@ -54,6 +55,7 @@ pub struct Totals {
     pub known_until: Option<Time>,
     by_handshake: [u64; HandshakeOutcome::ALL.len()],
     by_close: [u64; CloseOutcome::ALL.len()],
+    by_zeek_state: [u64; ConnState::ALL.len()],
 }
 
 impl Totals {
@@ -67,6 +69,12 @@ impl Totals {
     #[must_use]
     pub fn with_close(&self, outcome: CloseOutcome) -> u64 {
         count_of(&self.by_close, outcome as usize)
+    }
+
+    /// Connections of which Zeek would say `state`.
+    #[must_use]
+    pub fn with_zeek_state(&self, state: ConnState) -> u64 {
+        count_of(&self.by_zeek_state, state as usize)
     }
 
     /// Adds one finished connection.
@@ -86,6 +94,7 @@ impl Totals {
         }
         count(&mut self.by_handshake, handshake.outcome as usize);
         count(&mut self.by_close, close.outcome as usize);
+        count(&mut self.by_zeek_state, record.zeek.conn_state as usize);
         for side in Side::BOTH {
             self.add_side(record, side);
         }
@@ -124,6 +133,7 @@ impl Totals {
         }
         add_all(&mut self.by_handshake, &other.by_handshake);
         add_all(&mut self.by_close, &other.by_close);
+        add_all(&mut self.by_zeek_state, &other.by_zeek_state);
         self.earliest = earliest(self.earliest, other.earliest);
         self.first_time = earliest(self.first_time, other.first_time);
         self.last_time = self.last_time.max(other.last_time);

@@ -74,7 +74,7 @@ pub(crate) fn segments(file: &Path) -> Option<Vec<Seen>> {
         let mut outcome =
             decode(record.link, record.data, record.wire_len, &settings, &mut decoded);
         if let Outcome::Fragment(fragment) = outcome {
-            outcome = match reassembler.push(&fragment, record.time, frame, &settings, &mut decoded)
+            outcome = match reassembler.push(fragment, record.time, frame, &settings, &mut decoded)
             {
                 Pushed::Complete(outcome) => outcome,
                 Pushed::Held => return,

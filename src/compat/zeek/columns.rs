@@ -2,6 +2,7 @@
 
 use super::{EndpointState, History};
 use crate::stamp::{Span, Time};
+use crate::tcp::{Endpoint, Side};
 
 /// Zeek's verdict on how a connection was opened and closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,6 +141,13 @@ pub struct Columns {
 }
 
 impl Columns {
+    /// Which of a connection's sides the originator is.
+    #[must_use]
+    pub fn originator_side(&self, client: Endpoint, server: Endpoint) -> Side {
+        // As in `FourTuple::canonical`.
+        if self.originator_is_forward == (client <= server) { Side::Client } else { Side::Server }
+    }
+
     /// How long the connection lasted, in the microseconds that Zeek knows; none where that is no
     /// time at all, and then Zeek writes no payload bytes either.
     #[must_use]

@@ -12,10 +12,16 @@ pub(super) struct Delivery {
     trimmed: u64,
     /// The end of the last payload that is still held.
     top: u64,
-    /// Payload behind holes: ranges in ascending order that do not touch.
-    ahead: Option<Box<Vec<(u64, u64)>>>,
+    /// Payload behind holes, where there is any.
+    ahead: Option<Box<Ahead>>,
     /// Zeek has given up on this stream.
     pub(super) skipping: bool,
+}
+
+/// Ranges in ascending order that do not touch.
+#[derive(Clone, Debug, Default)]
+struct Ahead {
+    ranges: Vec<(u64, u64)>,
 }
 
 impl Default for Delivery {
@@ -108,7 +114,7 @@ impl Delivery {
             }
             return;
         }
-        let ahead = self.ahead.get_or_insert_default();
+        let ahead = &mut self.ahead.get_or_insert_default().ranges;
         let from = ahead.partition_point(|range| range.1 < start);
         let until = ahead.partition_point(|range| range.0 <= end);
         if from == until {
@@ -127,7 +133,7 @@ impl Delivery {
     fn absorb(&mut self) {
         let Some(ahead) = &mut self.ahead else { return };
         let next = &mut self.next;
-        let count = ahead.iter().take_while(|range| {
+        let count = ahead.ranges.iter().take_while(|range| {
             let delivered = range.0 <= *next;
             if delivered {
                 *next = range.1.max(*next);
@@ -135,18 +141,17 @@ impl Delivery {
             delivered
         });
         let count = count.count();
-        ahead.drain(..count);
+        ahead.ranges.drain(..count);
     }
 
     fn first_ahead(&self) -> Option<u64> {
-        self.ahead.as_ref()?.first().map(|range| range.0)
+        self.ahead.as_ref()?.ranges.first().map(|range| range.0)
     }
 
     /// Bytes held: delivered and not acknowledged, or behind holes.
     fn held(&self) -> u64 {
-        let ahead = self.ahead.as_ref().map_or(0, |ranges| {
-            ranges.iter().map(|range| range.1.saturating_sub(range.0)).sum()
-        });
+        let ranges = self.ahead.iter().flat_map(|ahead| &ahead.ranges);
+        let ahead: u64 = ranges.map(|range| range.1.saturating_sub(range.0)).sum();
         self.next.min(self.top).saturating_sub(self.trimmed) + ahead
     }
 }

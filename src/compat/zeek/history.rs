@@ -8,7 +8,12 @@ pub struct History {
     letters: [u8; History::INLINE],
     length: u8,
     /// Letters that did not fit, of connections with many SYNs or RSTs.
-    rest: Option<Box<Vec<u8>>>,
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rest {
+    letters: Vec<u8>,
 }
 
 impl History {
@@ -25,7 +30,7 @@ impl History {
             self.length += 1;
             return;
         }
-        let rest = self.rest.get_or_insert_default();
+        let rest = &mut self.rest.get_or_insert_default().letters;
         if rest.len() < Self::MAX - Self::INLINE {
             rest.push(letter);
         }
@@ -39,7 +44,9 @@ impl History {
     /// Begins anew with these letters.
     pub(super) fn replace(&mut self, letters: &[u8]) {
         *self = Self::default();
-        letters.iter().for_each(|letter| self.push(*letter));
+        for letter in letters {
+            self.push(*letter);
+        }
     }
 
     /// Whether there is no letter.
@@ -50,7 +57,7 @@ impl History {
 
     /// The letters, in the order of their events.
     pub fn letters(&self) -> impl Iterator<Item = u8> {
-        let rest = self.rest.as_ref().map_or(&[][..], |rest| rest.as_slice());
+        let rest = self.rest.as_ref().map_or(&[][..], |rest| rest.letters.as_slice());
         self.inline().iter().chain(rest).copied()
     }
 

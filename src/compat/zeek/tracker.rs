@@ -77,8 +77,7 @@ impl Tracker {
         let (from, to) = (tuple.source.port, tuple.destination.port);
         let is_known = flags.syn() && !flags.ack();
         if !is_known && is_likely_server(from) {
-            let flips =
-                if is_likely_server(to) { !flags.syn() && from < to } else { true };
+            let flips = if is_likely_server(to) { !flags.syn() && from < to } else { true };
             if flips {
                 self.flip();
             }
@@ -159,7 +158,10 @@ impl Tracker {
         }
         let counts = &mut self.endpoint_mut(forward).counts;
         counts.packets += 1;
-        counts.ip_bytes += u64::from(segment.header_len) + u64::from(segment.payload_len);
+        // An offloaded packet says that it has no length, and Zeek believes it.
+        if !segment.marks.contains(Marks::GUESSED_LENGTH) {
+            counts.ip_bytes += u64::from(segment.header_len) + u64::from(segment.payload_len);
+        }
         effects.opens = was_handshake && !self.is_handshake();
         effects
     }
@@ -184,6 +186,12 @@ impl Tracker {
             && responder.state == EndpointState::Inactive
             && segment.seq == responder.start;
         segment.seq != expected && !comes_late
+    }
+
+    /// Whether `segment` is a SYN of the originator that Zeek takes for a new connection's.
+    #[must_use]
+    pub fn is_stray(&self, forward: bool, segment: &Segment) -> bool {
+        segment.flags.syn() && forward == self.originator_is_forward && self.is_replaced_by(segment)
     }
 
     /// What Zeek would log if the connection ended now.
