@@ -74,7 +74,7 @@ pub struct Connection {
     /// What Zeek would say of all this.
     zeek: Tracker,
     /// A SYN with another ISN, seen while the connection was open: perhaps the next one's first.
-    stray_syn: Option<Box<(bool, Segment, Extras)>>,
+    stray_syn: Option<Box<StraySyn>>,
     /// ICMP errors that quoted its segments.
     quoted: Option<Box<Quoted>>,
 }
@@ -109,6 +109,20 @@ impl Connection {
         }
     }
 
+    /// The connection that a segment begins on the flow `canonical`, with that segment taken in.
+    #[must_use]
+    pub fn begun(
+        id: u64,
+        (canonical, tunnel): (FourTuple, Vec<TunnelLayer>),
+        (forward, segment, extras): (bool, &Segment, &Extras),
+        settings: &Settings,
+    ) -> Self {
+        let tuple = if forward { canonical } else { canonical.reversed() };
+        let mut connection = Self::new(Beginning { id, tuple, forward, tunnel }, segment);
+        connection.observe(forward, segment, extras, settings);
+        connection
+    }
+
     /// Takes the next segment of the connection, in the order of capture.
     ///
     /// `forward` says how it travelled through the flow's canonical tuple. What the segment did
@@ -129,7 +143,9 @@ impl Connection {
         }
         self.expire_timers(segment.time);
         let gap = segment.time.since(self.last.time);
+        self.sides.of_mut(from.peer()).unanswered = 0;
         match segment.control() {
+            _ if is_dropped_by_all(segment) => self.sides.of_mut(from).stream.count(segment),
             Control::Rst => self.on_reset(from, segment, settings),
             Control::Syn => {
                 effects.repeat = self.repeated_syn(from, segment);
@@ -137,7 +153,7 @@ impl Connection {
             }
             Control::SynAck => {
                 effects.repeat = self.repeated_syn_ack(from, segment);
-                self.on_syn_ack(from, segment, extras);
+                self.on_syn_ack(from, segment, extras, settings);
             }
             Control::Fin => {
                 effects.repeat = self.repeated_fin(from, segment);
@@ -196,8 +212,7 @@ impl Connection {
             Control::Syn => self.is_new_incarnation(from, segment),
             // The peer accepted a SYN that had looked stray: the close was not captured.
             Control::SynAck => {
-                let stray = self.stray_syn.as_ref();
-                stray.is_some_and(|it| it.0 != forward && segment.ack == it.1.seq.plus(1))
+                self.stray_syn.as_ref().is_some_and(|stray| stray.is_accepted_by(forward, segment))
                     || self.answers_unseen_syn(from, segment)
             }
             Control::Rst | Control::Fin | Control::None => false,
@@ -208,12 +223,19 @@ impl Connection {
     /// for when [`Connection::is_replaced_by`] said yes, and to be observed first by the new one.
     #[must_use]
     pub fn take_stray_syn(&mut self, replacing: &Segment) -> Option<(bool, Segment, Extras)> {
-        let stray = self.stray_syn.take()?;
-        let same = match replacing.control() {
+        let stray = self.stray_syn.take_if(|stray| match replacing.control() {
             Control::SynAck => true,
-            _ => stray.1.seq == replacing.seq,
-        };
-        same.then_some(*stray)
+            _ => stray.segment.seq == replacing.seq,
+        })?;
+        Some((stray.forward, stray.segment, stray.extras))
+    }
+
+    /// The SYN of an attempt that a TIME-WAIT turned away for good: to be asked for when the
+    /// connection is about to be finished. The attempt is a connection of its own.
+    #[must_use]
+    pub fn take_turned_away(&mut self) -> Option<(bool, Segment, Extras)> {
+        let stray = self.stray_syn.take_if(|stray| stray.into_time_wait)?;
+        Some((stray.forward, stray.segment, stray.extras))
     }
 
     /// The side that sends in the direction `forward`.
@@ -251,10 +273,20 @@ impl Connection {
         if segment.payload_len > 0 && peer.fin.is_some() && peer.stream.fin_acknowledged() {
             peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
         }
-        let sent = self.sides.of_mut(from).stream.send(segment);
+        let start = me.stream.offset(segment.seq);
+        if start > me.stream.end && me.skipped_to.is_none() {
+            me.skipped_to = Some((start, mark));
+        }
+        let sent = me.stream.send(segment);
         effects.repeat = effects.repeat.or(sent.repeat);
+        // Below what is acknowledged and with no more than one byte: asks for a sign of life.
+        let probes = segment.payload_len <= 1 && start < me.stream.acknowledged;
+        if sent.repeats_unacknowledged || probes {
+            me.unanswered = me.unanswered.saturating_add(1);
+            self.doubt_unheard(from, mark);
+        }
         if segment.flags.fin() {
-            self.on_fin_sent(from, mark);
+            self.on_fin_sent(from, segment);
         }
         if sent.repeats_unacknowledged || segment.flags.fin() || segment.payload_len > 0 {
             self.note_fin_arrival(from, segment);
@@ -295,6 +327,11 @@ impl Connection {
         let peer = self.sides.of_mut(from.peer());
         let fin_was_acknowledged = peer.stream.fin_acknowledged();
         let Some(offset) = peer.stream.acknowledge(segment.ack) else { return };
+        let held = peer.stream.end > peer.stream.acknowledged || segment.window == 0;
+        if peer.held && !held {
+            peer.released = segment.time;
+        }
+        peer.held = held;
         if offset < 1 {
             return;
         }
@@ -303,6 +340,30 @@ impl Connection {
             self.on_fin_acknowledged(from, segment, extras, fin_was_acknowledged);
         }
     }
+}
+
+/// A SYN that did not fit the connection in which it was seen.
+#[derive(Clone, Debug)]
+struct StraySyn {
+    forward: bool,
+    segment: Segment,
+    extras: Extras,
+    /// Its receiver was in TIME-WAIT, and did not take it.
+    into_time_wait: bool,
+}
+
+impl StraySyn {
+    /// Whether `syn_ack`, which travelled `forward`, accepts it.
+    fn is_accepted_by(&self, forward: bool, syn_ack: &Segment) -> bool {
+        self.forward != forward && syn_ack.ack == self.segment.seq.plus(1)
+    }
+}
+
+/// Whether every endpoint drops `segment` unanswered, and none sends such a one: SYN with FIN or
+/// RST, or no ACK where only a SYN and a RST may do without (RFC 9293 3.10.7.4, fifth).
+const fn is_dropped_by_all(segment: &Segment) -> bool {
+    let flags = segment.flags;
+    if flags.syn() { flags.fin() || flags.rst() } else { !flags.ack() && !flags.rst() }
 }
 
 /// Who is the client: whether the sender of `segment` is, and how sure that is.

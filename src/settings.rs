@@ -82,6 +82,8 @@ pub struct HostSettings {
     pub keepalive_probes: u8,
     /// `tcp_retries2`.
     pub retries2: u8,
+    /// `tcp_rto_max_ms`: the longest step of a retransmission schedule.
+    pub rto_max: Span,
     /// Whether these were read from the host rather than assumed from a profile.
     pub from_host: bool,
 }
@@ -113,6 +115,7 @@ impl HostSettings {
             keepalive_interval: Span::from_secs(75),
             keepalive_probes: 9,
             retries2: 15,
+            rto_max: Span::from_secs(120),
             from_host: false,
         }
     }

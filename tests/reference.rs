@@ -13,18 +13,9 @@ use tcpautopsy::tcp::{Endpoint, Extras, FourTuple, IcmpError, Orientation, Segme
 
 /// Every connection of a capture file's bytes, in the order in which they began.
 pub(crate) fn records(capture: &[u8], settings: &Settings) -> Vec<ConnectionRecord> {
-    let (mut context, start) = Context::open(capture).expect("a capture file");
     let mut reference = Reference::new(settings);
-    let window = Window { bytes: capture, base: 0, at_end: true };
-    let decoding = decode::Settings { tunnels: true, verify_checksums: false };
-    let mut decoded = Decoded::default();
-    let mut frame = 0;
-    context.walk(window, start..capture.len(), &mut |record| {
-        frame += 1;
-        reference.clock = reference.clock.max(record.time);
-        let outcome =
-            decode::decode(record.link, record.data, record.wire_len, &decoding, &mut decoded);
-        let (time, frame) = (record.time, FrameId::new(0, frame));
+    walk(capture, &mut |time, frame, outcome, decoded| {
+        reference.clock = reference.clock.max(time);
         match outcome {
             Outcome::Segment => {
                 let segment = Segment { time, frame, ..decoded.segment };
@@ -37,6 +28,32 @@ pub(crate) fn records(capture: &[u8], settings: &Settings) -> Vec<ConnectionReco
         }
     });
     reference.finish()
+}
+
+/// Shows `take` every frame's time, with its segment if it has one.
+pub(crate) fn for_each_segment(
+    capture: &[u8],
+    take: &mut dyn FnMut(Time, Option<(FourTuple, Segment)>),
+) {
+    walk(capture, &mut |time, frame, outcome, decoded| {
+        let segment = Segment { time, frame, ..decoded.segment };
+        let is_segment = matches!(outcome, Outcome::Segment);
+        take(time, is_segment.then_some((decoded.tuple, segment)));
+    });
+}
+
+fn walk(capture: &[u8], take: &mut dyn FnMut(Time, FrameId, &Outcome, &Decoded)) {
+    let (mut context, start) = Context::open(capture).expect("a capture file");
+    let window = Window { bytes: capture, base: 0, at_end: true };
+    let decoding = decode::Settings { tunnels: true, verify_checksums: false };
+    let mut decoded = Decoded::default();
+    let mut frame = 0;
+    context.walk(window, start..capture.len(), &mut |record| {
+        frame += 1;
+        let outcome =
+            decode::decode(record.link, record.data, record.wire_len, &decoding, &mut decoded);
+        take(record.time, FrameId::new(0, frame), &outcome, &decoded);
+    });
 }
 
 struct Reference<'s> {
@@ -63,7 +80,7 @@ impl<'s> Reference<'s> {
                 stray = old.take_stray_syn(segment);
                 let next = stray.as_ref().map_or(segment, |(_, first, _)| first);
                 let by = (due > self.clock).then_some(Mark::of(next));
-                self.done.push(old.finish(due.min(self.clock), by, self.settings));
+                self.end(old, due.min(self.clock), by);
             }
         }
         if let Some((towards, first, options)) = stray {
@@ -85,6 +102,19 @@ impl<'s> Reference<'s> {
         }
     }
 
+    fn end(&mut self, mut connection: Connection, until: Time, by: Option<Mark>) {
+        let turned_away = connection.take_turned_away();
+        let record = connection.finish(until, by, self.settings);
+        let (client, server) = (record.client, record.server);
+        self.done.push(record);
+        if let Some((forward, syn, extras)) = turned_away {
+            let (canonical, _) = FourTuple { source: client, destination: server }.canonical();
+            let (id, flow) = (syn.frame.number(), (canonical, Vec::new()));
+            let attempt = Connection::begun(id, flow, (forward, &syn, &extras), self.settings);
+            self.done.push(attempt.finish(until, by, self.settings));
+        }
+    }
+
     fn begin(
         &mut self,
         key: (Endpoint, Endpoint),
@@ -98,8 +128,9 @@ impl<'s> Reference<'s> {
     }
 
     fn finish(mut self) -> Vec<ConnectionRecord> {
-        let (clock, settings) = (self.clock, self.settings);
-        self.done.extend(self.live.into_values().map(|it| it.finish(clock, None, settings)));
+        while let Some((_, last)) = self.live.pop_first() {
+            self.end(last, self.clock, None);
+        }
         self.done.sort_by_key(|record| record.id);
         self.done
     }

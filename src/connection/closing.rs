@@ -6,22 +6,25 @@
 
 use super::endpoint::Endpoint;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
+use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Extras, Segment, Side};
 
 impl Connection {
     /// `from` sent a FIN, for the first time or again.
-    pub(super) fn on_fin_sent(&mut self, from: Side, mark: Mark) {
+    pub(super) fn on_fin_sent(&mut self, from: Side, segment: &Segment) {
+        let mark = Mark::of(segment);
         let crossing = self.answer_time(from) + CROSSING_SLACK;
         let me = self.sides.of_mut(from);
         let Some(first) = me.fin else {
             me.fin = Some(mark);
-            me.apply(Event::SendFin, Reason::observed(mark, Cause::SentFin));
-            return;
+            me.fin_stamps = segment.timestamps();
+            return me.first_fin(mark);
         };
-        if mark.time.since(first.time).abs() < SAME_FRAME {
+        if mark.time.since(first.time).abs() < SAME_FRAME || me.is_copy_of_fin(segment) {
             return;
         }
+        me.fin_stamps = segment.timestamps();
         me.fin_repeats = me.fin_repeats.saturating_add(1);
         me.fin_gap = mark.time.since(me.last_fin.unwrap_or(first).time);
         me.last_fin = Some(mark);
@@ -36,6 +39,13 @@ impl Connection {
             me.revert(entry.state);
             me.correction = Some(mark.frame);
             me.acks_of_fin_ignored += 1;
+            // A later acknowledgment may still be on its way to it.
+            let crossed = me.last_ack_of_fin.filter(|ack| mark.time.since(ack.time) <= crossing);
+            if let Some(ack) = crossed {
+                let correction = me.correction.take();
+                let reason = Reason::observed(ack, Cause::ReceivedAckOfFin).corrected(correction);
+                me.apply(Event::ReceiveAckOfFin, reason);
+            }
         }
     }
 
@@ -73,6 +83,7 @@ impl Connection {
             receive_fin(me, segment, duplicate);
         }
         peer.fin_acknowledged.get_or_insert(mark);
+        peer.last_ack_of_fin = Some(mark);
         if peer.acks_of_fin_ignored > 1 {
             // It ignored several: the next one proves nothing by itself.
             peer.pending_ack_of_fin = Some(mark);
@@ -87,24 +98,25 @@ impl Connection {
 
     /// At the end of what is known: a FIN that passed the tap towards a side of which the capture
     /// shows nothing at all counts as received, though nothing proves it.
-    /// And a side that ignored several acknowledgments of its FIN, and would have sent it again by
-    /// now if it had ignored the last one, did take that one.
+    /// And a side that ignored several acknowledgments of its FIN did take the last one, for all
+    /// that is known: it has not sent the FIN again since. That is sure once it should have.
     pub(super) fn settle_closing(&mut self, known_until: Time) {
         for side in Side::BOTH {
             let me = self.sides.of_mut(side);
-            if let Some(mark) = me.pending_ack_of_fin
-                && known_until.since(mark.time) > me.fin_gap + me.fin_gap + me.fin_gap
-            {
-                let reason = Reason::inferred(mark, Cause::ReceivedAckOfFin)
-                    .corrected(me.last_fin.map(|fin| fin.frame));
-                me.apply(Event::ReceiveAckOfFin, reason);
+            if let Some(mark) = me.pending_ack_of_fin {
+                let overdue = known_until.since(mark.time) > me.fin_gap + me.fin_gap + me.fin_gap;
+                let certainty = if overdue { Certainty::Inferred } else { Certainty::Assumed };
+                let reason =
+                    Reason { certainty, ..Reason::observed(mark, Cause::ReceivedAckOfFin) };
+                let correction = me.last_fin.map(|fin| fin.frame);
+                me.apply(Event::ReceiveAckOfFin, reason.corrected(correction));
             }
             if me.stream.traffic.segments > 0 {
                 continue;
             }
             if let Some(arrival) = me.fin_arrivals.first() {
                 let reason = Reason {
-                    certainty: crate::certainty::Certainty::Assumed,
+                    certainty: Certainty::Assumed,
                     ..Reason::observed(arrival.mark, arrival.cause)
                 };
                 me.apply(Event::ReceiveFin, reason);
@@ -127,13 +139,7 @@ impl Connection {
             | Cause::HalfOpenExpired
             | Cause::ConnectTimeout
             | Cause::IcmpError(_) => me.take_back_estimate(),
-            // A SYN from elsewhere, if its seeming sender goes on where it was.
-            Cause::ConnectionGone
-                if segment.flags.ack() && me.stream.offset(segment.seq) <= me.stream.end =>
-            {
-                me.revert(State::Closed);
-            }
-            Cause::ReceivedRst | Cause::SentRst
+            Cause::ReceivedRst | Cause::SentRst | Cause::ConnectionGone
                 if segment.flags.ack() && segment.time.since(entry.at) > crossing =>
             {
                 // A RST from this side that it did not send, or one that never reached it.
@@ -150,12 +156,51 @@ impl Connection {
 }
 
 impl Endpoint {
+    /// The first FIN: the moment of CLOSE, unless it had to wait behind data or a closed window, or
+    /// an earlier transmission of it was not captured.
+    fn first_fin(&mut self, mark: Mark) {
+        let waited = self.held || mark.time.since(self.released) <= CROSSING_SLACK;
+        let reason = if waited {
+            Reason::inferred(mark, Cause::SentFin)
+        } else {
+            Reason::observed(mark, Cause::SentFin)
+        };
+        let sent_before = self
+            .skipped_to
+            .filter(|(offset, _)| self.stream.fin.is_some_and(|fin| *offset == fin + 1));
+        let Some((_, earlier)) = sent_before else {
+            self.apply(Event::SendFin, reason);
+            return;
+        };
+        // The number after the FIN was in use before: the FIN left then, and what this side has
+        // received since, it received in FIN-WAIT-1.
+        let received = if self.state == State::CloseWait { self.revert(self.state) } else { None };
+        let at = received.map_or(earlier.time, |entry| entry.at.min(earlier.time));
+        let sent = Reason { at, ..Reason::inferred(earlier, Cause::SentFin) };
+        self.apply(Event::SendFin, sent.corrected(Some(mark.frame)));
+        if let Some(entry) = received {
+            self.apply(Event::ReceiveFin, Reason::of(&entry));
+        }
+    }
+
+    /// Whether a FIN is a copy that the network made of one that was sent before: its sender's
+    /// clock has not gone on (RFC 7323 5.4), or it echoes less than before.
+    fn is_copy_of_fin(&self, segment: &Segment) -> bool {
+        match (self.fin_stamps, segment.timestamps()) {
+            (Some(before), Some(now)) => {
+                !newer(now.value, before.value) || newer(before.echo, now.echo)
+            }
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
     /// Takes back a CLOSED that only a timer stands for, or an ICMP error that the endpoint has
     /// ignored or that never reached it.
     pub(super) fn take_back_estimate(&mut self) {
         let Some(entry) = self.last_entry().filter(|_| self.state == State::Closed) else { return };
         if matches!(entry.cause, Cause::IcmpError(_)) {
-            self.outlived_icmp = true;
+            self.outlived_icmp = self.outlived_icmp.saturating_add(1);
         } else if entry.frame.is_none() {
             self.outlived_timer = true;
         } else {
@@ -202,6 +247,11 @@ fn receive_fin(me: &mut Endpoint, segment: &Segment, reported_duplicate: bool) {
         }
     }
     me.fin_arrivals.clear();
+}
+
+/// Whether timestamp `one` is newer than `other` (RFC 7323 4.1: modulo 2^32).
+pub(super) const fn newer(one: u32, other: u32) -> bool {
+    one.wrapping_sub(other).cast_signed() > 0
 }
 
 /// Whether `time` is set, that is, whether a timer runs.

@@ -5,6 +5,7 @@ use super::stream::Stream;
 use super::{Cause, Entry, Event, Mark, State, next};
 use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Span, Time};
+use crate::tcp::Timestamps;
 
 /// One endpoint as the tap's evidence shows it.
 #[derive(Clone, Debug)]
@@ -20,14 +21,16 @@ pub(super) struct Endpoint {
     pub(super) fin_arrivals: Attempts,
     /// When the timer of the state runs out; `Time::MAX` while none runs.
     pub(super) timer: Time,
+    /// How much later than that a segment may come that the timer itself sends.
+    pub(super) timer_grace: Span,
     /// How often TIME-WAIT was started again.
     pub(super) time_wait_restarts: u32,
     /// Whether the side was seen to take data after its own FIN: nobody orphaned it.
     pub(super) reads_after_fin: bool,
     /// Sent something after a timer should have ended it: that timer does not run here.
     pub(super) outlived_timer: bool,
-    /// Went on after an ICMP error that should have ended its attempt.
-    pub(super) outlived_icmp: bool,
+    /// How often it went on after an ICMP error that should have ended its attempt.
+    pub(super) outlived_icmp: u8,
     /// The frame that took back an entry, until the next entry cites it.
     pub(super) correction: Option<FrameId>,
     /// RSTs sent.
@@ -41,6 +44,19 @@ pub(super) struct Endpoint {
     pub(super) fin_gap: Span,
     /// FINs after the first one.
     pub(super) fin_repeats: u32,
+    /// Timestamps of the latest FIN: a repetition has newer ones, a copy made on the way has not.
+    pub(super) fin_stamps: Option<Timestamps>,
+    /// The latest acknowledgment of the FIN that passed the tap.
+    pub(super) last_ack_of_fin: Option<Mark>,
+    /// The first segment whose number shows that something before it was not captured: the number's
+    /// offset, and where. Perhaps it was the FIN.
+    pub(super) skipped_to: Option<(i64, Mark)>,
+    /// Probes and repetitions since the peer was last heard: it may hear nothing either.
+    pub(super) unanswered: u8,
+    /// Data in flight or a closed window may be holding back what the application wrote.
+    pub(super) held: bool,
+    /// When that was last over.
+    pub(super) released: Time,
     /// First FIN sent.
     pub(super) fin: Option<Mark>,
     /// When the peer's acknowledgment of the FIN passed the tap.
@@ -96,6 +112,13 @@ impl Reason {
     }
 }
 
+impl Entry {
+    const fn new(state: State, at: Time, reason: Reason) -> Self {
+        let Reason { frame, cause, certainty, corrected_by, .. } = reason;
+        Self { state, at, frame, cause, certainty, corrected_by }
+    }
+}
+
 impl Default for Endpoint {
     fn default() -> Self {
         Self {
@@ -105,10 +128,11 @@ impl Default for Endpoint {
             stream: Stream::default(),
             fin_arrivals: Attempts::default(),
             timer: Time::MAX,
+            timer_grace: Span::ZERO,
             time_wait_restarts: 0,
             reads_after_fin: false,
             outlived_timer: false,
-            outlived_icmp: false,
+            outlived_icmp: 0,
             correction: None,
             acks_of_fin_ignored: 0,
             pending_ack_of_fin: None,
@@ -116,6 +140,12 @@ impl Default for Endpoint {
             fin_gap: Span::ZERO,
             resets: 0,
             fin_repeats: 0,
+            fin_stamps: None,
+            last_ack_of_fin: None,
+            skipped_to: None,
+            unanswered: 0,
+            held: false,
+            released: Time::MIN,
             fin: None,
             fin_acknowledged: None,
         }
@@ -142,6 +172,7 @@ impl Endpoint {
     pub(super) fn enter(&mut self, state: State, reason: Reason) {
         self.state = state;
         self.timer = Time::MAX;
+        self.timer_grace = Span::ZERO;
         if self.timeline.len() >= Self::MAX_ENTRIES {
             self.dropped = self.dropped.saturating_add(1);
             return;
@@ -152,14 +183,7 @@ impl Endpoint {
         }
         // An effect cannot come before the state that it ends.
         let at = self.timeline.last().map_or(reason.at, |last| last.at.max(reason.at));
-        self.timeline.push(Entry {
-            state,
-            at,
-            frame: reason.frame,
-            cause: reason.cause,
-            certainty: reason.certainty,
-            corrected_by: reason.corrected_by,
-        });
+        self.timeline.push(Entry::new(state, at, reason));
     }
 
     /// Takes back the last entry if it is `state`, and returns it.
@@ -167,7 +191,15 @@ impl Endpoint {
         let last = self.timeline.pop_if(|last| last.state == state)?;
         self.state = self.timeline.last().map_or(State::Listen, |entry| entry.state);
         self.timer = Time::MAX;
+        self.timer_grace = Span::ZERO;
         Some(last)
+    }
+
+    /// Puts `state` before everything that is known: the endpoint began there, as came out later.
+    pub(super) fn begin_with(&mut self, state: State, reason: Reason) {
+        if self.timeline.len() < Self::MAX_ENTRIES {
+            self.timeline.insert(0, Entry::new(state, reason.at, reason));
+        }
     }
 
     /// The last entry.

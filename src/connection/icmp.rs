@@ -17,6 +17,10 @@ pub(super) struct Quoted {
     pub(super) of_attempt: Option<IcmpError>,
 }
 
+/// After so many that an endpoint went on after, it is one that ignores such errors. Linux passes
+/// over the one that comes while the application holds the socket, and obeys the next.
+const IGNORES: u8 = 2;
+
 impl Connection {
     /// Takes an ICMP error, in the order of capture, that quotes a segment of the connection.
     ///
@@ -42,7 +46,8 @@ impl Connection {
         if opening && failure {
             quoted.of_attempt.get_or_insert(*error);
         }
-        if !self.sides.of(about).outlived_icmp && self.ends_attempt(about, error, settings) {
+        let obeys = self.sides.of(about).outlived_icmp < IGNORES;
+        if obeys && self.ends_attempt(about, error, settings) {
             let mark = Mark { time: error.time, frame: error.frame };
             let reason = Reason::observed(mark, Cause::IcmpError(error.meaning()));
             self.sides.of_mut(about).apply(Event::ReceiveIcmpError, reason);

@@ -5,7 +5,9 @@
 //! the SYN-ACK again: lost behind the tap, a full accept queue, a deferred accept.
 
 use super::attempts::Attempts;
-use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
+use super::closing::newer;
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State, StraySyn};
+use crate::settings::Settings;
 use crate::stamp::Span;
 use crate::tcp::{Extras, Segment, Seq, Side, Sides};
 
@@ -24,9 +26,13 @@ pub(super) struct Opening {
     /// The number that it acknowledged.
     last_ack_seq: Option<Seq>,
     pub(super) rst: Option<Mark>,
-    /// SYN-ACKs sent again after the client's acknowledgment had passed, and the latest of them.
+    /// SYN-ACKs sent again after the client's acknowledgment had passed.
     pub(super) syn_acks_after_ack: u32,
+    /// The latest frame that showed that the server had ignored an acknowledgment. After it, the
+    /// next one proves nothing by itself.
     ignored: Option<Mark>,
+    /// The first SYN-ACK sent again came so late that the server had been waiting for data.
+    deferred: bool,
     /// SYN-ACKs that the server's timer sent, as opposed to a repeated SYN.
     pub(super) syn_ack_timeouts: u32,
     pub(super) server_rtt: Option<Span>,
@@ -38,6 +44,14 @@ pub(super) struct Opening {
     pub(super) bad_ack: Sides<Option<Seq>>,
 }
 
+/// How many repetitions in a row a server must leave unanswered for it to have ignored them: fewer
+/// may as well have been lost.
+const IGNORED: u8 = 3;
+
+/// A first SYN-ACK sent again later than this had its timer held back: it starts with 1 s (RFC 6298
+/// 2.1), and a server that waits for data lets its first expiries pass (Linux `TCP_DEFER_ACCEPT`).
+const DEFERRED: Span = Span::from_millis(2_500);
+
 impl Connection {
     /// SYN without ACK.
     pub(super) fn on_syn(&mut self, from: Side, segment: &Segment, extras: &Extras) {
@@ -48,13 +62,13 @@ impl Connection {
                 me.stream.send(segment);
                 if self.opening.is_same_frame(from, mark) {
                     self.opening.syns.of_mut(from).push_copy();
-                    me.stream.traffic.segments += 1;
                     return;
                 }
                 if me.state == State::Closed {
                     me.take_back_estimate();
                 }
                 self.opening.syns.of_mut(from).push(segment, Cause::ReceivedSyn);
+                self.note_active_opener(from, mark);
                 return;
             }
             Some(_) => return self.on_stray_syn(from, segment, extras),
@@ -71,20 +85,44 @@ impl Connection {
         }
     }
 
-    /// A SYN with another ISN while the connection is open: its sender has lost the connection, and
-    /// the peer will answer with a challenge ACK (RFC 9293 3.5.1, figure 9).
+    /// The SYN of a side that is only known to have answered one: it had begun by itself.
+    fn note_active_opener(&mut self, from: Side, mark: Mark) {
+        let answered = self.opening.syn_acks.of(from).first();
+        let me = self.sides.of_mut(from);
+        if let Some(syn_ack) = answered
+            && !me.was_in(State::SynSent)
+            && me.was_in(State::SynReceived)
+        {
+            let reason = Reason::inferred(syn_ack.mark, Cause::SentSyn);
+            me.begin_with(State::SynSent, reason.corrected(Some(mark.frame)));
+        }
+    }
+
+    /// A SYN with another ISN while the connection is open: its sender has lost the connection, or
+    /// somebody else sent it. The peer will answer with a challenge ACK (RFC 9293 3.5.1, figure 9),
+    /// and what the sender makes of that will tell.
     fn on_stray_syn(&mut self, from: Side, segment: &Segment, extras: &Extras) {
         let forward = (from == Side::Client) == self.client_is_forward;
-        let me = self.sides.of_mut(from);
-        me.stream.traffic.segments += 1;
-        me.apply(Event::SendRst, Reason::inferred(Mark::of(segment), Cause::ConnectionGone));
-        if self.stray_syn.as_ref().is_none_or(|stray| stray.1.seq != segment.seq) {
-            self.stray_syn = Some(Box::new((forward, *segment, *extras)));
+        self.sides.of_mut(from).stream.count(segment);
+        if self.stray_syn.as_ref().is_none_or(|stray| stray.segment.seq != segment.seq) {
+            let into_time_wait = self.sides.of(from.peer()).state == State::TimeWait;
+            self.stray_syn = Some(Box::new(StraySyn {
+                forward,
+                segment: *segment,
+                extras: *extras,
+                into_time_wait,
+            }));
         }
     }
 
     /// SYN with ACK.
-    pub(super) fn on_syn_ack(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+    pub(super) fn on_syn_ack(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        extras: &Extras,
+        settings: &Settings,
+    ) {
         let mark = Mark::of(segment);
         let (me, peer) = self.sides.pair_mut(from);
         if !peer.stream.is_started() {
@@ -113,6 +151,10 @@ impl Connection {
         let echo = segment.timestamps().map(|stamps| stamps.echo);
         let arrival = self.opening.syns.of(from.peer()).answered_by(echo);
         let reason = match arrival {
+            // The server keeps nothing of the SYN: a cookie is no socket in SYN-RECEIVED.
+            Some(syn) if settings.of(self.addresses.of(from).address).syncookies == Some(2) => {
+                Reason::inferred(syn.mark, syn.cause)
+            }
             Some(syn) => Reason::observed(syn.mark, syn.cause),
             None => Reason::inferred(mark, Cause::SentSynAck),
         };
@@ -135,8 +177,7 @@ impl Connection {
         let mark = Mark::of(segment);
         if self.opening.syn_acks.of(from).last().is_some_and(|last| near(last.mark, mark)) {
             self.opening.syn_acks.of_mut(from).push_copy();
-            self.sides.of_mut(from).stream.traffic.segments += 1;
-            return;
+            return self.sides.of_mut(from).stream.count(segment);
         }
         let crossing = self.answer_time(from) + CROSSING_SLACK;
         let provoked = self.opening.syns.of(from.peer()).last().is_some_and(|syn| {
@@ -156,6 +197,9 @@ impl Connection {
             .last_ack
             .filter(|ack| from == Side::Server && segment.time.since(ack.time) > crossing);
         if acknowledged.is_some() && quiet {
+            let since_first = self.opening.syn_acks.of(from).first();
+            self.opening.deferred = self.opening.syn_acks.of(from).count() == 1
+                && since_first.is_some_and(|it| segment.time.since(it.mark.time) > DEFERRED);
             self.opening.syn_acks_after_ack += 1;
             self.opening.ignored = Some(mark);
             self.opening.last_ack = None;
@@ -279,14 +323,37 @@ impl Connection {
         if from == Side::Client {
             self.opening.last_ack_seq = Some(segment.ack);
             self.opening.ack.get_or_insert(mark);
-            if self.opening.last_ack.is_none() || self.opening.syn_acks_after_ack > 1 {
+            let ignored_once = self.opening.syn_acks_after_ack == 1;
+            if self.opening.last_ack.is_none() || !ignored_once {
                 self.opening.last_ack = Some(mark);
             }
         }
-        // Once the server has ignored an acknowledgment, the next one proves nothing by itself.
-        if self.opening.syn_acks_after_ack == 0 {
-            let reason = Reason::observed(mark, Cause::ReceivedAckOfSyn);
-            self.sides.of_mut(from.peer()).apply(Event::ReceiveAckOfSyn, reason);
+        let reason = Reason::observed(mark, Cause::ReceivedAckOfSyn);
+        match self.opening.ignored {
+            None => self.sides.of_mut(from.peer()).apply(Event::ReceiveAckOfSyn, reason),
+            // The server had waited for data (TCP_DEFER_ACCEPT) and waits no longer.
+            Some(ignored) if self.opening.deferred => {
+                let reason = reason.corrected(Some(ignored.frame));
+                self.sides.of_mut(from.peer()).apply(Event::ReceiveAckOfSyn, reason)
+            }
+            Some(_) => false,
+        };
+    }
+
+    /// The client sends the same for the fourth time, and the server, of which nothing but SYN-ACKs
+    /// is known, has answered none of it: it ignored the acknowledgment as well (full accept
+    /// queue). An open connection answers every repetition (RFC 9293 3.10.7.4, first).
+    pub(super) fn doubt_unheard(&mut self, from: Side, mark: Mark) {
+        let (client, server) = self.sides.pair_mut(Side::Client);
+        let silent =
+            server.stream.traffic.segments == u64::from(self.opening.syn_acks.server.segments());
+        let opened_by_ack =
+            server.last_entry().is_some_and(|entry| entry.cause == Cause::ReceivedAckOfSyn);
+        let often = from == Side::Client && client.unanswered >= IGNORED;
+        if often && silent && opened_by_ack && !self.opening.fast_open {
+            server.revert(State::Established);
+            self.opening.ignored = Some(mark);
+            self.opening.last_ack = Some(mark);
         }
     }
 
@@ -298,7 +365,7 @@ impl Connection {
         let Some(last) = self.opening.syn_acks.server.last() else { return };
         let server = &mut self.sides.server;
         if server.state != State::SynReceived
-            || self.opening.syn_acks_after_ack == 0
+            || self.opening.ignored.is_none()
             || timeouts >= u32::from(retries)
             || ack.time < last.mark.time
         {
@@ -320,6 +387,9 @@ impl Connection {
             // A side whose SYN was never seen sends one: a new connection, unless SYNs cross.
             None if !me.is_known() => return peer.state != State::SynSent && peer.is_known(),
             Some(_) | None => {}
+        }
+        if peer.state == State::TimeWait && !self.is_taken_by_time_wait(from, segment) {
+            return false;
         }
         let gone = |state| {
             matches!(
@@ -345,6 +415,23 @@ impl Connection {
             && is_over(peer.state)
             && me.stream.isn().is_some_and(|isn| isn != segment.seq)
             && peer.stream.isn().is_some_and(|isn| isn.plus(1) != segment.ack)
+    }
+}
+
+impl Connection {
+    /// Whether a SYN of `from` ends the TIME-WAIT of its peer: a number beyond all that was
+    /// received, or a newer timestamp, and no older one (RFC 9293 3.10.7.4, fourth; RFC 6191;
+    /// RFC 7323 5.3).
+    fn is_taken_by_time_wait(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let beyond = me.stream.offset(segment.seq) > me.stream.acknowledged;
+        match (me.fin_stamps, segment.timestamps()) {
+            _ if peer.timer <= segment.time => true,
+            (Some(recent), Some(now)) => {
+                !newer(recent.value, now.value) && (beyond || newer(now.value, recent.value))
+            }
+            _ => beyond,
+        }
     }
 }
 

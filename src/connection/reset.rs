@@ -4,9 +4,24 @@
 //! The tap knows that number only as a range, from what the receiver acknowledged to what it may
 //! have received since; a RST within that range counts.
 
+use super::endpoint::Endpoint;
 use super::{Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State};
 use crate::settings::Settings;
 use crate::tcp::{Segment, Side, Sides};
+
+impl Endpoint {
+    /// Nothing is known of this side but that it answers with a RST without ACK: the connection
+    /// that the other side's segment seemed to belong to was not its own (RFC 9293 3.10.7.1).
+    fn was_never_there(&mut self, segment: &Segment) {
+        let guessed = self.last_entry().is_some_and(|entry| entry.cause == Cause::Midstream);
+        if guessed && !segment.flags.ack() && self.stream.traffic.segments == 1 {
+            self.revert(State::Established);
+        }
+    }
+}
+
+/// How many probes and repetitions in a row go unanswered before the peer counts as deaf.
+const DEAF: u8 = 2;
 
 impl Connection {
     /// A segment with RST.
@@ -15,6 +30,7 @@ impl Connection {
         let me = self.sides.of_mut(from);
         me.resets = me.resets.saturating_add(1);
         me.stream.send(segment);
+        me.was_never_there(segment);
         self.take_back_unproven(from, segment);
         if self.answers_bad_ack(from, segment) {
             return;
@@ -26,13 +42,20 @@ impl Connection {
         let accepted = self.accepts(from.peer(), segment, settings);
         let kind = self.kind_of(from, segment, states);
         let seq_offset = self.seq_offset(from, segment);
-        let sent = Reason::observed(mark, Cause::SentRst);
-        let ended = self.sides.of_mut(from).apply(Event::SendRst, sent);
+        let sent = self.reason_of_sender(from, segment);
+        // A RST that answers no SYN of the peer does not come from the port that the SYN went to.
+        let elsewhere = !accepted
+            && states.of(from).is_none()
+            && *states.of(from.peer()) == Some(State::SynSent);
+        let ended = !elsewhere && self.sides.of_mut(from).apply(Event::SendRst, sent);
         if accepted {
             self.reset_follows_fin(from, segment);
         }
         let received = Reason::observed(mark, Cause::ReceivedRst);
-        let reached = accepted && self.sides.of_mut(from.peer()).apply(Event::ReceiveRst, received);
+        // A peer that has left several questions unanswered hears nothing, the RST neither.
+        let heard = self.sides.of(from).unanswered < DEAF;
+        let reached =
+            accepted && heard && self.sides.of_mut(from.peer()).apply(Event::ReceiveRst, received);
         if self.opening.ack.is_none() {
             self.opening.rst.get_or_insert(mark);
         }
@@ -48,6 +71,35 @@ impl Connection {
                 idle: segment.time.since(self.last.time).max(self.last_gap),
                 seq: segment.seq,
             });
+        }
+    }
+
+    /// Why the sender of a RST is CLOSED. A socket that aborts sends RST with ACK; a RST without
+    /// one answers for a port where no socket is any more (RFC 9293 3.10.7.1), or for one that has
+    /// closed already.
+    fn reason_of_sender(&self, from: Side, segment: &Segment) -> Reason {
+        let mark = Mark::of(segment);
+        let gone = match self.sides.of(from).state {
+            State::SynSent | State::Established | State::CloseWait | State::TimeWait => {
+                !segment.flags.ack()
+            }
+            State::Closed
+            | State::Listen
+            | State::SynReceived
+            | State::FinWait1
+            | State::FinWait2
+            | State::Closing
+            | State::LastAck => false,
+        };
+        let forward = (from == Side::Client) == self.client_is_forward;
+        match self.stray_syn.as_ref().filter(|stray| stray.forward == forward) {
+            // It had already begun anew.
+            Some(stray) if gone => {
+                Reason::inferred(Mark::of(&stray.segment), Cause::ConnectionGone)
+                    .corrected(Some(mark.frame))
+            }
+            _ if gone => Reason::inferred(mark, Cause::ConnectionGone),
+            _ => Reason::observed(mark, Cause::SentRst),
         }
     }
 

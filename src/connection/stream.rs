@@ -202,7 +202,8 @@ impl Stream {
         traffic
     }
 
-    fn count(&mut self, segment: &Segment) {
+    /// Counts a segment, and takes nothing from it.
+    pub(super) fn count(&mut self, segment: &Segment) {
         let traffic = &mut self.traffic;
         traffic.segments += 1;
         traffic.data_segments += u64::from(segment.payload_len > 0);

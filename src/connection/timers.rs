@@ -7,8 +7,9 @@ use crate::settings::{HostSettings, Settings};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side};
 
-/// The longest step of an exponential backoff (Linux `TCP_RTO_MAX`).
-const LONGEST_BACKOFF: Span = Span::from_secs(120);
+/// The share of its length by which a timer may be late before its absence means anything. The
+/// kernel's wheel is up to an eighth late; what is concluded too early is taken back.
+const LATENESS: i64 = 16;
 
 impl Connection {
     /// When the connection can leave memory if nothing more comes; `Time::MAX` while it is open.
@@ -27,7 +28,7 @@ impl Connection {
     pub(super) fn expire_timers(&mut self, now: Time) {
         for side in Side::BOTH {
             let endpoint = self.sides.of_mut(side);
-            if endpoint.timer <= now {
+            if endpoint.timer <= now && now.since(endpoint.timer) >= endpoint.timer_grace {
                 let cause = match endpoint.state {
                     State::TimeWait => Cause::TimeWaitExpired,
                     State::FinWait2 => Cause::FinWait2Expired,
@@ -81,13 +82,23 @@ impl Connection {
         }
     }
 
-    /// A half-open connection ends after the last SYN-ACK retransmission and its backoff.
+    /// A half-open connection ends after the last SYN-ACK and its backoff; or, under pressure, when
+    /// the next SYN-ACK is due and does not come (Linux `reqsk_timer_handler`). A server that has
+    /// repeated none yet may be one that keeps nothing to repeat it from (SYN cookies).
     fn arm_half_open(&mut self, side: Side, settings: &Settings) {
-        let retries = settings.of(self.addresses.of(side).address).synack_retries;
+        let host = settings.of(self.addresses.of(side).address);
         let Some(last) = self.opening.syn_acks.of(side).last() else { return };
-        let done = self.opening.syn_ack_timeouts;
-        let rest = (done..=u32::from(retries)).fold(Span::ZERO, |sum, step| sum + backoff(step));
-        self.sides.of_mut(side).timer = last.mark.time + rest;
+        let (done, retries) = (self.opening.syn_ack_timeouts, u32::from(host.synack_retries));
+        let endpoint = self.sides.of_mut(side);
+        if (1..retries).contains(&done) {
+            let step = backoff(done, host.rto_max);
+            endpoint.timer = last.mark.time + step;
+            endpoint.timer_grace = Span::from_nanos(step.nanos() / LATENESS);
+        } else {
+            let rest =
+                (done..=retries).fold(Span::ZERO, |sum, step| sum + backoff(step, host.rto_max));
+            endpoint.timer = last.mark.time + rest;
+        }
     }
 
     /// A connect ends after the last SYN retransmission and its backoff.
@@ -97,16 +108,15 @@ impl Connection {
         let Some(last) = syns.last() else { return };
         let linear = linear_timeouts(host, &syns.gaps(2));
         let total = u32::from(host.syn_retries) + linear;
-        let rest = (syns.repeated()..=total).fold(Span::ZERO, |sum, step| {
-            sum + if step < linear { backoff(0) } else { backoff(step - linear) }
-        });
+        let rest = (syns.repeated()..=total)
+            .fold(Span::ZERO, |sum, step| sum + backoff(step.saturating_sub(linear), host.rto_max));
         self.sides.of_mut(side).timer = last.mark.time + rest;
     }
 }
 
 /// The `step`-th wait of a schedule that starts with 1 s and doubles (RFC 6298 2, 5.5).
-fn backoff(step: u32) -> Span {
-    Span::from_secs(1_i64 << step.min(7)).min(LONGEST_BACKOFF)
+fn backoff(step: u32, longest: Span) -> Span {
+    Span::from_secs(1_i64 << step.min(7)).min(longest)
 }
 
 /// How many even steps come first: as set, or as the first two gaps show.

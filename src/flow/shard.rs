@@ -187,23 +187,20 @@ impl Shard {
             return self.arm(index, clock, segment.time);
         }
         let stray = live.connection.take_stray_syn(&segment);
-        let next = stray.as_ref().map_or(&segment, |(_, first, _)| first);
-        let by = Some(Mark { time: next.time, frame: next.frame });
-        self.finish_live(index, Leave { at: clock, ending: Ending::Replaced, by }, settings, emit);
-        let Some((forward, first, extras)) = stray else {
+        let by = Some(Mark::of(stray.as_ref().map_or(&segment, |(_, first, _)| first)));
+        let leave = Leave { at: clock, ending: Ending::Replaced, by };
+        self.finish_live(index, leave, settings, emit);
+        let Some((towards, first, options)) = stray else {
             return self.open(arrival, settings, emit);
         };
         let id = self.position(first.frame);
-        let stray = Arrival { id, forward, segment: first, extras: &extras, ..*arrival };
-        let begun = self.begin(&stray, settings, emit).map(|(index, _)| index);
-        if let Some(live) = begun.and_then(|index| self.live.get_mut(index)) {
-            let Arrival { forward, segment, extras, .. } = *arrival;
+        let stray = Arrival { id, forward: towards, segment: first, extras: &options, ..*arrival };
+        let Some((index, _)) = self.begin(&stray, settings, emit) else { return };
+        if let Some(live) = self.live.get_mut(index) {
             let effects = live.connection.observe(forward, &segment, extras, settings);
             arrival.tell((&live.connection, effects), emit);
         }
-        if let Some(index) = begun {
-            self.arm(index, clock, segment.time);
-        }
+        self.arm(index, clock, segment.time);
     }
 
     /// Begins a connection on a flow that has none.
@@ -431,14 +428,27 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) {
-        let Some(live) = self.live.remove(index) else { return };
-        self.over_count -= usize::from(live.ticket.is_some());
+        let Some(Live { mut connection, key, due, ticket, .. }) = self.live.remove(index) else {
+            return;
+        };
+        self.over_count -= usize::from(ticket.is_some());
         // What was over at its deadline was not open any longer than that.
         let (known_until, by, ending) =
-            if live.due <= at { (live.due, None, Ending::Expired) } else { (at, by, ending) };
-        let record = live.connection.finish(known_until, by, settings);
-        self.table.remove(live.key);
+            if due <= at { (due, None, Ending::Expired) } else { (at, by, ending) };
+        let turned_away =
+            connection.take_turned_away().and_then(|syn| Some((syn, self.table.flow(key)?)));
+        let record = connection.finish(known_until, by, settings);
+        self.table.remove(key);
         emit.finished(Finished { record, at, ending });
+        if let Some(((forward, syn, extras), flow)) = turned_away {
+            let first = (forward, &syn, &extras);
+            let attempt = Connection::begun(self.position(syn.frame), flow, first, settings);
+            emit.finished(Finished {
+                record: attempt.finish(known_until, by, settings),
+                at,
+                ending,
+            });
+        }
     }
 }
 

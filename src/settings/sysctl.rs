@@ -83,14 +83,16 @@ impl HostSettings {
             "net.ipv4.tcp_keepalive_intvl" => seconds(value, &mut self.keepalive_interval),
             "net.ipv4.tcp_keepalive_probes" => count(value, &mut self.keepalive_probes),
             "net.ipv4.tcp_retries2" => count(value, &mut self.retries2),
+            "net.ipv4.tcp_rto_max_ms" => milliseconds(value, &mut self.rto_max),
             // Milliseconds (tcp(4) of FreeBSD); TIME-WAIT lasts twice as long.
-            "net.inet.tcp.msl" => match value.parse::<u32>() {
-                Ok(millis) => {
-                    self.time_wait = Span::from_millis(i64::from(millis).saturating_mul(2));
-                    Assigned::Done
+            "net.inet.tcp.msl" => {
+                let mut msl = Span::ZERO;
+                let assigned = milliseconds(value, &mut msl);
+                if matches!(assigned, Assigned::Done) {
+                    self.time_wait = msl + msl;
                 }
-                Err(_) => Assigned::Wrong("a number of milliseconds"),
-            },
+                assigned
+            }
             _ => Assigned::Unknown,
         }
     }
@@ -160,6 +162,16 @@ fn seconds(value: &str, slot: &mut Span) -> Assigned {
             Assigned::Done
         }
         Err(_) => Assigned::Wrong("a number of seconds"),
+    }
+}
+
+fn milliseconds(value: &str, slot: &mut Span) -> Assigned {
+    match value.parse::<u32>() {
+        Ok(parsed) => {
+            *slot = Span::from_millis(i64::from(parsed));
+            Assigned::Done
+        }
+        Err(_) => Assigned::Wrong("a number of milliseconds"),
     }
 }
 

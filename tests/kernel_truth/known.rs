@@ -1,0 +1,262 @@
+//! What cannot be known, by name: the run, the place, how many faults, and why.
+//!
+//! Each entry is checked: a fault more than listed fails the test, and so does one less.
+
+use super::table::Place;
+
+/// Faults that the capture gives no means to avoid.
+pub(crate) struct Known {
+    run: &'static str,
+    place: Place,
+    /// How many, over both hosts.
+    pub(crate) faults: usize,
+    pub(crate) reason: &'static str,
+}
+
+impl Known {
+    /// Entries that belong to none of `runs`.
+    pub(crate) fn without_run(runs: &[&str]) -> Vec<&'static str> {
+        KNOWN.iter().map(|it| it.run).filter(|run| !runs.contains(run)).collect()
+    }
+
+    /// The entry for a run and a place.
+    pub(crate) fn of(run: &str, place: Place) -> Option<&'static Self> {
+        KNOWN.iter().find(|it| it.run == run && it.place == place)
+    }
+}
+
+const KNOWN: &[Known] = &[
+    Known {
+        run: "accept_overflow_ack_only",
+        place: Place::Own,
+        faults: 1,
+        reason: "the capture ends before the next SYN-ACK would tell whether the third \
+                 acknowledgment was taken",
+    },
+    Known {
+        run: "accept_queue_under_load",
+        place: Place::Own,
+        faults: 26,
+        reason: "SYN cookies and a full accept queue: the acknowledgment is dropped \
+                 without a trace, no socket is ever made",
+    },
+    Known {
+        run: "bad_ack_in_syn_received",
+        place: Place::Own,
+        faults: 2,
+        reason: "the host that forged these segments is no kernel of the laboratory",
+    },
+    Known {
+        run: "deferred_accept",
+        place: Place::Own,
+        faults: 1,
+        reason: "a server that waits for data (TCP_DEFER_ACCEPT) and gets it before its \
+                 first timer looks like one that does not wait",
+    },
+    Known {
+        run: "fin_in_listen",
+        place: Place::Own,
+        faults: 2,
+        reason: "the host that forged these segments is no kernel of the laboratory",
+    },
+    Known {
+        run: "flood_with_cookies",
+        place: Place::Own,
+        faults: 31,
+        reason: "SYN-RECEIVED as the RFC has it, of a server that answered with a SYN \
+                 cookie and keeps no socket",
+    },
+    Known {
+        run: "half_open_reset",
+        place: Place::Own,
+        faults: 1,
+        reason: "the host that forged these segments is no kernel of the laboratory",
+    },
+    Known {
+        run: "nat_with_old_timestamps",
+        place: Place::Own,
+        faults: 1,
+        reason: "the second host behind the address, whose SYN-SENT this is, is no \
+                 kernel of the laboratory",
+    },
+    Known {
+        run: "thousands_with_loss",
+        place: Place::Own,
+        faults: 8,
+        reason: "the server's firewall ate the final ACK behind the tap, and data came \
+                 before the SYN-ACK's timer told",
+    },
+    Known {
+        run: "time_wait_bucket_overflow",
+        place: Place::Own,
+        faults: 5,
+        reason: "whether a TIME-WAIT bucket was free changes nothing on the wire",
+    },
+    Known {
+        run: "time_wait_old_syn_gets_old_ack",
+        place: Place::Own,
+        faults: 1,
+        reason: "the host that sent the old SYN, whose SYN-SENT this is, is no kernel \
+                 of the laboratory",
+    },
+    Known {
+        run: "accept_overflow_ack_only",
+        place: Place::Other,
+        faults: 1,
+        reason: "the capture ends before the next SYN-ACK would tell whether the third \
+                 acknowledgment was taken",
+    },
+    Known {
+        run: "accept_queue_under_load",
+        place: Place::Other,
+        faults: 26,
+        reason: "SYN cookies and a full accept queue: the acknowledgment is dropped \
+                 without a trace, no socket is ever made",
+    },
+    Known {
+        run: "bad_ack_in_syn_received",
+        place: Place::Other,
+        faults: 2,
+        reason: "the host that forged these segments is no kernel of the laboratory",
+    },
+    Known {
+        run: "bad_syn_ack_gets_reset",
+        place: Place::Other,
+        faults: 1,
+        reason: "the SYN and the forged SYN-ACK that this RST answers did not pass this \
+                 tap",
+    },
+    Known {
+        run: "cookies_final_ack_lost",
+        place: Place::Other,
+        faults: 1,
+        reason: "the final ACK was lost behind the tap; the first data, which the \
+                 server took instead, looks like any other",
+    },
+    Known {
+        run: "deferred_accept",
+        place: Place::Other,
+        faults: 1,
+        reason: "a server that waits for data (TCP_DEFER_ACCEPT) and gets it before its \
+                 first timer looks like one that does not wait",
+    },
+    Known {
+        run: "fast_open_server_answers_early",
+        place: Place::Other,
+        faults: 1,
+        reason: "both acknowledgments were lost behind the tap, and nothing that the \
+                 server sends depends on them",
+    },
+    Known {
+        run: "fin_in_listen",
+        place: Place::Other,
+        faults: 2,
+        reason: "the host that forged these segments is no kernel of the laboratory",
+    },
+    Known {
+        run: "final_ack_lost_data_completes",
+        place: Place::Other,
+        faults: 1,
+        reason: "the final ACK was lost behind the tap, and data came before the \
+                 SYN-ACK's timer told",
+    },
+    Known {
+        run: "flood_with_cookies",
+        place: Place::Other,
+        faults: 31,
+        reason: "SYN-RECEIVED as the RFC has it, of a server that answered with a SYN \
+                 cookie and keeps no socket",
+    },
+    Known {
+        run: "half_open_reset",
+        place: Place::Other,
+        faults: 1,
+        reason: "the host that forged these segments is no kernel of the laboratory",
+    },
+    Known {
+        run: "illegal_flags",
+        place: Place::Other,
+        faults: 1,
+        reason: "the host that forged these segments is no kernel of the laboratory",
+    },
+    Known {
+        run: "nat_with_old_timestamps",
+        place: Place::Other,
+        faults: 1,
+        reason: "the second host behind the address, whose SYN-SENT this is, is no \
+                 kernel of the laboratory",
+    },
+    Known {
+        run: "reset_in_close_wait",
+        place: Place::Other,
+        faults: 2,
+        reason: "a third party's RST looks like the peer's; what the reset side had \
+                 received by then, it never said",
+    },
+    Known {
+        run: "reset_in_closing",
+        place: Place::Other,
+        faults: 3,
+        reason: "a third party's RST looks like the peer's, and the FIN that crossed \
+                 the other was lost before the tap",
+    },
+    Known {
+        run: "reset_in_fin_wait_1",
+        place: Place::Other,
+        faults: 1,
+        reason: "a third party's RST looks like the peer's",
+    },
+    Known {
+        run: "reset_in_fin_wait_2",
+        place: Place::Other,
+        faults: 1,
+        reason: "a third party's RST looks like the peer's",
+    },
+    Known {
+        run: "reset_in_last_ack",
+        place: Place::Other,
+        faults: 3,
+        reason: "a third party's RST looks like the peer's; the FIN that acknowledged \
+                 the other was lost behind the tap",
+    },
+    Known {
+        run: "reset_in_orphan_fin_wait_2",
+        place: Place::Other,
+        faults: 1,
+        reason: "a third party's RST looks like the peer's",
+    },
+    Known {
+        run: "reset_in_syn_received",
+        place: Place::Other,
+        faults: 2,
+        reason: "a third party's RST looks like the peer's; the SYN-ACK was lost before \
+                 the tap",
+    },
+    Known {
+        run: "storm_many_connections",
+        place: Place::Other,
+        faults: 1,
+        reason: "the acknowledgment of the FIN was lost behind the tap, and the peer's \
+                 own FIN repeated it before the timer did",
+    },
+    Known {
+        run: "thousands_with_loss",
+        place: Place::Other,
+        faults: 8,
+        reason: "the server's firewall ate the final ACK behind the tap, and data came \
+                 before the SYN-ACK's timer told",
+    },
+    Known {
+        run: "time_wait_bucket_overflow",
+        place: Place::Other,
+        faults: 5,
+        reason: "whether a TIME-WAIT bucket was free changes nothing on the wire",
+    },
+    Known {
+        run: "time_wait_old_syn_gets_old_ack",
+        place: Place::Other,
+        faults: 1,
+        reason: "the host that sent the old SYN, whose SYN-SENT this is, is no kernel \
+                 of the laboratory",
+    },
+];
