@@ -10,6 +10,7 @@
 //! checked: hostile bytes give a skip.
 
 mod captured;
+mod compressed;
 mod ethertype;
 mod express;
 mod extensions;
@@ -125,6 +126,8 @@ struct Walk<'d> {
     settings: Settings,
     out: &'d mut Decoded,
     layers: u8,
+    /// A compressed packet was opened.
+    inflated: bool,
 }
 
 impl<'d> Walk<'d> {
@@ -137,7 +140,7 @@ impl<'d> Walk<'d> {
         }
         out.tunnel.clear();
         out.vlan = None;
-        Self { settings, out, layers }
+        Self { settings, out, layers, inflated: false }
     }
 
     /// Counts one more encapsulation.

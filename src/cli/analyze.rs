@@ -53,6 +53,9 @@ pub(super) struct Arguments {
     /// Exit with 1 on findings of this severity or a higher one, or of this detector
     #[arg(long, value_name = "SEVERITY|CODE", value_delimiter = ',')]
     fail_on: Vec<FailOn>,
+    /// Look at the outer IP headers only: what travels in a tunnel is no TCP then
+    #[arg(long)]
+    no_tunnels: bool,
     /// Worker threads; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -194,6 +197,7 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
     let selection = selection(&arguments.only, &arguments.skip)?;
     let detectors = Detectors::new(settings.clone(), thresholds, &selection);
     let mut options = Options::new(settings, detectors);
+    options.decode.tunnels = !arguments.no_tunnels;
     options.threads = arguments.threads;
     options.chunk_size = arguments.chunk_size.unwrap_or(options.chunk_size);
     // Lines are written as connections end; only the JSON report needs them all at once.

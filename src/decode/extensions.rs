@@ -23,17 +23,20 @@ pub(super) struct Chain<'a> {
     pub(super) piece: Option<Piece>,
     /// Where a routing header sends the packet in the end.
     pub(super) destination: Option<Ipv6Addr>,
+    /// There was a routing header.
+    pub(super) routed: bool,
 }
 
 impl<'a> Chain<'a> {
     /// Walks the chain whose first header is of kind `next`.
     pub(super) fn walk(mut next: u8, mut rest: Captured<'a>) -> Result<Self, Skip> {
-        let mut destination = None;
+        let (mut destination, mut routed) = (None, false);
         for _ in 0..MAX_EXTENSIONS {
             let length = match next {
                 // Hop-by-hop, destination options, mobility, HIP, shim6: 8-byte units after 8.
                 0 | 60 | 135 | 139 | 140 => octets(rest, 8)?,
                 43 => {
+                    routed = true;
                     destination = routed_to(rest).or(destination);
                     octets(rest, 8)?
                 }
@@ -48,13 +51,14 @@ impl<'a> Chain<'a> {
                             rest: body,
                             piece: Some(piece),
                             destination,
+                            routed,
                         });
                     }
                     // An "atomic" fragment is a whole packet (RFC 6946).
                     8
                 }
                 NO_NEXT_HEADER => return Err(Skip::OtherTransport),
-                _ => return Ok(Self { next, rest, piece: None, destination }),
+                _ => return Ok(Self { next, rest, piece: None, destination, routed }),
             };
             if length > rest.length() {
                 return Err(Skip::BadExtensionHeader);

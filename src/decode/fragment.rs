@@ -41,6 +41,8 @@ pub struct Fragment {
     pub vlan: Option<u16>,
     /// Encapsulations taken off so far.
     pub(super) layers: u8,
+    /// A routing header says which way the packet goes.
+    pub(super) routed: bool,
 }
 
 /// What a fragment header says, of either IP version.
@@ -77,9 +79,8 @@ pub(super) fn found(
 ) -> Walked {
     match piece.protocol {
         // Extension headers can stand in the first fragment, before the transport's header.
-        protocol::TCP | 0 | 43 | 51 | 60 | 135 | 139 | 140 => {}
+        protocol::TCP | protocol::IPCOMP | 0 | 43 | 51 | 60 | 135 | 139 | 140 => {}
         protocol::ESP => return Err(Skip::Encrypted),
-        protocol::IPCOMP => return Err(Skip::Compressed),
         protocol::ICMP | protocol::ICMPV6 => return Err(Skip::Icmp),
         other if walk.settings.tunnels && tunnel::may_carry(other) => {}
         protocol::UDP => return Err(Skip::Udp),
@@ -107,5 +108,6 @@ pub(super) fn found(
         tunnel: walk.out.tunnel.clone(),
         vlan: walk.out.vlan,
         layers: walk.layers,
+        routed: packet.routed,
     }))
 }

@@ -2,7 +2,7 @@
 
 use super::extensions::{self, Chain};
 use super::fragment::{self, Piece};
-use super::{Captured, Skip, Walk, Walked, icmp, segment, tunnel};
+use super::{Captured, Skip, Walk, Walked, compressed, icmp, segment, tunnel};
 use crate::tcp::Marks;
 use etherparse::err::ipv4::{HeaderError, HeaderSliceError};
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
@@ -23,6 +23,7 @@ pub(super) mod protocol {
     pub(in crate::decode) const IPCOMP: u8 = 108;
     pub(in crate::decode) const L2TP: u8 = 115;
     pub(in crate::decode) const MPLS: u8 = 137;
+    pub(in crate::decode) const ETHERNET: u8 = 143;
 }
 
 /// What the layers above need to know of the packet around them.
@@ -34,6 +35,8 @@ pub(super) struct Packet {
     pub(super) traffic_class: u8,
     /// IPv4 identification; 0 for IPv6.
     pub(super) id: u16,
+    /// A routing header says which way the packet goes.
+    pub(super) routed: bool,
     /// Bytes of the IP header and its extensions so far.
     pub(super) header_len: usize,
     pub(super) marks: Marks,
@@ -72,6 +75,7 @@ pub(super) fn v4(walk: &mut Walk<'_>, packet: Captured<'_>) -> Walked {
         ttl: header.ttl(),
         traffic_class: header.dcp().value() << 2 | header.ecn().value(),
         id: header.identification(),
+        routed: false,
         header_len,
         marks,
     };
@@ -113,6 +117,7 @@ pub(super) fn v6(walk: &mut Walk<'_>, packet: Captured<'_>) -> Walked {
         ttl: header.hop_limit(),
         traffic_class: header.traffic_class(),
         id: 0,
+        routed: false,
         header_len: header.slice().len(),
         marks,
     };
@@ -132,6 +137,7 @@ pub(super) fn beyond_extensions(
 ) -> Walked {
     let chain = Chain::walk(next, payload)?;
     packet.header_len += payload.length() - chain.rest.length();
+    packet.routed |= chain.routed;
     if let Some(destination) = chain.destination {
         packet.destination = IpAddr::V6(destination);
     }
@@ -153,7 +159,7 @@ pub(super) fn transport(
         protocol::UDP => tunnel::udp::datagram(walk, packet, payload),
         protocol::ICMP | protocol::ICMPV6 => icmp::message(walk, packet, kind, payload),
         protocol::ESP => Err(Skip::Encrypted),
-        protocol::IPCOMP => Err(Skip::Compressed),
+        protocol::IPCOMP => compressed::packet(walk, packet, payload),
         other => tunnel::packet(walk, packet, other, payload),
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn may_carry(kind: u8) -> bool {
             | protocol::ETHERIP
             | protocol::L2TP
             | protocol::MPLS
+            | protocol::ETHERNET
     )
 }
 
@@ -39,6 +40,16 @@ pub(super) fn packet(
     }
     let outer_v4 = packet.source.is_ipv4();
     match kind {
+        // Segment routing (RFC 8986 5): the packet's way, which it has in one direction only and
+        // with other addresses back. As part of the flow it would tear the two directions apart.
+        protocol::IPV4 | protocol::IPV6 | protocol::ETHERNET if packet.routed => {
+            walk.enter()?;
+            match kind {
+                protocol::IPV4 => ip::v4(walk, payload),
+                protocol::IPV6 => ip::v6(walk, payload),
+                _ => ethernet::frame(walk, payload),
+            }
+        }
         protocol::IPV4 => {
             enter(walk, packet, if outer_v4 { "ipip" } else { "4in6" }, None)?;
             ip::v4(walk, payload)
@@ -52,6 +63,10 @@ pub(super) fn packet(
         protocol::ETHERIP if payload.be16(0) == Some(0x3000) => {
             enter(walk, packet, "etherip", None)?;
             ethernet::frame(walk, payload.after(2).ok_or(Skip::CutTunnelHeader)?)
+        }
+        protocol::ETHERNET => {
+            enter(walk, packet, "ethernet", None)?;
+            ethernet::frame(walk, payload)
         }
         protocol::MPLS => {
             enter(walk, packet, "mpls", None)?;

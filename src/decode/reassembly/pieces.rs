@@ -132,6 +132,7 @@ impl Head {
                 } else {
                     0
                 },
+                routed: fragment.routed,
                 header_len: fragment.header_len,
                 marks: fragment.marks,
             },
