@@ -4,6 +4,7 @@
 
 mod analyze;
 mod completions;
+mod conn_log;
 mod detectors;
 mod exit;
 mod explain;

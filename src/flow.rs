@@ -19,6 +19,7 @@ mod slab;
 mod table;
 #[cfg(test)]
 mod tests;
+mod zeek;
 
 pub use batch::{Batch, SHARDS};
 pub use limits::Limits;
@@ -26,3 +27,4 @@ pub use observer::{Ending, Finished, Observer, Placed};
 pub use packed::Packed;
 pub use per_tuple::PerTuple;
 pub use shard::Shard;
+pub use zeek::{ZeekRow, ZeekRules, ZeekShard};

@@ -12,8 +12,10 @@
 mod chunk;
 mod collect;
 mod feed;
+mod pending;
 mod plan;
 mod reading;
+mod rows;
 mod segments;
 mod sink;
 mod verify;
@@ -29,7 +31,7 @@ use crate::analysis::Analysis;
 use crate::capture::CaptureError;
 use crate::decode;
 use crate::detect::Detectors;
-use crate::flow::{Limits, SHARDS};
+use crate::flow::{Limits, SHARDS, ZeekRules};
 use crate::settings::Settings;
 
 use collect::{Collector, Worker};
@@ -56,6 +58,8 @@ pub struct Options {
     pub decode: decode::Settings,
     /// How many connections are remembered at once.
     pub limits: Limits,
+    /// How Zeek is to cut flows, where its rows are wanted.
+    pub zeek: ZeekRules,
 }
 
 impl Options {
@@ -79,6 +83,7 @@ impl Options {
             detectors,
             decode: decode::Settings::default(),
             limits: Limits::default(),
+            zeek: ZeekRules::default(),
         }
     }
 }
@@ -107,6 +112,8 @@ pub struct Outcome {
     /// Tuples that, with segments asked for, were forgotten because a limit of memory was reached:
     /// what Wireshark would have said of their later segments may differ.
     pub streams_forgotten: u64,
+    /// Rows of Zeek's conn.log that were closed early because a limit of memory was reached.
+    pub zeek_rows_evicted: u64,
 }
 
 /// An input that could not be read to its end.
@@ -175,9 +182,10 @@ fn drive(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Outcome, PipelineError> {
     let hasher = RandomState::default();
+    let rules = sink.wants_zeek_rows().then_some(options.zeek);
     let limits = options.limits.per_shard();
     let mut workers: Vec<Worker> =
-        (0..SHARDS).map(|index| Worker::new(index, limits, hasher.clone())).collect();
+        (0..SHARDS).map(|index| Worker::new(index, limits, rules, &hasher)).collect();
     let (mut current, mut next) = (Wave::default(), Wave::default());
     reading.fill(&mut current);
     while !current.is_empty() {
@@ -187,14 +195,15 @@ fn drive(
             || reading.fill(&mut next),
         );
         segments::flush(&mut workers, sink).map_err(PipelineError::Sink)?;
-        collect::flush(&mut workers, current.clock_after(), sink).map_err(PipelineError::Sink)?;
+        collect::flush(&mut workers, Some(current.clock_after()), sink)
+            .map_err(PipelineError::Sink)?;
         progress(reading.progress());
         std::mem::swap(&mut current, &mut next);
     }
     let clock = reading.clock();
     let shared = &*sink;
     workers.par_iter_mut().with_max_len(1).for_each(|worker| worker.end(clock, options, shared));
-    collect::flush_all(&mut workers, sink).map_err(PipelineError::Sink)?;
+    collect::flush(&mut workers, None, sink).map_err(PipelineError::Sink)?;
     Ok(conclude(workers, reading, options))
 }
 
@@ -212,7 +221,8 @@ fn consume(workers: &mut [Worker], wave: &Wave, options: &Options, sink: &dyn Si
 fn conclude(workers: Vec<Worker>, reading: Reading<'_>, options: &Options) -> Outcome {
     let (inputs, unreadable) = reading.finish();
     let collected = collect::merge(workers);
-    let Collector { summary, accumulator, mut kept, evicted, streams_forgotten, .. } = collected;
+    let Collector { summary, accumulator, mut kept, evicted, .. } = collected;
+    let Collector { streams_forgotten, zeek_rows_evicted, .. } = collected;
     kept.sort_unstable_by_key(|judged| judged.record.id);
     let findings = options.detectors.conclude(&accumulator, &summary, &inputs);
     let analysis = Analysis {
@@ -223,7 +233,7 @@ fn conclude(workers: Vec<Worker>, reading: Reading<'_>, options: &Options) -> Ou
         findings,
         connections: kept,
     };
-    Outcome { analysis, unreadable, evicted, streams_forgotten }
+    Outcome { analysis, unreadable, evicted, streams_forgotten, zeek_rows_evicted }
 }
 
 impl Unreadable {

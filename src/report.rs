@@ -29,6 +29,7 @@ pub use reference::reference;
 pub use schema::{Schema, schema};
 pub use segments::write_segment;
 pub use text::{Detail, TextOptions, write_text};
+pub use zeek::{write_zeek_json, write_zeek_row, zeek_footer, zeek_header, zeek_row_time};
 
 #[cfg(doc)]
 use crate::analysis::Analysis;

@@ -11,6 +11,7 @@
 
 mod architecture;
 mod cli;
+mod compat;
 mod detect;
 mod generated;
 mod kernel_truth;

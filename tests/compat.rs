@@ -1,4 +1,6 @@
 //! The compatible columns against the peers' own answers for public captures.
 
 mod captures;
+pub(crate) mod conn_log;
 mod wireshark;
+mod zeek;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
+use super::conn_log::{ConnLogs, Scripts};
 use super::exit::{self, Outcome};
 use super::inputs::Inputs;
 use super::outputs::{Format, OpenOutput, Output};
@@ -16,6 +17,7 @@ use super::terminal::{self, Color};
 use crate::analysis::{Analysis, JudgedConnection, JudgedSegment};
 use crate::detect::{Detectors, Selection, Thresholds, UnknownDetector, rule};
 use crate::finding::{Code, Finding, Severity};
+use crate::flow::{ZeekRow, ZeekRules};
 use crate::pipeline::{self, Keep, Options, Sink};
 use crate::report::{self, Connections, Detail, TextOptions};
 
@@ -25,8 +27,9 @@ pub(super) struct Arguments {
     /// Captures: files, folders (searched to the bottom), patterns, or - for standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Write a report; repeatable. The format is json, ndjson (jsonl) or segments, taken from the
-    /// extension (.segments.ndjson for segments) if not named; - is standard output
+    /// Write a report; repeatable. The format is json, ndjson (jsonl), segments, zeek (log) or
+    /// zeek-json, taken from the extension (.segments.ndjson for segments) if not named; - is
+    /// standard output
     #[arg(short, long = "output", value_name = "[FORMAT:]PATH")]
     outputs: Vec<Output>,
     /// Write the JSON report to standard output: -o json:-
@@ -35,6 +38,17 @@ pub(super) struct Arguments {
     /// Which connections reports hold [default: flagged in json, all in ndjson]
     #[arg(long, value_enum, value_name = "WHICH")]
     connections: Option<Which>,
+    /// Cut connections in a conn.log with Zeek's own timers; with =default, also find out servers
+    /// by the ports that Zeek's default scripts know
+    #[arg(
+        long,
+        value_enum,
+        value_name = "SCRIPTS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "bare"
+    )]
+    zeek_splitting: Option<Scripts>,
     /// Settings of the hosts: what `sysctl -a` printed, for all, or for an address or network
     #[arg(long, value_name = "FILE|HOST=FILE")]
     sysctl: Vec<SysctlFile>,
@@ -138,6 +152,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
         connections: chosen(arguments, Format::NdJson),
         outputs: Vec::new(),
         segments: Vec::new(),
+        conn_logs: ConnLogs::default(),
     };
     for output in &outputs {
         let opened = output.open(&inputs.paths)?;
@@ -145,26 +160,19 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
             Format::Json => open.push(opened),
             Format::NdJson => lines.outputs.push(opened),
             Format::Segments => lines.segments.push(opened),
+            Format::Zeek => lines.conn_logs.tables.push(opened),
+            Format::ZeekJson => lines.conn_logs.json.push(opened),
         }
+    }
+    if arguments.zeek_splitting.is_some() && lines.conn_logs.is_empty() {
+        exit::warn("--zeek-splitting changes nothing without a conn.log: -o conn.log");
     }
     let progress = Progress::start(!arguments.no_progress && !arguments.quiet);
     let result = pipeline::run(&inputs.paths, &options, &mut lines, &|state| progress.show(state));
     let elapsed = progress.finish();
-    let pipeline::Outcome { analysis, unreadable, evicted, streams_forgotten } = result?;
-    for input in &unreadable {
-        let at =
-            if input.offset > 0 { format!(" at byte {}", input.offset) } else { String::new() };
-        exit::complain(format_args!("reading {}{at}: {}", input.path, input.reason));
-    }
-    if evicted > 0 {
-        exit::warn(format_args!("connections closed early to save memory: {evicted}"));
-    }
-    if streams_forgotten > 0 {
-        exit::warn(format_args!(
-            "address pairs forgotten to save memory, so that wireshark columns may differ: \
-             {streams_forgotten}"
-        ));
-    }
+    let outcome = result?;
+    complain(&outcome);
+    let pipeline::Outcome { analysis, unreadable, .. } = outcome;
     lines.finish(&analysis)?;
     for output in open {
         output.write(|out| report::write_json(&analysis, chosen(arguments, Format::Json), out))?;
@@ -174,6 +182,27 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
         tell(&analysis, &TextOptions { elapsed: Some(elapsed), ..text_options(arguments) }, color)?;
     }
     Ok(judge(&analysis, &arguments.fail_on, !unreadable.is_empty()))
+}
+
+/// Says what could not be read, and what had to be forgotten.
+fn complain(outcome: &pipeline::Outcome) {
+    for input in &outcome.unreadable {
+        let at =
+            if input.offset > 0 { format!(" at byte {}", input.offset) } else { String::new() };
+        exit::complain(format_args!("reading {}{at}: {}", input.path, input.reason));
+    }
+    for (count, what) in [
+        (outcome.evicted, "connections closed early to save memory"),
+        (
+            outcome.streams_forgotten,
+            "address pairs forgotten to save memory, so that wireshark columns may differ",
+        ),
+        (outcome.zeek_rows_evicted, "rows of conn.log closed early to save memory"),
+    ] {
+        if count > 0 {
+            exit::warn(format_args!("{what}: {count}"));
+        }
+    }
 }
 
 /// The outputs, of which at most one may be standard output.
@@ -199,6 +228,7 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
     let mut options = Options::new(settings, detectors);
     options.decode.tunnels = !arguments.no_tunnels;
     options.threads = arguments.threads;
+    options.zeek = arguments.zeek_splitting.map_or_else(ZeekRules::default, ZeekRules::from);
     options.chunk_size = arguments.chunk_size.unwrap_or(options.chunk_size);
     // Lines are written as connections end; only the JSON report needs them all at once.
     let is_kept = outputs.iter().any(|output| output.format == Format::Json);
@@ -256,11 +286,12 @@ fn judge(analysis: &Analysis, fail_on: &[FailOn], unreadable: bool) -> Outcome {
     }
 }
 
-/// Writes connections and segments as lines while the run is still reading.
+/// Writes connections, segments and rows of conn.log as lines while the run is still reading.
 struct Lines {
     outputs: Vec<OpenOutput>,
     connections: Connections,
     segments: Vec<OpenOutput>,
+    conn_logs: ConnLogs,
 }
 
 impl Sink for Lines {
@@ -289,6 +320,18 @@ impl Sink for Lines {
     fn write_segment(&mut self, formatted: &[u8]) -> io::Result<()> {
         self.segments.iter_mut().try_for_each(|output| output.append(formatted))
     }
+
+    fn wants_zeek_rows(&self) -> bool {
+        !self.conn_logs.is_empty()
+    }
+
+    fn format_zeek_row(&self, row: &ZeekRow, into: &mut Vec<u8>) {
+        self.conn_logs.format(row, into);
+    }
+
+    fn write_zeek_row(&mut self, formatted: &[u8]) -> io::Result<()> {
+        self.conn_logs.write(formatted)
+    }
 }
 
 impl Lines {
@@ -296,6 +339,7 @@ impl Lines {
     fn finish(self, analysis: &Analysis) -> anyhow::Result<()> {
         let write = |output: OpenOutput| output.write(|out| report::write_rest(analysis, out));
         self.outputs.into_iter().try_for_each(write)?;
-        self.segments.into_iter().try_for_each(|output| output.write(|_| Ok(())))
+        self.segments.into_iter().try_for_each(|output| output.write(|_| Ok(())))?;
+        self.conn_logs.finish(analysis)
     }
 }

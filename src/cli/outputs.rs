@@ -21,23 +21,30 @@ pub(super) enum Format {
     NdJson,
     /// Segments as lines.
     Segments,
+    /// Zeek's conn.log, tab-separated.
+    Zeek,
+    /// Zeek's conn.log as JSON lines.
+    ZeekJson,
 }
 
 impl Format {
     /// What may stand before the colon.
-    const NAMES: [(&str, Self); 4] = [
+    const NAMES: [(&str, Self); 6] = [
         ("json", Self::Json),
         ("ndjson", Self::NdJson),
         ("jsonl", Self::NdJson),
         ("segments", Self::Segments),
+        ("zeek", Self::Zeek),
+        ("zeek-json", Self::ZeekJson),
     ];
     /// How a path may end; the first that fits.
-    const ENDINGS: [(&str, Self); 5] = [
+    const ENDINGS: [(&str, Self); 6] = [
         (".segments.ndjson", Self::Segments),
         (".segments.jsonl", Self::Segments),
         (".json", Self::Json),
         (".ndjson", Self::NdJson),
         (".jsonl", Self::NdJson),
+        (".log", Self::Zeek),
     ];
 
     /// The connections that a report holds if nobody says otherwise.
@@ -45,7 +52,7 @@ impl Format {
         match self {
             Self::Json => Connections::Flagged,
             Self::NdJson => Connections::All,
-            Self::Segments => Connections::None,
+            Self::Zeek | Self::ZeekJson | Self::Segments => Connections::None,
         }
     }
 
@@ -79,7 +86,10 @@ enum Target {
 
 /// The format of an output is neither named nor to be seen from its path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no format known for {0:?}; name one, as in json:{0}: json, ndjson, jsonl or segments")]
+#[error(
+    "no format known for {0:?}; name one, as in json:{0}: json, ndjson, jsonl, segments, zeek \
+         or zeek-json"
+)]
 pub(super) struct UnknownFormat(String);
 
 impl FromStr for Output {
@@ -174,6 +184,9 @@ mod tests {
             Some((Format::Segments, file("a/x.segments.ndjson")))
         );
         assert_eq!(parse("x.Segments.JSONL"), Some((Format::Segments, file("x.Segments.JSONL"))));
+        assert_eq!(parse("out/conn.log"), Some((Format::Zeek, file("out/conn.log"))));
+        assert_eq!(parse("zeek:-"), Some((Format::Zeek, Target::Stdout)));
+        assert_eq!(parse("zeek-json:conn.log"), Some((Format::ZeekJson, file("conn.log"))));
         assert_eq!(parse("segments:-"), Some((Format::Segments, Target::Stdout)));
         assert_eq!(
             parse("ndjson:x.segments.ndjson"),

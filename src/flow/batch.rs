@@ -54,12 +54,28 @@ pub(super) enum Flow<'a> {
     Wide(FourTuple, &'a [TunnelLayer]),
 }
 
-impl Flow<'_> {
+impl<'a> Flow<'a> {
     /// The canonical tuple, without the tunnel.
     pub(super) fn tuple(self) -> FourTuple {
         match self {
             Flow::Narrow(key) => tuple_of(key),
             Flow::Wide(tuple, _) => tuple,
+        }
+    }
+
+    /// The tunnel around it, outermost layer first.
+    pub(super) const fn tunnel(self) -> &'a [TunnelLayer] {
+        match self {
+            Flow::Narrow(_) => &[],
+            Flow::Wide(_, tunnel) => tunnel,
+        }
+    }
+
+    /// The flow with this tuple outside of tunnels.
+    pub(super) fn without_tunnel(self) -> Self {
+        match self {
+            Flow::Wide(tuple, _) => narrow(tuple).map_or(Flow::Wide(tuple, &[]), Flow::Narrow),
+            Flow::Narrow(_) => self,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where connections and segments go one by one while the run is still reading.
+//! Where connections, segments and rows go one by one while the run is still reading.
 //!
 //! Formatting happens in the shards, in parallel; writing happens in one place, in order. Knows
 //! nothing of any output format.
@@ -6,6 +6,7 @@
 use std::io;
 
 use crate::analysis::{JudgedConnection, JudgedSegment};
+use crate::flow::ZeekRow;
 
 /// Takes every connection of a run, and every segment if it wants them.
 pub trait Sink: Send + Sync {
@@ -42,6 +43,26 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// Whatever the output says; the run ends with it.
     fn write_segment(&mut self, formatted: &[u8]) -> io::Result<()> {
+        let _ = formatted;
+        Ok(())
+    }
+
+    /// Whether the sink wants rows of Zeek's conn.log as well.
+    fn wants_zeek_rows(&self) -> bool {
+        false
+    }
+
+    /// Appends a row. Called by many threads at once, in no order.
+    fn format_zeek_row(&self, row: &ZeekRow, into: &mut Vec<u8>) {
+        let _ = (row, into);
+    }
+
+    /// Writes what [`Sink::format_zeek_row`] appended for one row after the other, in the order in
+    /// which they ended, the older one first where two ended at the same time.
+    ///
+    /// # Errors
+    /// Whatever the output says; the run ends with it.
+    fn write_zeek_row(&mut self, formatted: &[u8]) -> io::Result<()> {
         let _ = formatted;
         Ok(())
     }

@@ -16,8 +16,6 @@ pub(crate) struct Seen {
     pub(crate) tuple: FourTuple,
     pub(crate) segment: Segment,
     pub(crate) extras: Extras,
-    /// Whether a tunnel carried it.
-    pub(crate) tunnelled: bool,
 }
 
 /// The folder of captures, or none (with a message) where it is missing.
@@ -26,7 +24,7 @@ pub(crate) fn folder() -> Option<PathBuf> {
     if folder.join("INDEX.tsv").is_file() {
         return Some(folder);
     }
-    eprintln!("skipped: no public captures at {}", folder.display());
+    println!("skipped: no public captures at {}", folder.display());
     None
 }
 
@@ -74,7 +72,7 @@ pub(crate) fn segments(file: &Path) -> Option<Vec<Seen>> {
         let mut outcome =
             decode(record.link, record.data, record.wire_len, &settings, &mut decoded);
         if let Outcome::Fragment(fragment) = outcome {
-            outcome = match reassembler.push(fragment, record.time, frame, &settings, &mut decoded)
+            outcome = match reassembler.push(&fragment, record.time, frame, &settings, &mut decoded)
             {
                 Pushed::Complete(outcome) => outcome,
                 Pushed::Held => return,
@@ -85,7 +83,6 @@ pub(crate) fn segments(file: &Path) -> Option<Vec<Seen>> {
                 tuple: decoded.tuple,
                 segment: Segment { time: record.time, frame, ..decoded.segment },
                 extras: decoded.extras,
-                tunnelled: !decoded.tunnel.is_empty(),
             });
         }
     });

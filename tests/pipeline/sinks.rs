@@ -4,8 +4,10 @@ use std::fs;
 use std::io;
 
 use tcpautopsy::analysis::{JudgedConnection, JudgedSegment};
+use tcpautopsy::compat::zeek::Timers;
+use tcpautopsy::flow::{ZeekRow, ZeekRules};
 use tcpautopsy::pipeline::{Keep, Options, Sink, run};
-use tcpautopsy::report::write_segment;
+use tcpautopsy::report::{write_segment, write_zeek_row};
 
 use super::captures::{all, options};
 
@@ -91,6 +93,54 @@ fn segments_are_written_in_the_order_of_the_frames_for_every_cut() {
             line["data"]["frame"]["frame"].as_u64().unwrap()
         });
         assert!(frames.is_sorted(), "{name}");
+    }
+}
+
+/// The rows of conn.log.
+#[derive(Default)]
+struct Rows(Vec<u8>);
+
+impl Sink for Rows {
+    fn format(&self, _: &JudgedConnection, _: &mut Vec<u8>) {}
+
+    fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn wants_zeek_rows(&self) -> bool {
+        true
+    }
+
+    fn format_zeek_row(&self, row: &ZeekRow, into: &mut Vec<u8>) {
+        write_zeek_row(row, into);
+    }
+
+    fn write_zeek_row(&mut self, formatted: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(formatted);
+        Ok(())
+    }
+}
+
+#[test]
+fn rows_of_conn_log_are_written_in_one_order_for_every_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let default = ZeekRules { timers: Timers::DEFAULT, likely_servers: true };
+    for (name, bytes) in all() {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let rows = |zeek| {
+            [(1, 1 << 30, 1 << 40), (7, 900, 30_000), (2, 300, 1)].map(|(t, c, w)| {
+                let options = Options { zeek, ..options(t, c, w) };
+                let mut sink = Rows::default();
+                run(std::slice::from_ref(&path), &options, &mut sink, &|_| {}).unwrap();
+                String::from_utf8(sink.0).unwrap()
+            })
+        };
+        for rules in [ZeekRules::default(), default] {
+            let written = rows(rules);
+            assert!(!written[0].is_empty(), "{name}");
+            assert!(written.windows(2).all(|two| two[0] == two[1]), "{name}");
+        }
     }
 }
 

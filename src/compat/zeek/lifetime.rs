@@ -77,11 +77,11 @@ impl Lifetime {
         }
     }
 
-    /// Takes what a segment at `clock` set off.
-    pub fn observe(&mut self, timers: Timers, effects: Effects, tracker: &Tracker, clock: Time) {
+    /// Takes what a segment, which the tracker has observed, set off.
+    pub fn observe(&mut self, timers: Timers, effects: Effects, tracker: &Tracker) {
         self.is_open |= effects.opens;
         if effects.attempts {
-            self.attempt = clock + timers.attempt;
+            self.attempt = tracker.last + timers.attempt;
         }
         if effects.closes {
             (self.attempt, self.checks) = (Time::MAX, [Time::MAX; 2]);

@@ -184,6 +184,10 @@ fn a_syn_begins_a_new_connection_unless_it_repeats_the_first() {
     let closed = exchange(&opened(&[(true, "R", 101, 0, 0)]));
     assert!(closed.is_replaced_by(&segment("S", 100, 0, 0)));
     assert!(!closed.is_replaced_by(&segment(".", 101, 901, 0)));
+    assert!(tracker.is_stray(true, &segment("S", 101, 0, 0)));
+    assert!(!tracker.is_stray(false, &segment("S", 101, 0, 0)));
+    let first = segment("S", 100, 0, 0);
+    assert!(!Tracker::new(true, &first).is_stray(true, &first));
 }
 
 #[test]
@@ -229,7 +233,7 @@ fn zeek_forgets_attempts_after_5_s_silence_after_5_min_and_what_is_closed_after_
         let mut lifetime = Lifetime::new(timers, Time::from_nanos(0));
         for (forward, segment) in segments {
             let effects = tracker.observe(*forward, segment);
-            lifetime.observe(timers, effects, &tracker, segment.time);
+            lifetime.observe(timers, effects, &tracker);
         }
         lifetime.due(timers, &tracker).nanos() / 1_000_000_000
     };

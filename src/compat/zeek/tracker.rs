@@ -191,7 +191,10 @@ impl Tracker {
     /// Whether `segment` is a SYN of the originator that Zeek takes for a new connection's.
     #[must_use]
     pub fn is_stray(&self, forward: bool, segment: &Segment) -> bool {
-        segment.flags.syn() && forward == self.originator_is_forward && self.is_replaced_by(segment)
+        segment.flags.syn()
+            && forward == self.originator_is_forward
+            && self.roles().0.state != EndpointState::Inactive
+            && self.is_replaced_by(segment)
     }
 
     /// What Zeek would log if the connection ended now.

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::stamp::{FrameId, Time};
-use crate::tcp::Endpoint;
+use crate::tcp::{Endpoint, TunnelLayer};
 
 /// The digits of Zeek's base 62.
 const DIGITS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -18,24 +18,25 @@ pub(in super::super) fn uid(endpoints: [Endpoint; 2], time: Time, frame: FrameId
     let (low, high) = if one <= other { (one, other) } else { (other, one) };
     let mut bits = Bits::default();
     for endpoint in [low, high] {
-        let address = match endpoint.address {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
-        bits.mix(address.to_bits());
+        bits.mix_address(endpoint.address);
         bits.mix(u128::from(endpoint.port));
     }
     bits.mix(u128::from(time.nanos().cast_unsigned()));
     bits.mix(u128::from(frame.number()));
-    let mut name = String::with_capacity(18);
-    name.push('C');
-    let mut rest = bits.0 >> 32;
-    while rest > 0 {
-        let digit = usize::try_from(rest % 62).ok().and_then(|at| DIGITS.get(at));
-        name.push(char::from(digit.copied().unwrap_or(b'A')));
-        rest /= 62;
+    bits.name()
+}
+
+/// The name of a tunnel.
+pub(super) fn tunnel_uid(layer: &TunnelLayer) -> String {
+    let mut bits = Bits::default();
+    for address in [layer.low, layer.high] {
+        bits.mix_address(address);
     }
-    name
+    for byte in layer.kind.bytes() {
+        bits.mix(u128::from(byte));
+    }
+    bits.mix(layer.id.map_or(u128::MAX, u128::from));
+    bits.name()
 }
 
 /// A hash of 128 bits: multiply and fold. It scatters; nothing depends on its being hard to invert.
@@ -49,6 +50,27 @@ impl Bits {
     const fn mix(&mut self, value: u128) {
         let mixed = (self.0 ^ value).wrapping_add(1).wrapping_mul(Self::MULTIPLIER);
         self.0 = (mixed ^ (mixed >> 67)).wrapping_mul(Self::MULTIPLIER);
+    }
+
+    fn mix_address(&mut self, address: IpAddr) {
+        let address = match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        self.mix(address.to_bits());
+    }
+
+    /// 96 of the bits.
+    fn name(self) -> String {
+        let mut name = String::with_capacity(18);
+        name.push('C');
+        let mut rest = self.0 >> 32;
+        while rest > 0 {
+            let digit = usize::try_from(rest % 62).ok().and_then(|at| DIGITS.get(at));
+            name.push(char::from(digit.copied().unwrap_or(b'A')));
+            rest /= 62;
+        }
+        name
     }
 }
 
