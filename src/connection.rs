@@ -11,29 +11,43 @@ mod control;
 mod coverage;
 mod effects;
 mod endpoint;
+mod feedback;
+mod flight;
 mod icmp;
+mod judge;
 mod opening;
 mod record;
+mod repair;
 mod reset;
+mod rtt;
+mod rule;
 mod state;
 mod stream;
+mod tally;
 mod timeline;
 mod timers;
+mod traffic;
 mod transition;
 mod verdict;
+mod window;
 
-pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, Rule};
+pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
 pub use record::{
-    Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, IcmpErrors, Mark,
-    OfferedOptions, Reset, ResetKind, TimeWaitSide, Traffic, Unacknowledged,
+    Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, IcmpErrors, Idle, Mark,
+    OfferedOptions, Reset, ResetKind, TimeWaitSide,
 };
+pub use rtt::RttSummary;
+pub use rule::Rule;
 pub use state::State;
 pub use timeline::{Cause, Entry};
+pub use traffic::{Rto, Stall, Traffic, Unacknowledged, WindowRange};
 pub use transition::{Event, as_markdown, next};
+pub use window::{Episode, Episodes};
 
 use endpoint::{Endpoint, Reason};
 use icmp::Quoted;
 use opening::Opening;
+use stream::Legs;
 
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
@@ -67,6 +81,8 @@ pub struct Connection {
     last: Mark,
     /// Silence before the last segment: tells an answer to a long idle connection.
     last_gap: Span,
+    /// The longest silence so far: its last segment before and its first one after.
+    longest_idle: (Mark, Mark),
     sides: Sides<Endpoint>,
     opening: Opening,
     reset: Option<Reset>,
@@ -99,6 +115,7 @@ impl Connection {
             first: Mark::of(segment),
             last: Mark::of(segment),
             last_gap: Span::ZERO,
+            longest_idle: (Mark::of(segment), Mark::of(segment)),
             sides: Sides::default(),
             opening: Opening::default(),
             reset: None,
@@ -144,22 +161,27 @@ impl Connection {
         self.expire_timers(segment.time);
         let gap = segment.time.since(self.last.time);
         self.sides.of_mut(from.peer()).unanswered = 0;
+        if gap > self.longest_idle.1.time.since(self.longest_idle.0.time) {
+            self.longest_idle = (self.last, Mark::of(segment));
+        }
+        if let Some(repeat) = self.repeated_packet(from, segment) {
+            effects.repeat = Some(repeat);
+            if repeat.cause == RepeatCause::CaptureDuplicate {
+                self.last = Mark::of(segment);
+                return effects;
+            }
+        }
         match segment.control() {
             _ if is_dropped_by_all(segment) => self.sides.of_mut(from).stream.count(segment),
             Control::Rst => self.on_reset(from, segment, settings),
-            Control::Syn => {
-                effects.repeat = self.repeated_syn(from, segment);
-                self.on_syn(from, segment, extras);
-            }
+            Control::Syn => self.on_syn(from, segment, extras),
             Control::SynAck => {
-                effects.repeat = self.repeated_syn_ack(from, segment);
                 self.on_syn_ack(from, segment, extras, settings);
+                for side in Side::BOTH {
+                    self.sides.of_mut(side).stream.peer_shift = self.window_shift(side.peer());
+                }
             }
-            Control::Fin => {
-                effects.repeat = self.repeated_fin(from, segment);
-                self.on_segment(from, segment, extras, &mut effects);
-            }
-            Control::None => self.on_segment(from, segment, extras, &mut effects),
+            Control::Fin | Control::None => self.on_segment(from, segment, extras, &mut effects),
         }
         self.last_gap = gap;
         self.last = Mark::of(segment);
@@ -263,12 +285,13 @@ impl Connection {
         let mark = Mark::of(segment);
         self.take_back_false_end(from, segment);
         if !self.join(from, segment) {
-            self.sides.of_mut(from).stream.send(segment);
+            self.sides.of_mut(from).stream.send(segment, Legs::default());
             return;
         }
         if segment.flags.ack() {
-            self.on_acknowledgment(from, segment, extras);
+            effects.proof = self.on_acknowledgment(from, segment, extras);
         }
+        let legs = Legs { own: self.answer_time(from), peer: self.answer_time(from.peer()) };
         let (me, peer) = self.sides.pair_mut(from);
         if segment.payload_len > 0 && peer.fin.is_some() && peer.stream.fin_acknowledged() {
             peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
@@ -277,8 +300,9 @@ impl Connection {
         if start > me.stream.end && me.skipped_to.is_none() {
             me.skipped_to = Some((start, mark));
         }
-        let sent = me.stream.send(segment);
+        let sent = me.stream.send(segment, legs);
         effects.repeat = effects.repeat.or(sent.repeat);
+        effects.proof = effects.proof.or(sent.proof);
         // Below what is acknowledged and with no more than one byte: asks for a sign of life.
         let probes = segment.payload_len <= 1 && start < me.stream.acknowledged;
         if sent.repeats_unacknowledged || probes {
@@ -323,22 +347,29 @@ impl Connection {
     }
 
     /// The acknowledgment in a segment from `from`: what it tells of both sides.
-    fn on_acknowledgment(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+    fn on_acknowledgment(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        extras: &Extras,
+    ) -> Option<Proof> {
         let peer = self.sides.of_mut(from.peer());
         let fin_was_acknowledged = peer.stream.fin_acknowledged();
-        let Some(offset) = peer.stream.acknowledge(segment.ack) else { return };
+        let (offset, proof) = peer.stream.hear(segment, extras);
+        let Some(offset) = offset else { return proof };
         let held = peer.stream.end > peer.stream.acknowledged || segment.window == 0;
         if peer.held && !held {
             peer.released = segment.time;
         }
         peer.held = held;
         if offset < 1 {
-            return;
+            return proof;
         }
         self.on_ack_of_syn(from, segment);
         if self.sides.of(from.peer()).stream.fin.is_some_and(|fin| offset > fin) {
             self.on_fin_acknowledged(from, segment, extras, fin_was_acknowledged);
         }
+        proof
     }
 }
 

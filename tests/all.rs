@@ -17,3 +17,4 @@ mod generated;
 mod kernel_truth;
 mod pipeline;
 mod reference;
+mod retransmissions;

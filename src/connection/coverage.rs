@@ -1,7 +1,8 @@
 //! Which bytes of one direction the tap has seen.
 //!
-//! Offsets are 64-bit positions in the stream: 0 is the SYN, 1 the first byte. Ranges beyond the
-//! first gap are bounded; what does not fit is counted, never silently lost.
+//! Offsets are 64-bit positions in the stream: 0 is the SYN, 1 the first byte. The same type keeps
+//! the bytes that SACK reports. Ranges beyond the first gap are bounded; what does not fit is
+//! counted, never silently lost.
 
 /// Bytes seen, as one contiguous part and bounded ranges beyond it.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,8 @@ pub(super) struct Coverage {
     beyond: Vec<(i64, i64)>,
     /// Bytes that no captured segment carried, though they must have been sent.
     missing: u64,
+    /// The latest ranges of them: a segment that passes the tap late takes its bytes back.
+    skipped: Vec<(i64, i64)>,
     /// Ranges that did not fit [`Coverage::MAX_RANGES`].
     dropped: u32,
 }
@@ -28,6 +31,9 @@ pub(super) struct Added {
 impl Coverage {
     /// How many ranges beyond a gap are kept per direction.
     pub(super) const MAX_RANGES: usize = 64;
+
+    /// How many skipped ranges are kept per direction.
+    const MAX_SKIPPED: usize = 16;
 
     /// A coverage that starts at `start`.
     pub(super) fn starting_at(start: i64) -> Self {
@@ -67,16 +73,64 @@ impl Coverage {
         Added { new, old: total - new }
     }
 
+    /// Marks `[start, end)` as seen, some of which lies before what was seen or skipped.
+    pub(super) fn add_late(&mut self, start: i64, end: i64) -> Added {
+        let mut taken_back = 0;
+        let mut rest = Vec::new();
+        for &(from, until) in &self.skipped {
+            taken_back += length(from.max(start), until.min(end));
+            rest.extend([(from, until.min(start)), (from.max(end), until)]);
+        }
+        rest.retain(|range| range.0 < range.1);
+        rest.truncate(Self::MAX_SKIPPED);
+        self.skipped = rest;
+        self.missing -= taken_back;
+        let Added { new, old } = self.add(start, end);
+        Added { new: new + taken_back, old: old - taken_back }
+    }
+
+    /// Forgets what lies before `offset`, without calling any of it missing.
+    pub(super) fn forget_before(&mut self, offset: i64) {
+        if offset > self.next {
+            self.next = offset;
+            self.absorb();
+        }
+    }
+
+    /// Bytes in the ranges beyond `offset`.
+    pub(super) fn beyond(&self, offset: i64) -> u64 {
+        self.beyond.iter().map(|&(start, end)| length(start.max(offset), end)).sum()
+    }
+
     /// The peer acknowledged up to `end`: what was not seen before it is missing for good.
     pub(super) fn skip_to(&mut self, end: i64) {
         if end <= self.next {
             return;
         }
-        let seen: u64 =
-            self.beyond.iter().map(|&(start, until)| length(start, until.min(end))).sum();
-        self.missing += length(self.next, end) - seen;
+        let mut from = self.next;
+        let seen: Vec<_> = self.beyond.iter().copied().take_while(|range| range.0 < end).collect();
+        for (start, until) in seen {
+            self.skip(from, start);
+            from = until;
+        }
+        self.skip(from, end);
         self.next = end;
         self.absorb();
+    }
+
+    /// No captured segment carried `[start, end)`.
+    fn skip(&mut self, start: i64, end: i64) {
+        if start < end {
+            self.missing += length(start, end);
+            if let Some(last) = self.skipped.last_mut().filter(|last| last.1 == start) {
+                last.1 = end;
+                return;
+            }
+            if self.skipped.len() >= Self::MAX_SKIPPED {
+                self.skipped.remove(0);
+            }
+            self.skipped.push((start, end));
+        }
     }
 
     fn add_slowly(&mut self, start: i64, end: i64) -> u64 {
@@ -137,12 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledged_gap_is_missing_for_good() {
+    fn an_acknowledged_gap_is_missing_until_its_bytes_pass_the_tap_late() {
         let mut coverage = Coverage::starting_at(1);
         coverage.add(11, 21);
         coverage.skip_to(31);
         assert_eq!((coverage.next(), coverage.missing()), (31, 20));
-        assert_eq!(coverage.add(1, 11), Added { new: 0, old: 10 });
+        assert_eq!(coverage.add_late(3, 13), Added { new: 8, old: 2 });
+        assert_eq!((coverage.next(), coverage.missing()), (31, 12));
+        assert_eq!(coverage.add_late(1, 11), Added { new: 2, old: 8 });
+        assert_eq!(coverage.missing(), 10);
     }
 
     #[test]
@@ -169,7 +226,7 @@ mod tests {
                 let start = random(250);
                 let end = start + random(50);
                 let fresh = (start..end).filter(|&at| !seen[usize::try_from(at).unwrap()]).count();
-                let added = coverage.add(start, end);
+                let added = coverage.add_late(start, end);
                 assert_eq!(added.new, u64::try_from(fresh).unwrap());
                 (start..end).for_each(|at| seen[usize::try_from(at).unwrap()] = true);
             }

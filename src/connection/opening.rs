@@ -6,7 +6,8 @@
 
 use super::attempts::Attempts;
 use super::closing::newer;
-use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State, StraySyn};
+use super::stream::Legs;
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn};
 use crate::settings::Settings;
 use crate::stamp::Span;
 use crate::tcp::{Extras, Segment, Seq, Side, Sides};
@@ -59,11 +60,7 @@ impl Connection {
         let me = self.sides.of_mut(from);
         match me.stream.isn() {
             Some(isn) if isn == segment.seq => {
-                me.stream.send(segment);
-                if self.opening.is_same_frame(from, mark) {
-                    self.opening.syns.of_mut(from).push_copy();
-                    return;
-                }
+                me.stream.send(segment, Legs::default());
                 if me.state == State::Closed {
                     me.take_back_estimate();
                 }
@@ -77,7 +74,7 @@ impl Connection {
         }
         me.stream.start_with_syn(segment.seq);
         me.stream.offer(segment, extras);
-        me.stream.send(segment);
+        me.stream.send(segment, Legs::default());
         me.apply(Event::SendSyn, Reason::observed(mark, Cause::SentSyn));
         self.opening.syns.of_mut(from).push(segment, Cause::ReceivedSyn);
         if from == Side::Client {
@@ -132,7 +129,7 @@ impl Connection {
         let valid = (1..=peer.stream.end).contains(&offset);
         if !valid {
             *self.opening.bad_ack.of_mut(from.peer()) = Some(segment.ack);
-            me.stream.send(segment);
+            me.stream.send(segment, Legs::default());
             return;
         }
         let repeated = self.opening.syn_acks.of(from).count() > 0;
@@ -146,8 +143,8 @@ impl Connection {
             }
             me.stream.offer(segment, extras);
         }
-        me.stream.send(segment);
-        peer.stream.acknowledge(segment.ack);
+        me.stream.send(segment, Legs::default());
+        peer.stream.acknowledge(segment);
         let echo = segment.timestamps().map(|stamps| stamps.echo);
         let arrival = self.opening.syns.of(from.peer()).answered_by(echo);
         let reason = match arrival {
@@ -175,10 +172,6 @@ impl Connection {
     /// A SYN-ACK again: the handshake's last segment has not arrived, or has been ignored.
     fn on_syn_ack_again(&mut self, from: Side, segment: &Segment) {
         let mark = Mark::of(segment);
-        if self.opening.syn_acks.of(from).last().is_some_and(|last| near(last.mark, mark)) {
-            self.opening.syn_acks.of_mut(from).push_copy();
-            return self.sides.of_mut(from).stream.count(segment);
-        }
         let crossing = self.answer_time(from) + CROSSING_SLACK;
         let provoked = self.opening.syns.of(from.peer()).last().is_some_and(|syn| {
             self.opening.syns.of(from.peer()).repeated() > 0
@@ -188,7 +181,7 @@ impl Connection {
         let me = self.sides.of_mut(from);
         let quiet =
             me.stream.traffic.segments == u64::from(self.opening.syn_acks.of(from).segments());
-        me.stream.send(segment);
+        me.stream.send(segment, Legs::default());
         if me.state == State::Closed {
             me.take_back_estimate();
         }
@@ -433,14 +426,4 @@ impl Connection {
             _ => beyond,
         }
     }
-}
-
-impl Opening {
-    fn is_same_frame(&self, from: Side, mark: Mark) -> bool {
-        self.syns.of(from).last().is_some_and(|last| near(last.mark, mark))
-    }
-}
-
-fn near(earlier: Mark, later: Mark) -> bool {
-    later.time.since(earlier.time).abs() < SAME_FRAME
 }

@@ -2,7 +2,7 @@
 //!
 //! Plain data: the detectors judge it, the summaries add it up, the reports print it.
 
-use super::{Entry, State};
+use super::{Entry, State, Traffic};
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
 use crate::compat::zeek::Columns;
@@ -51,6 +51,25 @@ pub struct ConnectionRecord {
     pub completeness: Completeness,
     /// What Zeek would have logged of it.
     pub zeek: Columns,
+    /// The longest time without any segment.
+    pub longest_idle: Option<Idle>,
+}
+
+/// A time in which neither side sent anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// The last segment before it.
+    pub from: Mark,
+    /// The first one after it.
+    pub until: Mark,
+}
+
+impl Idle {
+    /// How long it lasted.
+    #[must_use]
+    pub const fn length(&self) -> Span {
+        self.until.time.since(self.from.time)
+    }
 }
 
 impl ConnectionRecord {
@@ -143,7 +162,7 @@ impl Handshake {
 }
 
 /// A segment worth citing: when and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// Capture time.
     pub time: Time,
@@ -380,59 +399,6 @@ impl ResetKind {
             Self::Unknown => "unknown",
         }
     }
-}
-
-/// What one endpoint sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Segments captured.
-    pub segments: u64,
-    /// Segments with payload.
-    pub data_segments: u64,
-    /// Bytes of IP packets.
-    pub ip_bytes: u64,
-    /// Payload bytes, repeated ones counted each time.
-    pub payload_bytes: u64,
-    /// Payload bytes of the stream that were seen at least once.
-    pub unique_bytes: u64,
-    /// Payload bytes of the stream that the peer acknowledged.
-    pub acknowledged_bytes: u64,
-    /// Segments that carried payload seen before.
-    pub retransmitted_segments: u64,
-    /// Payload bytes seen before.
-    pub retransmitted_bytes: u64,
-    /// Payload bytes that the peer acknowledged or later bytes skipped, and no captured segment
-    /// carried.
-    pub missing_bytes: u64,
-    /// Ranges of the coverage that did not fit its bound.
-    pub ranges_dropped: u32,
-    /// First payload.
-    pub first_data: Option<Mark>,
-    /// Last segment with new payload.
-    pub last_data: Option<Mark>,
-    /// The last segment of any kind.
-    pub last_segment: Option<Mark>,
-    /// Payload bytes sent and unacknowledged at the end, and since when they wait.
-    pub unacknowledged: Option<Unacknowledged>,
-    /// Largest number of bytes in flight, as the tap saw it.
-    pub max_in_flight: u64,
-    /// Segments that advertised a window of zero.
-    pub zero_windows: u64,
-    /// Segments with a wrong TCP checksum, of those that could be verified.
-    pub bad_checksums: u64,
-}
-
-/// Payload that was sent and never acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unacknowledged {
-    /// How many bytes.
-    pub bytes: u64,
-    /// The first transmission of the first of them.
-    pub first_sent: Mark,
-    /// The last transmission of any of them.
-    pub last_sent: Mark,
-    /// How often bytes among them were sent again.
-    pub retransmissions: u32,
 }
 
 /// The options in an endpoint's SYN or SYN-ACK.

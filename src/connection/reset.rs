@@ -5,6 +5,7 @@
 //! have received since; a RST within that range counts.
 
 use super::endpoint::Endpoint;
+use super::stream::Legs;
 use super::{Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State};
 use crate::settings::Settings;
 use crate::tcp::{Segment, Side, Sides};
@@ -29,7 +30,7 @@ impl Connection {
         let mark = Mark::of(segment);
         let me = self.sides.of_mut(from);
         me.resets = me.resets.saturating_add(1);
-        me.stream.send(segment);
+        me.stream.send(segment, Legs::default());
         me.was_never_there(segment);
         self.take_back_unproven(from, segment);
         if self.answers_bad_ack(from, segment) {
@@ -142,7 +143,7 @@ impl Connection {
     }
 
     fn unacknowledged(&self, side: Side) -> u64 {
-        self.sides.of(side).stream.traffic().unacknowledged.map_or(0, |rest| rest.bytes)
+        self.sides.of(side).stream.unacknowledged().map_or(0, |rest| rest.bytes)
     }
 
     /// How far the RST of `from` lies from what its peer has acknowledged.

@@ -1,15 +1,19 @@
 //! One direction of a connection: the sequence space of what one endpoint sent.
 //!
 //! Turns wrapping sequence numbers into 64-bit offsets (0 is the SYN, 1 the first byte), and keeps
-//! what was sent, seen, acknowledged and repeated. Knows nothing of states.
+//! what was sent, seen, acknowledged and repeated. New bytes in order and acknowledgments of them
+//! take the short way here; the rest is for the files beside it. Knows nothing of states.
 
 use super::coverage::Coverage;
-use super::{Mark, OfferedOptions, Repeat, RepeatCause, Rule, Traffic, Unacknowledged};
-use crate::stamp::Time;
+use super::flight::{Flight, Sent};
+use super::repair::Repair;
+use super::rtt::Rtt;
+use super::{Mark, OfferedOptions, Repeat, RepeatCause, Rule, SAME_FRAME, Unacknowledged};
+use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq};
 
 /// What one endpoint sent.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Stream {
     /// A recent sequence number and its offset: distances from it never reach 2^31.
     reference: (Seq, i64),
@@ -17,6 +21,8 @@ pub(super) struct Stream {
     started: bool,
     /// Whether the SYN was seen, so that offsets are true positions.
     pub(super) syn_seen: bool,
+    /// How often in a row the peer has acknowledged the same.
+    pub(super) dup_acks: u32,
     /// The offset after the last byte (or FIN) sent.
     pub(super) end: i64,
     /// The highest acknowledgment from the peer.
@@ -25,11 +31,59 @@ pub(super) struct Stream {
     pub(super) fin: Option<i64>,
     pub(super) coverage: Coverage,
     pub(super) options: OfferedOptions,
-    pub(super) traffic: Traffic,
-    /// The oldest transmission of the oldest unacknowledged byte, while there is one.
-    oldest_unacknowledged: Option<Mark>,
+    pub(super) traffic: Counters,
     last_data_sent: Option<Mark>,
     repeated_unacknowledged: u32,
+    /// IP identification, checksum and sequence number of the last segment.
+    print: u64,
+    /// The acknowledgment that last moved `acknowledged`, and the time of the last one of any kind.
+    pub(super) advanced: Mark,
+    pub(super) last_ack: Time,
+    /// The offset at which the peer's window ends; `i64::MAX` while its scale is unknown.
+    pub(super) window_edge: i64,
+    /// The peer's window field, and the shift that it has outside SYNs, if known.
+    pub(super) peer_window: u16,
+    pub(super) peer_shift: Option<u8>,
+    /// The smallest and largest window field that this side sent outside SYNs.
+    pub(super) windows: (u16, u16),
+    /// Made with the first payload.
+    pub(super) sending: Option<Box<Sending>>,
+    /// Made with the first trouble.
+    pub(super) repair: Option<Box<Repair>>,
+}
+
+/// What only a direction with payload has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sending {
+    pub(super) flight: Flight,
+    pub(super) rtt: Rtt,
+    /// Acknowledgments up to here may belong to a repetition, or have waited for one.
+    pub(super) ambiguous_until: i64,
+}
+
+/// Counts of every segment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counters {
+    pub(super) segments: u64,
+    pub(super) data_segments: u64,
+    pub(super) ip_bytes: u64,
+    pub(super) payload_bytes: u64,
+    pub(super) unique_bytes: u64,
+    pub(super) zero_windows: u64,
+    pub(super) bad_checksums: u64,
+    pub(super) max_in_flight: u64,
+    pub(super) first_data: Option<Mark>,
+    pub(super) last_data: Option<Mark>,
+    pub(super) last_segment: Option<Mark>,
+}
+
+/// Times from the tap to a side and back, as the handshake showed them; zero where unknown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Legs {
+    /// To the sender.
+    pub(super) own: Span,
+    /// To the receiver.
+    pub(super) peer: Span,
 }
 
 /// What a segment's payload was to its stream.
@@ -39,11 +93,41 @@ pub(super) struct Payload {
     pub(super) repeats_unacknowledged: bool,
     /// Why it carried what was carried before.
     pub(super) repeat: Option<Repeat>,
+    /// What it shows of an earlier repetition.
+    pub(super) proof: Option<super::Proof>,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            reference: (Seq(0), 0),
+            started: false,
+            syn_seen: false,
+            dup_acks: 0,
+            end: 0,
+            acknowledged: 0,
+            fin: None,
+            coverage: Coverage::default(),
+            options: OfferedOptions::default(),
+            traffic: Counters::default(),
+            last_data_sent: None,
+            repeated_unacknowledged: 0,
+            print: 0,
+            advanced: Mark::default(),
+            last_ack: Time::MIN,
+            window_edge: i64::MAX,
+            peer_window: 0,
+            peer_shift: None,
+            windows: (u16::MAX, 0),
+            sending: None,
+            repair: None,
+        }
+    }
 }
 
 impl Stream {
     /// Furthest that a number may lie from what is expected and still count as of this stream.
-    const PLAUSIBLE: i64 = 1 << 30;
+    pub(super) const PLAUSIBLE: i64 = 1 << 30;
 
     /// The offset of `seq`.
     pub(super) fn offset(&self, seq: Seq) -> i64 {
@@ -79,6 +163,7 @@ impl Stream {
         self.end = 1;
         self.acknowledged = 0;
         self.coverage = Coverage::starting_at(1);
+        self.sending = None;
     }
 
     /// Starts the stream in the middle: `seq` becomes the first byte.
@@ -110,9 +195,13 @@ impl Stream {
     }
 
     /// Counts a segment and takes its payload and FIN into the stream.
-    pub(super) fn send(&mut self, segment: &Segment) -> Payload {
+    pub(super) fn send(&mut self, segment: &Segment, legs: Legs) -> Payload {
         self.count(segment);
-        if segment.flags.rst() || segment.seq_len() == 0 {
+        if segment.seq_len() == 0 {
+            let repeat = if segment.seq == self.reference.0 { None } else { self.probe(segment) };
+            return Payload { repeat, ..Payload::default() };
+        }
+        if segment.flags.rst() {
             return Payload::default();
         }
         let start = self.offset(segment.payload_seq());
@@ -120,17 +209,13 @@ impl Stream {
             return Payload::default();
         }
         let end = start + i64::from(segment.payload_len);
-        let mark = Mark::of(segment);
         let mut payload = Payload::default();
         if segment.payload_len > 0 {
-            if start < self.end {
-                payload.repeat = Some(Repeat {
-                    cause: RepeatCause::Unknown,
-                    rule: Rule::NoRule { waited: crate::stamp::Span::ZERO },
-                    original: None,
-                });
+            if start >= self.end {
+                self.take_new(start, end, segment);
+            } else {
+                payload = self.take_again(start, end, segment, legs);
             }
-            payload.repeats_unacknowledged = self.take_data(start, end, mark);
         }
         if segment.flags.fin() {
             match self.fin {
@@ -146,25 +231,6 @@ impl Stream {
         payload
     }
 
-    /// The peer acknowledged up to `ack`. Returns the offset, if it is a plausible one.
-    pub(super) fn acknowledge(&mut self, ack: Seq) -> Option<i64> {
-        let offset = self.offset(ack);
-        if offset - self.end > Self::PLAUSIBLE || self.end - offset > Self::PLAUSIBLE {
-            return None;
-        }
-        if offset > self.acknowledged {
-            self.acknowledged = offset;
-            let fin = self.fin.filter(|fin| *fin < offset);
-            self.coverage.skip_to(fin.unwrap_or(offset));
-            self.end = self.end.max(offset);
-            self.repeated_unacknowledged = 0;
-            self.oldest_unacknowledged =
-                if self.unacknowledged_bytes() > 0 { self.last_data_sent } else { None };
-            self.advance_reference();
-        }
-        Some(offset)
-    }
-
     /// Whether the FIN was seen, and everything before it.
     pub(super) fn is_complete(&self) -> bool {
         self.fin.is_some_and(|fin| self.coverage.next() >= fin)
@@ -175,31 +241,58 @@ impl Stream {
         self.fin.is_some_and(|fin| self.acknowledged > fin)
     }
 
+    /// Whether `segment` is the packet that this side sent last, delivered twice by the tap: same IP
+    /// identification, checksum and sequence number, almost the same time.
+    pub(super) fn is_same_packet(&self, segment: &Segment) -> bool {
+        segment.ip_id != 0
+            && self.print == print(segment)
+            && self
+                .traffic
+                .last_segment
+                .is_some_and(|last| segment.time.since(last.time).abs() < SAME_FRAME)
+    }
+
+    /// Counts a segment that the tap delivered twice, and nothing else of it.
+    pub(super) fn count_same_packet(&mut self, segment: &Segment, first: Option<Mark>) -> Repeat {
+        self.count(segment);
+        self.repair_mut().count(RepeatCause::CaptureDuplicate, Mark::of(segment));
+        let after = first.map_or(Span::ZERO, |first| segment.time.since(first.time));
+        let rule = Rule::SamePacket { ip_id: segment.ip_id, after };
+        Repeat { cause: RepeatCause::CaptureDuplicate, rule, original: first }
+    }
+
+    /// The memory of this direction's trouble, made when it is first needed.
+    pub(super) fn repair_mut(&mut self) -> &mut Repair {
+        self.repair.get_or_insert_default()
+    }
+
     /// Whether `block` reports bytes below `ack`, that is, a duplicate (RFC 2883 4).
     pub(super) fn is_duplicate_report(&self, block: SackBlock, ack: Seq) -> bool {
         self.offset(block.right) <= self.offset(ack)
     }
 
-    /// The traffic so far, with what is still unacknowledged.
-    pub(super) fn traffic(&self) -> Traffic {
-        let mut traffic = self.traffic.clone();
-        traffic.missing_bytes = self.coverage.missing();
-        traffic.ranges_dropped = self.coverage.dropped();
-        let first = 1;
+    /// Payload bytes that the peer acknowledged.
+    pub(super) fn acknowledged_bytes(&self) -> u64 {
         let sent_end = self.fin.unwrap_or(self.end).min(self.end);
-        let acknowledged = self.acknowledged.min(sent_end) - first;
-        traffic.acknowledged_bytes = u64::try_from(acknowledged).unwrap_or(0);
+        u64::try_from(self.acknowledged.min(sent_end) - 1).unwrap_or(0)
+    }
+
+    /// What is repeated from now on is counted anew: the peer has made progress.
+    pub(super) const fn forget_repetitions(&mut self) {
+        self.repeated_unacknowledged = 0;
+    }
+
+    /// What is sent and not acknowledged.
+    pub(super) fn unacknowledged(&self) -> Option<Unacknowledged> {
         let bytes = self.unacknowledged_bytes();
-        traffic.unacknowledged = match (self.oldest_unacknowledged, self.last_data_sent) {
-            (Some(first_sent), Some(last_sent)) if bytes > 0 => Some(Unacknowledged {
-                bytes,
-                first_sent,
-                last_sent,
-                retransmissions: self.repeated_unacknowledged,
-            }),
-            _ => None,
-        };
-        traffic
+        let last_sent = self.last_data_sent.filter(|_| bytes > 0)?;
+        let oldest = self.sending.as_ref().and_then(|sending| sending.flight.oldest());
+        Some(Unacknowledged {
+            bytes,
+            first_sent: oldest.map_or(last_sent, |sent| sent.mark()),
+            last_sent,
+            retransmissions: self.repeated_unacknowledged,
+        })
     }
 
     /// Counts a segment, and takes nothing from it.
@@ -210,51 +303,73 @@ impl Stream {
         traffic.payload_bytes += u64::from(segment.payload_len);
         traffic.ip_bytes += u64::from(segment.payload_len) + u64::from(segment.header_len);
         traffic.bad_checksums += u64::from(segment.marks.contains(Marks::BAD_CHECKSUM));
-        let silent = segment.flags.syn() || segment.flags.rst() || segment.flags.fin();
-        traffic.zero_windows += u64::from(segment.window == 0 && !silent);
+        if !segment.flags.syn() && !segment.flags.rst() {
+            let (low, high) = self.windows;
+            self.windows = (low.min(segment.window), high.max(segment.window));
+            traffic.zero_windows += u64::from(segment.window == 0 && !segment.flags.fin());
+        }
         traffic.last_segment = Some(Mark::of(segment));
+        self.print = print(segment);
     }
 
-    /// Takes `[start, end)`; says whether any of it was sent before and is unacknowledged.
-    fn take_data(&mut self, start: i64, end: i64, mark: Mark) -> bool {
-        // One byte just below what is acknowledged asks for a sign of life (RFC 9293 3.8.4).
-        if end - start == 1 && start < self.acknowledged && end == self.end {
-            return false;
-        }
-        let added = self.coverage.add(start, end);
+    /// Takes bytes that lie beyond all that were sent before.
+    fn take_new(&mut self, start: i64, end: i64, segment: &Segment) {
+        let mark = Mark::of(segment);
+        let troubled = self.repair.is_some();
+        self.coverage.add(start, end);
         let traffic = &mut self.traffic;
-        traffic.unique_bytes += added.new;
+        traffic.unique_bytes += u64::from(segment.payload_len);
         if traffic.first_data.is_none() {
             traffic.first_data = Some(mark);
         }
-        if added.old > 0 {
-            traffic.retransmitted_segments += 1;
-            traffic.retransmitted_bytes += added.old;
+        traffic.last_data = Some(mark);
+        self.last_data_sent = Some(mark);
+        let flight = u64::try_from(end - self.acknowledged).unwrap_or(0);
+        traffic.max_in_flight = traffic.max_in_flight.max(flight);
+        self.sending.get_or_insert_default().flight.push(Sent::new(start, segment), troubled);
+        if end >= self.window_edge {
+            self.fill_window(mark);
         }
+    }
+
+    /// Takes bytes of which some were sent before, or should have been; judges the repetition.
+    #[cold]
+    fn take_again(&mut self, start: i64, end: i64, segment: &Segment, legs: Legs) -> Payload {
+        let mark = Mark::of(segment);
+        // One byte just below what is acknowledged asks for a sign of life (RFC 9293 3.8.4).
+        if end - start == 1 && start < self.acknowledged && end == self.end {
+            return Payload { repeat: self.probe(segment), ..Payload::default() };
+        }
+        let added = self.coverage.add_late(start, end);
+        let (repeat, proof) = self.judge((start, end), added, segment, legs);
+        let is_sent_again = repeat.is_none_or(|repeat| repeat.cause.is_retransmission());
+        self.traffic.unique_bytes += added.new;
         if added.new > 0 {
-            traffic.last_data = Some(mark);
+            self.traffic.first_data.get_or_insert(mark);
+            self.traffic.last_data = Some(mark);
         }
-        let repeats = added.old > 0 && end > self.acknowledged;
+        let repeats = added.old > 0 && end > self.acknowledged && is_sent_again;
         if repeats {
             self.repeated_unacknowledged = self.repeated_unacknowledged.saturating_add(1);
         }
-        if end > self.acknowledged {
+        if end > self.acknowledged && is_sent_again {
             self.last_data_sent = Some(mark);
-            if self.oldest_unacknowledged.is_none() {
-                self.oldest_unacknowledged = Some(mark);
-            }
+        }
+        if end > self.end {
+            let fresh = Sent::new(start, segment).after(self.end);
+            self.sending.get_or_insert_default().flight.push(fresh, true);
         }
         let flight = u64::try_from(end - self.acknowledged).unwrap_or(0);
         self.traffic.max_in_flight = self.traffic.max_in_flight.max(flight);
-        repeats
+        Payload { repeats_unacknowledged: repeats, repeat, proof }
     }
 
-    fn unacknowledged_bytes(&self) -> u64 {
+    pub(super) fn unacknowledged_bytes(&self) -> u64 {
         let end = self.fin.unwrap_or(self.end).min(self.end);
         u64::try_from(end - self.acknowledged.max(1)).unwrap_or(0)
     }
 
-    fn advance_reference(&mut self) {
+    pub(super) fn advance_reference(&mut self) {
         let offset = self.end;
         self.reference = (self.seq_at(offset), offset);
     }
@@ -263,6 +378,11 @@ impl Stream {
     pub(super) fn last_time(&self) -> Option<Time> {
         self.traffic.last_segment.map(|mark| mark.time)
     }
+}
+
+/// What tells a packet from others: IP identification, checksum and sequence number.
+fn print(segment: &Segment) -> u64 {
+    u64::from(segment.seq.0) << 32 | u64::from(segment.ip_id) << 16 | u64::from(segment.checksum)
 }
 
 #[cfg(test)]
@@ -274,47 +394,51 @@ mod tests {
         Segment { seq: Seq(seq), payload_len: len, flags: Flags::ACK, ..Segment::default() }
     }
 
+    fn ack(ack: u32) -> Segment {
+        Segment { ack: Seq(ack), flags: Flags::ACK, ..Segment::default() }
+    }
+
     #[test]
     fn offsets_survive_the_wrap_of_sequence_numbers() {
         let mut stream = Stream::default();
         stream.start_with_syn(Seq(u32::MAX - 5));
         let mut seq = stream.seq_at(1);
         for _ in 0..5_000 {
-            stream.send(&data(seq.0, 1_000_000));
+            stream.send(&data(seq.0, 1_000_000), Legs::default());
             seq = seq.plus(1_000_000);
-            stream.acknowledge(seq);
+            stream.acknowledge(&ack(seq.0));
         }
         assert_eq!(stream.end, 5_000_000_001);
-        assert_eq!(stream.traffic().acknowledged_bytes, 5_000_000_000);
-        assert_eq!(stream.traffic().unique_bytes, 5_000_000_000);
-        assert_eq!(stream.traffic().unacknowledged, None);
+        assert_eq!(stream.acknowledged_bytes(), 5_000_000_000);
+        assert_eq!(stream.traffic.unique_bytes, 5_000_000_000);
+        assert_eq!(stream.unacknowledged(), None);
     }
 
     #[test]
     fn a_repeated_range_is_counted_once_as_unique_and_once_as_retransmitted() {
         let mut stream = Stream::default();
         stream.start_with_syn(Seq(0));
-        assert!(!stream.send(&data(1, 100)).repeats_unacknowledged);
-        assert!(stream.send(&data(1, 150)).repeats_unacknowledged);
-        let traffic = stream.traffic();
-        assert_eq!((traffic.unique_bytes, traffic.retransmitted_bytes), (150, 100));
-        assert_eq!(traffic.unacknowledged.unwrap().bytes, 150);
-        assert_eq!(traffic.unacknowledged.unwrap().retransmissions, 1);
+        assert!(!stream.send(&data(1, 100), Legs::default()).repeats_unacknowledged);
+        assert!(stream.send(&data(1, 150), Legs::default()).repeats_unacknowledged);
+        let repeated = stream.repair.as_ref().unwrap();
+        assert_eq!((stream.traffic.unique_bytes, repeated.bytes), (150, 100));
+        let waiting = stream.unacknowledged().unwrap();
+        assert_eq!((waiting.bytes, waiting.retransmissions), (150, 1));
     }
 
     #[test]
     fn bytes_acknowledged_but_never_captured_are_missing() {
         let mut stream = Stream::default();
         stream.start_with_syn(Seq(0));
-        stream.acknowledge(Seq(101));
-        assert_eq!(stream.traffic().missing_bytes, 100);
+        stream.acknowledge(&ack(101));
+        assert_eq!(stream.coverage.missing(), 100);
     }
 
     #[test]
     fn a_wild_acknowledgment_moves_nothing() {
         let mut stream = Stream::default();
         stream.start_with_syn(Seq(0));
-        assert_eq!(stream.acknowledge(Seq(0x7000_0000)), None);
+        assert_eq!(stream.acknowledge(&ack(0x7000_0000)), None);
         assert_eq!(stream.acknowledged, 0);
     }
 }

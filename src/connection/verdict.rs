@@ -1,6 +1,7 @@
 //! The verdict: what is said about a connection once nothing more can change it.
 
 use super::opening::Opening;
+use super::tally::tally;
 use super::{
     Cause, Close, CloseOutcome, Connection, ConnectionRecord, Event, Handshake, HandshakeOutcome,
     Mark, Reason, State, TimeWaitSide,
@@ -35,8 +36,10 @@ impl Connection {
         }
         let handshake = self.handshake();
         let close = self.close(known_until, replaced_by);
+        let legs = Side::BOTH.map(|side| self.answer_time(side));
+        let longest_idle = self.longest_idle();
         let Sides { client, server } = self.sides;
-        let traffic = Sides { client: client.stream.traffic(), server: server.stream.traffic() };
+        let traffic = tally(&client.stream, &server.stream, known_until, legs);
         let options = Sides { client: client.stream.options, server: server.stream.options };
         let (client_states, client_dropped) = client.into_timeline();
         let (server_states, server_dropped) = server.into_timeline();
@@ -60,6 +63,7 @@ impl Connection {
             icmp: self.quoted.map(|quoted| quoted.errors).unwrap_or_default(),
             completeness: self.completeness,
             zeek: self.zeek.columns(),
+            longest_idle,
         }
     }
 
@@ -202,7 +206,7 @@ impl Connection {
         Side::BOTH.iter().any(|side| {
             let stream = &self.sides.of(*side).stream;
             let heard = self.sides.of(side.peer()).stream.last_time();
-            stream.traffic().unacknowledged.is_some_and(|rest| {
+            stream.unacknowledged().is_some_and(|rest| {
                 let tried = rest.last_sent.time.since(rest.first_sent.time);
                 rest.retransmissions >= DEAD_AFTER
                     && heard.is_none_or(|heard| heard <= rest.first_sent.time + Span::from_secs(1))

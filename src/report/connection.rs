@@ -5,6 +5,7 @@
 
 mod closing;
 mod opening;
+mod repair;
 mod traffic;
 mod zeek;
 
@@ -18,10 +19,10 @@ use self::opening::{HandshakeDoc, IcmpErrorsDoc, OptionsDoc};
 use self::traffic::TrafficDoc;
 use self::zeek::ZeekDoc;
 use super::community_id::community_id;
-use super::value::{Frame, Peer, PerSide, Stamp};
+use super::value::{Frame, Moment, Peer, PerSide, Stamp, nanos};
 use crate::analysis::JudgedConnection;
 use crate::certainty::Certainty;
-use crate::connection::{ConnectionRecord, Entry};
+use crate::connection::{ConnectionRecord, Entry, Idle};
 use crate::tcp::TunnelLayer;
 
 /// One TCP connection: how it was opened, lived and closed, as both endpoints saw it.
@@ -60,6 +61,8 @@ pub(super) struct ConnectionDoc {
     states_dropped: u32,
     /// What each endpoint sent.
     traffic: PerSide<TrafficDoc>,
+    /// The longest time in which neither side sent anything.
+    longest_idle: Option<IdleDoc>,
     /// What each endpoint offered in its SYN or SYN-ACK.
     options: PerSide<OptionsDoc>,
     /// ICMP errors that quoted segments of the connection.
@@ -93,6 +96,7 @@ impl From<&JudgedConnection> for ConnectionDoc {
             states: PerSide::of(states, |entries| entries.iter().map(StateDoc::from).collect()),
             states_dropped: record.states_dropped,
             traffic: PerSide::of(traffic, TrafficDoc::from),
+            longest_idle: record.longest_idle.map(IdleDoc::from),
             options: PerSide::of(options, OptionsDoc::from),
             icmp_errors: (&record.icmp).into(),
             wireshark: WiresharkDoc { completeness: record.completeness.bits() },
@@ -159,6 +163,25 @@ impl From<&Entry> for StateDoc {
             certainty: entry.certainty,
             corrected_by: entry.corrected_by.map(Frame::from),
         }
+    }
+}
+
+/// A time in which neither side sent anything.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Idle")]
+struct IdleDoc {
+    /// The last segment before it.
+    from: Moment,
+    /// The first one after it.
+    until: Moment,
+    /// How long it lasted.
+    duration_ns: i64,
+}
+
+impl From<Idle> for IdleDoc {
+    fn from(idle: Idle) -> Self {
+        let duration_ns = nanos(idle.length());
+        Self { from: idle.from.into(), until: idle.until.into(), duration_ns }
     }
 }
 

@@ -88,6 +88,7 @@ pub(crate) fn open(id: u64, from: i64, until: i64) -> ConnectionRecord {
         },
         states_dropped: 0,
         traffic: Sides { client: traffic(), server: traffic() },
+        longest_idle: None,
         options: Sides::default(),
         icmp: IcmpErrors::default(),
         completeness: Completeness::default(),

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::connection::Traffic;
+use super::repair::{EpisodesDoc, Retransmitted, RtoDoc, RttDoc, StallDoc};
+use crate::connection::{Traffic, WindowRange};
 use crate::report::value::Moment;
 
 /// What one endpoint sent.
@@ -22,10 +23,19 @@ pub(super) struct TrafficDoc {
     unique_bytes: u64,
     /// Payload bytes of the stream that the peer acknowledged.
     acknowledged_bytes: u64,
-    /// Payload that was sent again.
+    /// What was sent again, or looks so.
     retransmitted: Retransmitted,
-    /// Payload bytes that were proved to exist and that no captured segment carried.
+    /// The longest time in which this direction had something to send and made no progress.
+    worst_stall: Option<StallDoc>,
+    /// How the retransmission timer ran.
+    rto: RtoDoc,
+    /// From the tap to the peer and back, from a segment with payload to its acknowledgment.
+    rtt_ns: Option<RttDoc>,
+    /// Payload bytes that were proved to exist and that no captured segment carried: lost by the
+    /// tap, not in the network.
     missing_bytes: u64,
+    /// Payload bytes that the peer reported as received behind a hole (SACK).
+    sacked_bytes: u64,
     /// Ranges of the stream that did not fit the bound of what is remembered.
     ranges_dropped: u32,
     /// First payload.
@@ -38,19 +48,18 @@ pub(super) struct TrafficDoc {
     unacknowledged: Option<UnacknowledgedDoc>,
     /// Largest number of bytes in flight, as the tap saw it.
     max_in_flight_bytes: u64,
+    /// Acknowledged payload bytes a second, from the first payload to its last acknowledgment.
+    goodput_bytes_per_second: Option<u64>,
+    /// The windows that this endpoint advertised outside SYNs.
+    window: Option<WindowDoc>,
     /// Segments that advertised a window of zero.
     zero_windows: u64,
+    /// Periods in which this endpoint advertised a window of zero.
+    closed_window: EpisodesDoc,
+    /// Periods in which this endpoint had used all of its peer's window.
+    full_window: EpisodesDoc,
     /// Segments with a wrong TCP checksum, of those that could be verified.
     bad_checksums: u64,
-}
-
-/// Payload that was sent again.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Retransmitted {
-    /// Segments that carried payload seen before.
-    segments: u64,
-    /// Payload bytes seen before.
-    bytes: u64,
 }
 
 /// Payload that was sent and never acknowledged.
@@ -67,6 +76,24 @@ struct UnacknowledgedDoc {
     retransmissions: u32,
 }
 
+/// The windows that an endpoint advertised outside SYNs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Window")]
+struct WindowDoc {
+    /// The smallest.
+    min_bytes: u64,
+    /// The largest.
+    max_bytes: u64,
+    /// Whether the scale is known; without the handshake the numbers are as sent.
+    scaled: bool,
+}
+
+impl From<WindowRange> for WindowDoc {
+    fn from(window: WindowRange) -> Self {
+        Self { min_bytes: window.min, max_bytes: window.max, scaled: window.scaled }
+    }
+}
+
 impl From<&Traffic> for TrafficDoc {
     fn from(traffic: &Traffic) -> Self {
         Self {
@@ -76,11 +103,12 @@ impl From<&Traffic> for TrafficDoc {
             payload_bytes: traffic.payload_bytes,
             unique_bytes: traffic.unique_bytes,
             acknowledged_bytes: traffic.acknowledged_bytes,
-            retransmitted: Retransmitted {
-                segments: traffic.retransmitted_segments,
-                bytes: traffic.retransmitted_bytes,
-            },
+            retransmitted: traffic.into(),
+            worst_stall: traffic.stall.map(StallDoc::from),
+            rto: traffic.rto.into(),
+            rtt_ns: traffic.rtt.map(RttDoc::from),
             missing_bytes: traffic.missing_bytes,
+            sacked_bytes: traffic.sacked_bytes,
             ranges_dropped: traffic.ranges_dropped,
             first_data: traffic.first_data.map(Moment::from),
             last_data: traffic.last_data.map(Moment::from),
@@ -92,7 +120,11 @@ impl From<&Traffic> for TrafficDoc {
                 retransmissions: unacknowledged.retransmissions,
             }),
             max_in_flight_bytes: traffic.max_in_flight,
+            goodput_bytes_per_second: traffic.goodput,
+            window: traffic.window.map(WindowDoc::from),
             zero_windows: traffic.zero_windows,
+            closed_window: traffic.closed_window.into(),
+            full_window: traffic.full_window.into(),
             bad_checksums: traffic.bad_checksums,
         }
     }

@@ -1,0 +1,148 @@
+//! What the receiver reports of one direction: acknowledgments, SACK, windows.
+//!
+//! An acknowledgment of new bytes takes the short way; duplicates, reports of holes and closed
+//! windows fill the memory that the rules of repetition read.
+
+use super::stream::{Legs, Stream};
+use super::{Mark, Proof};
+use crate::stamp::Span;
+use crate::tcp::{Extras, Segment};
+
+impl Stream {
+    /// The peer acknowledged up to `segment.ack`. Returns the offset, if it is a plausible one.
+    pub(super) fn acknowledge(&mut self, segment: &Segment) -> Option<i64> {
+        let offset = self.offset(segment.ack);
+        if (offset - self.end).abs() > Self::PLAUSIBLE {
+            return None;
+        }
+        if offset > self.acknowledged {
+            self.advance(offset, segment);
+        } else if offset == self.acknowledged
+            && offset < self.end
+            && segment.seq_len() == 0
+            && segment.window == self.peer_window
+        {
+            self.dup_acks = self.dup_acks.saturating_add(1);
+        }
+        self.last_ack = segment.time;
+        self.peer_window = segment.window;
+        if offset == self.acknowledged {
+            let shift = if segment.flags.syn() { Some(0) } else { self.peer_shift };
+            let edge =
+                shift.map_or(i64::MAX, |shift| offset + (i64::from(segment.window) << shift));
+            self.window_edge = edge;
+            let troubled = self.repair.is_some() || segment.window == 0;
+            if troubled && !segment.flags.syn() {
+                self.note_window(segment);
+            }
+        }
+        Some(offset)
+    }
+
+    /// An acknowledgment outside the handshake, with its SACK blocks and timestamp. Returns the
+    /// offset, if it is a plausible one, and what it shows of an earlier repetition.
+    pub(super) fn hear(
+        &mut self,
+        segment: &Segment,
+        extras: &Extras,
+    ) -> (Option<i64>, Option<Proof>) {
+        let before = self.acknowledged;
+        let Some(offset) = self.acknowledge(segment) else { return (None, None) };
+        let blocks = !extras.sack.as_slice().is_empty();
+        if !blocks && self.repair.is_none() {
+            return (Some(offset), None);
+        }
+        let proof = if blocks { self.take_sack(segment, extras) } else { None };
+        let Some(repair) = &mut self.repair else { return (Some(offset), proof) };
+        if self.acknowledged == before {
+            return (Some(offset), proof);
+        }
+        let echoed = segment.timestamps().filter(|_| proof.is_none());
+        let echoed = echoed.and_then(|stamps| repair.on_echo(before, offset, stamps.echo));
+        repair.progress(offset, Mark::of(segment));
+        (Some(offset), proof.or(echoed))
+    }
+
+    /// The round trip as the sender would measure it; zero where nothing is known.
+    pub(super) fn round_trip(&self, legs: Legs) -> Span {
+        let measured = self.sending.as_ref().and_then(|sending| sending.rtt.smoothed());
+        legs.own + measured.unwrap_or(legs.peer)
+    }
+
+    /// The retransmission timeout that RFC 6298 gives for the round trips seen, with the floor under
+    /// its variation that Linux has; none without a round trip.
+    pub(super) fn expected_timeout(&self, legs: Legs) -> Option<Span> {
+        let rtt = &self.sending.as_ref()?.rtt;
+        Some(legs.own + rtt.smoothed()? + rtt.margin().max(LEAST_VARIATION))
+    }
+
+    fn advance(&mut self, offset: i64, segment: &Segment) {
+        self.acknowledged = offset;
+        let fin = self.fin.filter(|fin| *fin < offset);
+        self.coverage.skip_to(fin.unwrap_or(offset));
+        self.end = self.end.max(offset);
+        self.forget_repetitions();
+        if let Some(sending) = &mut self.sending
+            && let Some(sent) = sending.flight.acknowledge(offset)
+            // What waited behind a hole was received earlier than this acknowledgment says.
+            && offset > sending.ambiguous_until
+            && self.dup_acks == 0
+        {
+            sending.rtt.add(segment.time.since(sent.mark().time));
+        }
+        self.dup_acks = 0;
+        self.advanced = Mark::of(segment);
+        self.advance_reference();
+    }
+
+    /// SACK blocks: a report of bytes received twice, and of bytes received behind a hole.
+    #[cold]
+    fn take_sack(&mut self, segment: &Segment, extras: &Extras) -> Option<Proof> {
+        let acknowledged = self.acknowledged;
+        let ack = self.offset(segment.ack);
+        let blocks = extras.sack.as_slice();
+        let ranges = [0, 1, 2, 3].map(|index| {
+            blocks.get(index).map(|block| (self.offset(block.left), self.offset(block.right)))
+        });
+        let end = self.end;
+        let twice = |first: (i64, i64)| {
+            let within = ranges.get(1).copied().flatten();
+            first.1 <= ack || within.is_some_and(|next| next.0 <= first.0 && first.1 <= next.1)
+        };
+        let duplicate = ranges.first().copied().flatten().filter(|first| twice(*first));
+        let repair = self.repair_mut();
+        repair.sacked.forget_before(acknowledged);
+        let skip = usize::from(duplicate.is_some());
+        for (left, right) in ranges.into_iter().skip(skip).flatten() {
+            if left >= acknowledged && left < right && right - end <= Self::PLAUSIBLE {
+                repair.sacked_bytes += repair.sacked.add(left, right).new;
+            }
+        }
+        duplicate.and_then(|(left, right)| repair.on_duplicate_report(left, right))
+    }
+
+    /// The peer's window, once it has closed or filled, or closes now.
+    #[cold]
+    fn note_window(&mut self, segment: &Segment) {
+        let mark = Mark::of(segment);
+        let has_room = self.window_edge > self.end;
+        let window = &mut self.repair_mut().window;
+        if segment.window == 0 {
+            window.close(mark);
+        } else {
+            window.open(mark);
+        }
+        if has_room {
+            window.drain(mark);
+        }
+    }
+
+    /// This side has used all of its peer's window.
+    #[cold]
+    pub(super) fn fill_window(&mut self, mark: Mark) {
+        self.repair_mut().window.fill(mark);
+    }
+}
+
+/// Linux computes the timeout as if the round trip varied by at least this much (`TCP_RTO_MIN`).
+const LEAST_VARIATION: Span = Span::from_millis(200);

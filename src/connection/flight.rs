@@ -1,0 +1,243 @@
+//! The segments that one side sent lately, one by one: what a repetition is compared with.
+//!
+//! A ring that grows only while bytes wait for their acknowledgment; acknowledged segments stay in
+//! it until their place is needed, so that a late repetition still finds its original. When the
+//! bound is reached, neighbours are merged: originals become less precise, nothing is lost.
+
+use super::Mark;
+use crate::stamp::{FrameId, Span, Time};
+use crate::tcp::Segment;
+
+/// One transmission of new bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    /// Offset of the first byte.
+    pub(super) start: i64,
+    time: Time,
+    frame: FrameId,
+    len: u32,
+    /// Timestamp value; 0 where there was none.
+    pub(super) timestamp: u32,
+    pub(super) ip_id: u16,
+    pub(super) checksum: u16,
+}
+
+impl Sent {
+    pub(super) const fn new(start: i64, segment: &Segment) -> Self {
+        Self {
+            start,
+            time: segment.time,
+            frame: segment.frame,
+            len: segment.payload_len,
+            timestamp: match segment.timestamps() {
+                Some(stamps) => stamps.value,
+                None => 0,
+            },
+            ip_id: segment.ip_id,
+            checksum: segment.checksum,
+        }
+    }
+
+    /// The offset after the last byte.
+    pub(super) fn end(&self) -> i64 {
+        self.start + i64::from(self.len)
+    }
+
+    /// The part of it from `offset` on.
+    pub(super) fn after(self, offset: i64) -> Self {
+        let start = self.start.max(offset);
+        let len = u32::try_from(self.end() - start).unwrap_or(0);
+        Self { start, len, ..self }
+    }
+
+    pub(super) const fn mark(&self) -> Mark {
+        Mark { time: self.time, frame: self.frame }
+    }
+}
+
+/// Transmissions in the order of the stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flight {
+    /// The ring's places while few are needed.
+    few: [Sent; Self::FEW],
+    /// The ring's places once more are needed.
+    many: Vec<Sent>,
+    /// Where the oldest is.
+    head: usize,
+    len: usize,
+    /// How many of the oldest are acknowledged.
+    acknowledged: usize,
+}
+
+impl Flight {
+    // Perf: most directions have at most this many segments under way; they allocate nothing.
+    const FEW: usize = 4;
+    /// Acknowledged transmissions that are kept while they are recent.
+    const KEPT: usize = 16;
+    const KEPT_IN_TROUBLE: usize = 64;
+    /// How many transmissions are kept one by one.
+    pub(super) const MAX: usize = 512;
+
+    /// Adds a transmission of bytes beyond all that were sent before. Of a direction in trouble,
+    /// more acknowledged ones are remembered.
+    pub(super) fn push(&mut self, sent: Sent, troubled: bool) {
+        let places = self.places().len();
+        if self.len == places {
+            let kept = if troubled { Self::KEPT_IN_TROUBLE } else { Self::KEPT };
+            let recent = |first: Sent| sent.time.since(first.time) < RECENT;
+            let keep = places < kept && self.get(0).is_some_and(recent);
+            if self.acknowledged > 0 && !keep {
+                self.head = (self.head + 1) & (places - 1);
+                self.len -= 1;
+                self.acknowledged -= 1;
+            } else {
+                self.make_room();
+            }
+        }
+        let at = (self.head + self.len) & (self.places().len() - 1);
+        if let Some(place) = self.places_mut().get_mut(at) {
+            *place = sent;
+            self.len += 1;
+        }
+    }
+
+    /// The bytes before `offset` are acknowledged: the last transmission among them that was not
+    /// before; part of it may still be outstanding.
+    pub(super) fn acknowledge(&mut self, offset: i64) -> Option<Sent> {
+        let mut newest = None;
+        while let Some(sent) = self.get(self.acknowledged).filter(|sent| sent.start < offset) {
+            newest = Some(sent);
+            if sent.end() > offset {
+                break;
+            }
+            self.acknowledged += 1;
+        }
+        newest
+    }
+
+    /// The oldest transmission with unacknowledged bytes.
+    pub(super) fn oldest(&self) -> Option<Sent> {
+        self.get(self.acknowledged)
+    }
+
+    /// The latest transmission.
+    pub(super) fn newest(&self) -> Option<Sent> {
+        self.get(self.len.checked_sub(1)?)
+    }
+
+    /// The transmission with the byte at `offset`.
+    pub(super) fn at(&self, offset: i64) -> Option<Sent> {
+        let after = self.count_before(offset + 1);
+        self.get(after.checked_sub(1)?).filter(|sent| sent.end() > offset)
+    }
+
+    /// The first transmission that starts at or after `offset`.
+    pub(super) fn after(&self, offset: i64) -> Option<Sent> {
+        self.get(self.count_before(offset))
+    }
+
+    /// How many transmissions start before `offset`.
+    fn count_before(&self, offset: i64) -> usize {
+        let (mut low, mut high) = (0, self.len);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.get(middle).is_some_and(|sent| sent.start < offset) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    fn get(&self, index: usize) -> Option<Sent> {
+        let places = self.places();
+        (index < self.len)
+            .then(|| places.get((self.head + index) & (places.len() - 1)).copied())
+            .flatten()
+    }
+
+    /// The places, always a power of two of them.
+    fn places(&self) -> &[Sent] {
+        if self.many.is_empty() { &self.few } else { &self.many }
+    }
+
+    fn places_mut(&mut self) -> &mut [Sent] {
+        if self.many.is_empty() { &mut self.few } else { &mut self.many }
+    }
+
+    /// Doubles the places, or merges neighbours where they reach the bound.
+    #[cold]
+    fn make_room(&mut self) {
+        let places = self.places().len();
+        let mut sent: Vec<Sent> = (0..self.len).filter_map(|index| self.get(index)).collect();
+        if places >= Self::MAX {
+            self.acknowledged /= 2;
+            sent = sent
+                .chunks(2)
+                .filter_map(|pair| {
+                    let (first, last) = (pair.first()?, pair.last()?);
+                    let len = u32::try_from(last.end() - first.start).unwrap_or(u32::MAX);
+                    Some(Sent { len, ..*first })
+                })
+                .collect();
+        }
+        self.len = sent.len();
+        self.head = 0;
+        sent.resize(if places >= Self::MAX { places } else { places * 2 }, Sent::default());
+        self.many = sent;
+    }
+}
+
+/// A copy of a packet, or a repetition that crosses its acknowledgment, comes within this time.
+const RECENT: Span = Span::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(start: i64, len: u32) -> Sent {
+        let time = Time::from_nanos(start);
+        Sent::new(start, &Segment { time, payload_len: len, ..Segment::default() })
+    }
+
+    #[test]
+    fn an_acknowledged_segment_is_found_until_its_place_is_needed() {
+        let mut flight = Flight::default();
+        for at in 0..4 {
+            flight.push(sent(at * 10, 10), false);
+        }
+        assert_eq!(flight.acknowledge(25).map(|sent| sent.start), Some(20));
+        assert_eq!(flight.oldest().map(|sent| sent.start), Some(20));
+        assert_eq!(flight.at(5).map(|sent| sent.start), Some(0));
+        flight.push(Sent { time: Time::from_nanos(1 << 40), ..sent(40, 10) }, false);
+        assert_eq!(flight.at(5).map(|sent| sent.start), None);
+        assert_eq!(flight.acknowledge(50).map(|sent| sent.start), Some(40));
+        assert_eq!(flight.oldest().map(|sent| sent.start), None);
+    }
+
+    #[test]
+    fn neighbours_of_an_offset_are_found_around_a_gap() {
+        let mut flight = Flight::default();
+        for (at, len) in [(0, 10), (30, 10), (40, 10)] {
+            flight.push(sent(at, len), false);
+        }
+        assert_eq!(flight.at(15).map(|sent| sent.start), None);
+        assert_eq!(flight.after(20).map(|sent| sent.start), Some(30));
+        assert_eq!(flight.newest().map(|sent| sent.start), Some(40));
+    }
+
+    #[test]
+    fn beyond_the_bound_neighbours_merge_and_nothing_is_lost() {
+        let mut flight = Flight::default();
+        for at in 0..5_000 {
+            flight.push(sent(at * 10, 10), false);
+        }
+        assert!(flight.places().len() <= Flight::MAX);
+        for at in (0..50_000).step_by(97) {
+            let found = flight.at(at).unwrap();
+            assert!(found.start <= at && at < found.end());
+        }
+        assert_eq!(flight.acknowledge(50_000).map(|sent| sent.end()), Some(50_000));
+    }
+}
