@@ -230,9 +230,11 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
     options.threads = arguments.threads;
     options.zeek = arguments.zeek_splitting.map_or_else(ZeekRules::default, ZeekRules::from);
     options.chunk_size = arguments.chunk_size.unwrap_or(options.chunk_size);
-    // Lines are written as connections end; only the JSON report needs them all at once.
+    // Lines are written as connections end; the JSON report needs them all at once, and the summary
+    // in full tells what became of those that findings name.
     let is_kept = outputs.iter().any(|output| output.format == Format::Json);
     options.keep = match chosen(arguments, Format::Json) {
+        _ if !is_kept && arguments.verbose => Keep::Flagged,
         _ if !is_kept => Keep::None,
         Connections::All => Keep::All,
         Connections::Flagged => Keep::Flagged,

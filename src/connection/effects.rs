@@ -144,6 +144,7 @@ impl fmt::Display for Repeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.rule.fmt(f)?;
         match self.original {
+            None if self.cause == RepeatCause::Reordering => Ok(()),
             Some(original) => write!(f, "; first sent in frame {}", original.frame.number()),
             None => f.write_str("; the first transmission is not in the capture"),
         }

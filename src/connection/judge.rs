@@ -67,6 +67,18 @@ impl Stream {
         Some(Repeat { cause, rule, original })
     }
 
+    /// One new byte into a closed window asks whether it is open.
+    #[cold]
+    pub(super) fn probe_of_closed(&mut self, start: i64, segment: &Segment) -> Option<Repeat> {
+        let since = self.repair.as_ref()?.window.closed?;
+        let mark = Mark::of(segment);
+        let cause = RepeatCause::WindowProbe;
+        let resent = Resent::new((start, start + 1), mark, cause, Some(mark));
+        self.repair_mut().note(resent, mark);
+        let closed = mark.time.since(since.time);
+        Some(Repeat { cause, rule: Rule::WindowClosed { since, closed }, original: Some(mark) })
+    }
+
     /// Judges a segment that carries `[start, end)`, not all of it for the first time; none where
     /// only a window probe's byte is repeated. The judgement may correct an earlier one.
     pub(super) fn judge(
@@ -79,14 +91,20 @@ impl Stream {
         let mark = Mark::of(segment);
         let original = self.original_of(start);
         let resent = self.repair.as_ref().and_then(|repair| repair.last_with(start));
+        let probed = resent.is_some_and(|resent| resent.cause == RepeatCause::WindowProbe);
+        if probed && added.old <= 1 && added.new > 0 {
+            return (None, None);
+        }
         let suspect = self.suspect((start, end), mark, legs, (original, resent));
         let (mut cause, mut rule, mut proof) = (RepeatCause::Unknown, None, None);
         if let Some(after) = self.same_packet(&suspect, segment) {
             rule = Some(Rule::SamePacket { ip_id: segment.ip_id, after });
             let by_tap = after.abs() < SAME_FRAME;
             cause = if by_tap { RepeatCause::CaptureDuplicate } else { RepeatCause::PathDuplicate };
-        } else if let Some(late) = self.overtaken(&suspect, segment, added.old == 0) {
-            // What passed before in its place was its repetition; or else itself.
+        } else if original.is_none()
+            && let Some(late) = self.overtaken(&suspect, segment, added.old == 0)
+        {
+            // What passed before in its place was its repetition; or else itself, long ago.
             let once = added.old == 0 || resent.is_some();
             cause = if once { RepeatCause::Reordering } else { RepeatCause::PathDuplicate };
             rule = Some(late);
@@ -197,7 +215,13 @@ impl Stream {
 
     /// Whether the peer's window was closed when the segment was sent.
     fn window_closed(&self, suspect: &Suspect) -> Option<(RepeatCause, Rule)> {
-        let since = self.repair.as_ref()?.window.closed?;
+        let repair = self.repair.as_ref()?;
+        // What the closed window refused comes once more when it opens.
+        let refused = repair
+            .last_with(suspect.start)
+            .filter(|sent| sent.cause == RepeatCause::ZeroWindow)
+            .and(repair.window.closed_before);
+        let since = repair.window.closed.or(refused)?;
         let closed = suspect.mark.time.since(since.time);
         if closed < suspect.legs.own {
             return None;
@@ -231,12 +255,13 @@ impl Stream {
             Some(Rule::Sacked { bytes: sacked, after })
         } else if dup_acks >= DUPLICATES || (dup_acks > 0 && few) {
             Some(Rule::DuplicateAcks { count: dup_acks, after })
-        } else if in_recovery && is_head && repair.in_a_row == 0 {
+        } else if in_recovery && repair.in_a_row == 0 {
             Some(Rule::PartialAck { recovery: repair.recovery.0, after })
         } else {
             None
         };
-        let after_timeout = start < repair.given_up.1 && acknowledged < repair.given_up.1;
+        let after_timeout =
+            acknowledged < repair.given_up.1 && (fresh || start < repair.given_up.1);
         if after_timeout && !(is_head && timer && is_due(suspect, expected)) {
             return (RepeatCause::Rto, Rule::AfterTimeout { timeout: repair.given_up.0 }, None);
         }
@@ -351,3 +376,6 @@ fn is_probe_time(suspect: &Suspect, is_head: bool) -> bool {
 
 /// Time that a probe leaves for a delayed acknowledgment (RFC 8985 7.2, `TLP.max_ack_delay`).
 const DELAYED_ACK: Span = Span::from_millis(200);
+
+#[cfg(test)]
+mod tests;

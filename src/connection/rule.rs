@@ -93,7 +93,7 @@ pub enum Rule {
     },
     /// At most one byte, at or below the last acknowledged one, with nothing outstanding.
     BelowWindow {
-        /// Silence of this side before it.
+        /// From the last progress to it.
         idle: Span,
     },
     /// The peer advertised a window of zero.
@@ -175,11 +175,11 @@ impl fmt::Display for Rule {
                 Millis(rtt)
             ),
             Self::BelowWindow { idle } => {
-                write!(f, "nothing outstanding, silent for {}", Millis(idle))
+                write!(f, "nothing outstanding, the last progress {} before", Millis(idle))
             }
             Self::WindowClosed { since, closed } => write!(
                 f,
-                "window closed since frame {}, {} before",
+                "the window closed with frame {}, {} before",
                 since.frame.number(),
                 Millis(closed)
             ),

@@ -213,6 +213,9 @@ impl Stream {
         if segment.payload_len > 0 {
             if start >= self.end {
                 self.take_new(start, end, segment);
+                if segment.payload_len == 1 && self.repair.is_some() {
+                    payload.repeat = self.probe_of_closed(start, segment);
+                }
             } else {
                 payload = self.take_again(start, end, segment, legs);
             }
@@ -342,7 +345,7 @@ impl Stream {
         }
         let added = self.coverage.add_late(start, end);
         let (repeat, proof) = self.judge((start, end), added, segment, legs);
-        let is_sent_again = repeat.is_none_or(|repeat| repeat.cause.is_retransmission());
+        let is_sent_again = repeat.is_some_and(|repeat| repeat.cause.is_retransmission());
         self.traffic.unique_bytes += added.new;
         if added.new > 0 {
             self.traffic.first_data.get_or_insert(mark);
@@ -352,7 +355,7 @@ impl Stream {
         if repeats {
             self.repeated_unacknowledged = self.repeated_unacknowledged.saturating_add(1);
         }
-        if end > self.acknowledged && is_sent_again {
+        if end > self.acknowledged && (is_sent_again || added.new > 0) {
             self.last_data_sent = Some(mark);
         }
         if end > self.end {

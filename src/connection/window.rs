@@ -51,6 +51,8 @@ impl Episodes {
 pub(super) struct Window {
     /// Since when the receiver advertises zero.
     pub(super) closed: Option<Mark>,
+    /// Since when it did, the last time that it opened again.
+    pub(super) closed_before: Option<Mark>,
     /// Since when the sender has used all of it.
     pub(super) full: Option<Mark>,
     pub(super) closures: Episodes,
@@ -65,6 +67,7 @@ impl Window {
 
     /// The receiver advertised room, at `mark`.
     pub(super) fn open(&mut self, mark: Mark) {
+        self.closed_before = self.closed.or(self.closed_before);
         end(&mut self.closed, &mut self.closures, mark);
     }
 

@@ -8,6 +8,7 @@ mod findings;
 mod heading;
 mod human;
 mod page;
+mod story;
 mod tables;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::heading::capture_period;
 use super::human::{counted, sparkline, when};
 use super::page::Page;
+use super::story::stories;
 use super::{Detail, TextOptions};
 use crate::analysis::Analysis;
 use crate::detect::words;
@@ -104,6 +105,9 @@ fn body(page: &mut Page, finding: &Finding, analysis: &Analysis, detail: Detail)
     if detail == Detail::Full {
         page.paragraph(&page.dim("  why    "), &finding.explanation);
         evidence(page, finding);
+        for story in stories(finding, analysis) {
+            page.paragraph(&page.dim("  again  "), &story);
+        }
         finding.advice.iter().for_each(|advice| {
             let text = format!("{}. {}", instruction(advice), advice.side_effects);
             page.paragraph(&page.dim("  check  "), &text);
