@@ -20,6 +20,15 @@ pub enum Certainty {
 }
 
 impl Certainty {
+    /// One step weaker.
+    #[must_use]
+    pub const fn lowered(self) -> Self {
+        match self {
+            Self::Observed => Self::Inferred,
+            Self::Inferred | Self::Assumed => Self::Assumed,
+        }
+    }
+
     /// `assumed`, `inferred` or `observed`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -9,6 +9,7 @@
 
 mod accumulate;
 mod advice;
+mod doubt;
 mod fold;
 mod page;
 mod registry;

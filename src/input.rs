@@ -4,7 +4,7 @@
 //! reports.
 
 use crate::capture::LinkType;
-use crate::stamp::Time;
+use crate::stamp::{Span, Time};
 
 /// One capture file, as far as it could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,11 +33,115 @@ pub struct Input {
     pub damage: Vec<InputDamage>,
     /// How many damaged places there were in all.
     pub damage_total: u64,
+    /// What the file shows of how it was captured.
+    pub quality: Quality,
 }
 
 impl Input {
     /// How many damaged places of a file are listed.
     pub const MAX_DAMAGE: usize = 64;
+}
+
+/// What a file shows of how it was captured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quality {
+    /// What the interfaces counted, where the file says it.
+    pub interfaces: Option<InterfaceCounters>,
+    /// Times at which capture time ran backwards from one frame to the next.
+    pub clock: ClockSteps,
+    /// Segments of whose TCP header the snaplen cut something off; those of which too little was
+    /// left are among the skipped frames.
+    pub cut_headers: Sighting,
+    /// TCP checksums, as far as they were verified.
+    pub checksums: Checksums,
+}
+
+/// What capturing interfaces counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceCounters {
+    /// Packets received.
+    pub received: u64,
+    /// Packets that the interfaces or the operating system dropped.
+    pub dropped: u64,
+}
+
+/// How often, and where first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sighting {
+    /// How often.
+    pub count: u64,
+    /// The first frame, from 1; 0 for none.
+    pub first_frame: u64,
+}
+
+impl Sighting {
+    /// Counts one more, at frame `frame`; to be called in the order of the frames.
+    pub const fn add(&mut self, frame: u64) {
+        if self.count == 0 {
+            self.first_frame = frame;
+        }
+        self.count += 1;
+    }
+
+    /// Adds what a later part of the file, behind `frames` frames, shows.
+    pub const fn absorb(&mut self, later: Self, frames: u64) {
+        if self.count == 0 && later.count > 0 {
+            self.first_frame = frames + later.first_frame;
+        }
+        self.count += later.count;
+    }
+}
+
+/// Steps of the capture's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockSteps {
+    /// Frames whose time lies before that of the frame ahead of them.
+    pub steps: u64,
+    /// The largest step back.
+    pub largest: Span,
+    /// The frame behind it, from 1, and its time.
+    pub at: Option<(u64, Time)>,
+}
+
+impl ClockSteps {
+    /// Counts a step back by `span`, to the frame `frame` with the time `time`.
+    pub fn add(&mut self, span: Span, frame: u64, time: Time) {
+        self.steps += 1;
+        if span > self.largest {
+            (self.largest, self.at) = (span, Some((frame, time)));
+        }
+    }
+
+    /// Adds what a later part of the file, behind `frames` frames, shows.
+    pub fn absorb(&mut self, later: Self, frames: u64) {
+        self.steps += later.steps;
+        if later.largest > self.largest {
+            self.largest = later.largest;
+            self.at = later.at.map(|(frame, time)| (frames + frame, time));
+        }
+    }
+}
+
+/// TCP checksums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checksums {
+    /// Segments whose checksum was verified: all that were captured whole at the beginning of a
+    /// file, and a fixed sample behind it.
+    pub verified: u64,
+    /// Wrong ones among them.
+    pub wrong: Sighting,
+    /// Wrong ones that hold what a host leaves to its network card: the sum of the pseudo-header
+    /// alone, or nothing.
+    pub unfinished: u64,
+}
+
+impl Checksums {
+    /// Adds what a later part of the file, behind `frames` frames, shows.
+    pub const fn absorb(&mut self, later: Self, frames: u64) {
+        self.verified += later.verified;
+        self.wrong.absorb(later.wrong, frames);
+        self.unfinished += later.unfinished;
+    }
 }
 
 /// A place in a file that could not be read.

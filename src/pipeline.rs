@@ -14,6 +14,7 @@ mod collect;
 mod feed;
 mod pending;
 mod plan;
+mod quality;
 mod reading;
 mod rows;
 mod segments;

@@ -11,6 +11,7 @@
 mod activity;
 mod concurrency;
 mod distinct;
+mod ground;
 mod host;
 mod listener;
 mod pair;
@@ -28,6 +29,7 @@ use std::net::IpAddr;
 pub use activity::{Activity, Attempts};
 pub use concurrency::{Above, Concurrency, Peak, StateSeries};
 pub use distinct::Distinct;
+pub use ground::{Ground, Lacking};
 pub use host::Host;
 pub use listener::Listener;
 pub use pair::{Pair, PairKey};

@@ -16,5 +16,6 @@ mod detect;
 mod generated;
 mod kernel_truth;
 mod pipeline;
+mod public_segments;
 mod reference;
 mod retransmissions;

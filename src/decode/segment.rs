@@ -33,7 +33,9 @@ fn read_cut(walk: &mut Walk<'_>, packet: &Packet, tcp: Captured<'_>) -> Walked {
     }
     let mut fixed = [0; FIXED];
     fixed.iter_mut().zip(tcp.bytes()).for_each(|(to, from)| *to = *from);
-    read(walk, packet, tcp, &fixed, &[])
+    let outcome = read(walk, packet, tcp, &fixed, &[])?;
+    walk.out.segment.marks = walk.out.segment.marks.with(Marks::CUT_HEADER);
+    Ok(outcome)
 }
 
 #[inline]
@@ -148,7 +150,39 @@ fn verified(packet: &Packet, tcp: Captured<'_>, marks: Marks) -> Marks {
     };
     match expected {
         Some(expected) if expected == header.checksum() => marks.with(Marks::CHECKSUM_VERIFIED),
-        Some(_) => marks.with(Marks::CHECKSUM_VERIFIED).with(Marks::BAD_CHECKSUM),
+        Some(_) => {
+            let wrong = marks.with(Marks::CHECKSUM_VERIFIED).with(Marks::BAD_CHECKSUM);
+            let length = tcp.length();
+            let left_over = [pseudo_sum(packet, length), pseudo_sum(packet, 0), 0];
+            if left_over.contains(&header.checksum()) {
+                wrong.with(Marks::UNFINISHED_CHECKSUM)
+            } else {
+                wrong
+            }
+        }
         None => marks,
     }
+}
+
+/// The sum of the pseudo-header (RFC 9293 3.1), which Linux writes into the field for the network
+/// card to go on from; cards that split large segments want it without the length.
+fn pseudo_sum(packet: &Packet, length: usize) -> u16 {
+    const TCP: u32 = 6;
+    let words = |octets: &[u8]| -> u32 {
+        octets
+            .chunks_exact(2)
+            .map(|pair| pair.iter().fold(0, |word, byte| word << 8 | u32::from(*byte)))
+            .sum()
+    };
+    let address = |address: IpAddr| match address {
+        IpAddr::V4(address) => words(&address.octets()),
+        IpAddr::V6(address) => words(&address.octets()),
+    };
+    let length = u32::try_from(length).unwrap_or_default();
+    let mut sum = address(packet.source) + address(packet.destination) + TCP;
+    sum += (length & 0xffff) + (length >> 16);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    u16::try_from(sum).unwrap_or(u16::MAX)
 }

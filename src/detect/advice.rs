@@ -42,6 +42,11 @@ pub(super) fn series(name: &'static str, values: &[u64]) -> Evidence {
     Evidence { name, value: Value::Series(values) }
 }
 
+/// Evidence in several words, such as names.
+pub(super) const fn list(name: &'static str, words: Vec<String>) -> Evidence {
+    Evidence { name, value: Value::List(words) }
+}
+
 /// A setting to look at.
 pub(super) fn setting(
     name: &str,

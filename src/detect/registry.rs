@@ -18,7 +18,14 @@ pub static RULES: &[&Rule] = &[
     &rules::fin_unacknowledged::RULE,
     &rules::long_time_wait::RULE,
     &rules::time_wait_pressure::RULE,
+    &rules::capture_loss::RULE,
+    &rules::one_sided::RULE,
+    &rules::duplicate_frames::RULE,
+    &rules::clock_backwards::RULE,
+    &rules::cut_headers::RULE,
+    &rules::bad_checksums::RULE,
     &rules::cut_file::RULE,
+    &rules::state_evicted::RULE,
 ];
 
 /// The detector with this code (`TCP101`, in any case) or name (`syn_flood`).

@@ -91,6 +91,22 @@ pub(super) struct Whole<'a> {
 }
 
 impl Whole<'_> {
+    /// What is seen in the capture as a whole, `count` times.
+    pub(super) fn spot(&self, variant: &'static str, count: u64, frames: Vec<FrameId>) -> Spot {
+        let subject = match self.inputs {
+            [input] => input.path.clone(),
+            _ => "all files".to_owned(),
+        };
+        Spot {
+            variant,
+            subject: Subject::Capture(subject),
+            first: self.start(),
+            last: self.end(),
+            count,
+            frames,
+        }
+    }
+
     /// The last moment of which the capture tells.
     pub(super) fn end(&self) -> Time {
         self.summary.totals.known_until.unwrap_or_default()

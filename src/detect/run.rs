@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 
 use super::accumulate::Accumulator;
+use super::doubt::{self, Touched};
 use super::fold::fold;
 use super::registry::{RULES, rule};
-use super::rule::{Check, Context, Rule, Whole};
+use super::rule::{Check, Context, Rule, Scope, Whole};
 use super::thresholds::{ThresholdInForce, Thresholds};
 use crate::connection::ConnectionRecord;
 use crate::finding::{Code, Finding};
@@ -98,6 +99,7 @@ impl Detectors {
         inputs: &[Input],
     ) -> Vec<Finding> {
         let whole = Whole { context: self.context(), summary, inputs };
+        let doubts = doubt::doubts(&whole);
         let mut findings = Vec::new();
         for (index, rule) in &self.enabled {
             let (found, evicted): (Vec<_>, _) = match rule.check {
@@ -105,13 +107,23 @@ impl Detectors {
                     let groups = accumulator.groups(*index).into_iter();
                     let found = groups.filter_map(|(key, group)| {
                         let draft = describe(group, &whole)?;
-                        Some(rule.finding(group.spot(key), group.connections(), draft))
+                        let spot = group.spot(key);
+                        let mut finding = rule.finding(spot, group.connections(), draft);
+                        let touched = Touched { lacking: group.lossy + group.one_sided > 0 };
+                        doubt::apply(&doubts, touched, &mut finding);
+                        Some(finding)
                     });
                     (found.collect(), accumulator.evicted(*index))
                 }
                 Check::Totals(judge) => {
                     let found = judge(&whole).into_iter();
-                    let found = found.map(|(spot, draft)| rule.finding(spot, Vec::new(), draft));
+                    let found = found.map(|(spot, draft)| {
+                        let mut finding = rule.finding(spot, Vec::new(), draft);
+                        if rule.scope != Scope::Capture {
+                            doubt::apply(&doubts, Touched::default(), &mut finding);
+                        }
+                        finding
+                    });
                     (found.collect(), Evicted::default())
                 }
             };

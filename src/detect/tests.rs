@@ -37,7 +37,23 @@ impl Run {
         Self::configured(Settings::default(), &[], [], inputs)
     }
 
-    fn configured(
+    /// With totals that `change` has changed.
+    pub(super) fn with_summary(
+        records: impl IntoIterator<Item = ConnectionRecord>,
+        change: impl FnOnce(&mut Summary),
+    ) -> Self {
+        let detectors =
+            Detectors::new(Settings::default(), Thresholds::default(), &Selection::default());
+        let (mut summary, mut accumulator) = (Summary::default(), Accumulator::default());
+        for record in records {
+            detectors.connection(&record, &mut accumulator);
+            summary.add(&record);
+        }
+        change(&mut summary);
+        Self { findings: detectors.conclude(&accumulator, &summary, &[]) }
+    }
+
+    pub(super) fn configured(
         settings: Settings,
         assignments: &[&str],
         records: impl IntoIterator<Item = ConnectionRecord>,

@@ -7,6 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::quality::{Seen, is_verified};
 use super::view::{READ, View};
 use crate::capture::{Context, DamageList, LinkType, Record, Source, Walk, Window};
 use crate::decode::{self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode, express};
@@ -71,6 +72,7 @@ pub(super) struct Found {
     pub(super) links: Vec<LinkType>,
     pub(super) times: Option<(Time, Time)>,
     pub(super) pieces: Vec<Piece>,
+    pub(super) seen: Seen,
     pub(super) error: Option<io::Error>,
 }
 
@@ -200,6 +202,7 @@ impl Visitor<'_> {
         let frames = self.found.frames;
         let walk = context.walk(window, range, &mut |record| self.visit(record));
         self.found.damage.absorb(&walk.damage, frames);
+        self.found.seen.told(walk.statistics.clone());
         walk
     }
 
@@ -211,23 +214,27 @@ impl Visitor<'_> {
         let mut latest = Time::MIN;
         if record.timed {
             latest = self.batch.tick(record.time);
+            self.found.seen.tick(self.found.frames, record.time);
             let (first, last) = self.found.times.unwrap_or((record.time, record.time));
             self.found.times = Some((first.min(record.time), last.max(record.time)));
         }
         self.note_link(record.link);
         let Record { link, data, wire_len, time, .. } = *record;
         let mut extras = None;
-        if let Some(mut found) = express(link, data, &self.settings, &mut extras) {
+        let verify_checksums = self.settings.verify_checksums || is_verified(record.offset);
+        let settings = decode::Settings { verify_checksums, ..self.settings };
+        if let Some(mut found) = express(link, data, &settings, &mut extras) {
             found.segment.time = time;
             let source = (found.source, found.ports.0);
             let destination = (found.destination, found.ports.1);
             let (batch, segment) = (&mut self.batch, &found.segment);
             return batch.push_narrow(frame, source, destination, segment, extras.as_ref());
         }
-        match decode(link, data, wire_len, &self.settings, &mut self.decoded) {
+        match decode(link, data, wire_len, &settings, &mut self.decoded) {
             Outcome::Segment => {
                 let Decoded { tuple, segment, extras, has_extras, tunnel, .. } = &mut self.decoded;
                 segment.time = time;
+                self.found.seen.segment(self.found.frames, segment.marks);
                 let extras = if *has_extras { extras } else { &Extras::NONE };
                 self.batch.push(frame, *tuple, tunnel, segment, extras);
             }

@@ -96,6 +96,7 @@ impl Collector {
     fn add(&mut self, finished: Finished, options: &Options, sink: &dyn Sink) {
         let Finished { record, at, ending } = finished;
         self.evicted += u64::from(ending == Ending::Evicted);
+        self.summary.totals.ground.evicted += u64::from(ending == Ending::Evicted);
         self.summary.add(&record);
         let findings = options.detectors.connection(&record, &mut self.accumulator);
         let keep = match options.keep {

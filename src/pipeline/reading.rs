@@ -5,6 +5,7 @@
 use super::chunk::Buffers;
 use super::feed::Feeding;
 use super::plan::Plan;
+use super::quality::Seen;
 use super::verify::Position;
 use super::wave::Wave;
 use super::{Options, Progress, Unreadable};
@@ -39,6 +40,7 @@ pub(super) struct Account {
     pub(super) input: Input,
     pub(super) damage: DamageList,
     pub(super) skips: SkipCounts,
+    pub(super) seen: Seen,
 }
 
 impl<'a> Reading<'a> {
@@ -93,7 +95,8 @@ impl<'a> Reading<'a> {
 
 impl Account {
     fn finish(self) -> Input {
-        let Self { mut input, damage, skips } = self;
+        let Self { mut input, damage, skips, seen } = self;
+        input.quality = seen.finish();
         let found = skips.iter().filter(|(_, frames)| *frames > 0);
         input.skipped = found.map(|(skip, frames)| (skip.name(), frames)).collect();
         let mut listed: Vec<InputDamage> = damage

@@ -165,6 +165,7 @@ impl Account {
     fn add(&mut self, chunk: &Chunk) {
         let found = &chunk.found;
         self.damage.absorb(&found.damage, self.input.frames);
+        self.seen.absorb(&found.seen, self.input.frames);
         self.skips.merge(&found.skips);
         let input = &mut self.input;
         input.frames += found.frames;

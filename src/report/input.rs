@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::value::{Named, Stamp};
+use super::value::{Named, Stamp, nanos};
 use crate::analysis::{Analysis, Input, InputDamage};
+use crate::input;
 use crate::summary::Evicted;
 
 /// One capture file, as far as it could be read.
@@ -93,10 +94,30 @@ pub(super) struct Quality {
     skipped: Named<u64>,
     /// Payload bytes that were proved to exist and that no captured segment carried.
     missing_bytes: u64,
-    /// Segments with a wrong TCP checksum, of those that could be verified.
+    /// Segments with a wrong TCP checksum, of those that were verified.
     bad_checksums: u64,
+    /// Segments whose TCP checksum was verified: all at the beginning of each file, then a sample.
+    verified_checksums: u64,
+    /// Wrong checksums that hold what a host leaves to its network card (offload).
+    unfinished_checksums: u64,
     /// State entries that were left out because a timeline was full.
     states_dropped: u64,
+    /// Connections in which both sides were captured and bytes are missing.
+    lossy_connections: u64,
+    /// Connections of which only one side was captured, though it conversed with the other.
+    one_sided_connections: u64,
+    /// Packets that the interfaces or the operating system dropped, where the files say it.
+    interface_drops: Option<u64>,
+    /// Frames whose time lies before that of the frame ahead of them, in the same file.
+    clock_steps: u64,
+    /// The largest of these steps back.
+    largest_clock_step_ns: i64,
+    /// Segments of whose TCP header the snaplen cut something off.
+    cut_headers: u64,
+    /// Segments that the tap delivered more than once, every time after the first.
+    duplicate_frames: u64,
+    /// Connections that were closed early because a limit of memory was reached.
+    evicted_connections: u64,
     /// What did not fit the bounds of the summaries.
     evicted: EvictedTables,
 }
@@ -132,14 +153,34 @@ impl From<&Analysis> for Quality {
     fn from(analysis: &Analysis) -> Self {
         let Analysis { inputs, summary, .. } = analysis;
         let totals = &summary.totals;
+        let sum = |value: fn(&input::Quality) -> u64| -> u64 {
+            inputs.iter().map(|input| value(&input.quality)).sum()
+        };
         let damaged_places = inputs.iter().map(|input| input.damage_total).sum();
         Self {
             intact: damaged_places == 0,
             damaged_places,
             skipped: Named(skipped(inputs)),
             missing_bytes: totals.missing_bytes.client + totals.missing_bytes.server,
-            bad_checksums: totals.bad_checksums.client + totals.bad_checksums.server,
+            bad_checksums: sum(|quality| quality.checksums.wrong.count),
+            verified_checksums: sum(|quality| quality.checksums.verified),
+            unfinished_checksums: sum(|quality| quality.checksums.unfinished),
             states_dropped: totals.states_dropped,
+            lossy_connections: totals.ground.lossy.connections,
+            one_sided_connections: totals.ground.one_sided.connections,
+            interface_drops: inputs
+                .iter()
+                .filter_map(|input| Some(input.quality.interfaces?.dropped))
+                .reduce(|one, other| one + other),
+            clock_steps: sum(|quality| quality.clock.steps),
+            largest_clock_step_ns: inputs
+                .iter()
+                .map(|input| nanos(input.quality.clock.largest))
+                .max()
+                .unwrap_or(0),
+            cut_headers: sum(|quality| quality.cut_headers.count) + cut_headers(inputs),
+            duplicate_frames: totals.ground.copies,
+            evicted_connections: totals.ground.evicted,
             evicted: EvictedTables {
                 listeners: summary.listeners_evicted().into(),
                 hosts: summary.hosts_evicted().into(),
@@ -147,6 +188,12 @@ impl From<&Analysis> for Quality {
             },
         }
     }
+}
+
+/// Segments of which too little was left by the snaplen.
+fn cut_headers(inputs: &[Input]) -> u64 {
+    let skipped = inputs.iter().flat_map(|input| &input.skipped);
+    skipped.filter(|(reason, _)| *reason == "cut_tcp_header").map(|(_, count)| count).sum()
 }
 
 /// Skipped frames of all inputs by reason, the most frequent first, then by name.

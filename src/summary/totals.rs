@@ -1,6 +1,7 @@
 //! Sums over the whole capture, and the small counters that listeners and hosts share.
 
 use super::activity::is_complete;
+use super::ground::Ground;
 use crate::compat::zeek::ConnState;
 use crate::connection::{CloseOutcome, ConnectionRecord, HandshakeOutcome, State};
 use crate::stamp::{FrameId, Span, Time};
@@ -43,6 +44,8 @@ pub struct Totals {
     pub bad_checksums: Sides<u64>,
     /// State entries that did not fit the bound of a timeline.
     pub states_dropped: u64,
+    /// What the capture may lack of them.
+    pub ground: Ground,
     /// Times from the first SYN to the acknowledgment of the SYN-ACK.
     pub handshake: Durations,
     /// The earliest connection: id and first frame.
@@ -89,6 +92,7 @@ impl Totals {
         self.syn_retransmissions += u64::from(handshake.syn_retransmissions);
         self.syn_ack_retransmissions += u64::from(handshake.syn_ack_retransmissions);
         self.states_dropped += u64::from(record.states_dropped);
+        self.ground.add(record);
         if completed && let Some(duration) = handshake.duration {
             self.handshake.add(duration);
         }
@@ -113,6 +117,7 @@ impl Totals {
         self.syn_retransmissions += other.syn_retransmissions;
         self.syn_ack_retransmissions += other.syn_ack_retransmissions;
         self.states_dropped += other.states_dropped;
+        self.ground.merge(&other.ground);
         self.handshake.merge(&other.handshake);
         for side in Side::BOTH {
             self.final_states.of_mut(side).merge(other.final_states.of(side));

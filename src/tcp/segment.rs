@@ -99,6 +99,8 @@ impl Marks {
     pub const REASSEMBLED: Self = Self(0x20);
     /// The IP length was zero (offload); the length was taken from the frame.
     pub const GUESSED_LENGTH: Self = Self(0x40);
+    /// The wrong checksum is what a sending host leaves to its network card to finish.
+    pub const UNFINISHED_CHECKSUM: Self = Self(0x80);
 
     /// Whether every bit of `other` is set.
     #[must_use]

@@ -65,6 +65,8 @@ pub(super) struct Packet<'a> {
     pub(super) ip_length: Option<u16>,
     /// Added to the correct TCP checksum with exclusive or; 0 leaves it correct.
     pub(super) checksum_error: u16,
+    /// The checksum is only the sum of the pseudo-header.
+    pub(super) checksum_offloaded: bool,
 }
 
 impl Packet<'_> {
@@ -113,7 +115,12 @@ impl Packet<'_> {
         out.extend_from_slice(self.payload);
         let segment = out.get_mut(start..).unwrap_or_default();
         let total = pseudo_sum + u64::from(TCP_PROTOCOL) + segment.len() as u64 + sum(segment);
-        let checksum = !fold(total) ^ self.checksum_error;
+        let segment_len = segment.len() as u64;
+        let checksum = if self.checksum_offloaded {
+            fold(pseudo_sum + u64::from(TCP_PROTOCOL) + segment_len)
+        } else {
+            !fold(total) ^ self.checksum_error
+        };
         if let Some(field) = segment.get_mut(16..18) {
             field.copy_from_slice(&checksum.to_be_bytes());
         }
@@ -263,6 +270,7 @@ mod tests {
             traffic_class: 0x28,
             ip_length: None,
             checksum_error: 0,
+            checksum_offloaded: false,
         }
     }
 

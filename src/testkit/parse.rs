@@ -161,6 +161,7 @@ impl Reader {
                 truncate: 0,
                 overwrites: Vec::new(),
                 sysctls: Vec::new(),
+                limit: None,
             },
             events: Vec::new(),
             scope: Scope {
@@ -280,6 +281,7 @@ impl Reader {
                     return Err(cursor.error_at(at, "a snaplen of 0"));
                 }
             }
+            "limit" => self.head.limit = Some(cursor.number("a number of connections")?),
             "truncate" => self.head.truncate = cursor.number("a number of bytes")?,
             "overwrite" => self.head.overwrites.push(Overwrite {
                 frame: cursor.number("a frame number")?,

@@ -122,6 +122,7 @@ fn packet<'a>(event: &SegmentEvent, options: &'a [u8], payload: &'a [u8]) -> Pac
         traffic_class: event.attributes.traffic_class,
         ip_length: event.attributes.ip_length,
         checksum_error: if event.attributes.bad_checksum { CHECKSUM_ERROR } else { 0 },
+        checksum_offloaded: event.attributes.offloaded_checksum,
     }
 }
 
@@ -161,8 +162,11 @@ fn segment(event: &SegmentEvent, packet: &Packet<'_>, seen: Seen) -> Option<(Seg
         marks = marks.with(Marks::CUT_PAYLOAD);
     } else {
         marks = marks.with(Marks::CHECKSUM_VERIFIED);
-        if packet.checksum_error != 0 {
+        if packet.checksum_error != 0 || packet.checksum_offloaded {
             marks = marks.with(Marks::BAD_CHECKSUM);
+        }
+        if packet.checksum_offloaded {
+            marks = marks.with(Marks::UNFINISHED_CHECKSUM);
         }
     }
     if packet.ip_length == Some(0) {

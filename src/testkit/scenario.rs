@@ -34,6 +34,8 @@ pub(super) struct Head {
     pub(super) truncate: usize,
     pub(super) overwrites: Vec<Overwrite>,
     pub(super) sysctls: Vec<(String, String)>,
+    /// Connections that the analysis may remember.
+    pub(super) limit: Option<usize>,
 }
 
 /// Bytes of the file that are replaced after it was written.
@@ -155,6 +157,8 @@ pub(super) struct Attributes {
     /// The tap recorded the frame twice.
     pub(super) duplicated: bool,
     pub(super) bad_checksum: bool,
+    /// The TCP checksum is the sum of the pseudo-header, for the network card to finish.
+    pub(super) offloaded_checksum: bool,
     /// Bytes of the frame that were captured.
     pub(super) cut: Option<u32>,
 }
@@ -192,6 +196,12 @@ impl Scenario {
     #[must_use]
     pub fn compile(&self) -> Vec<u8> {
         render::compile(self)
+    }
+
+    /// How many connections the analysis may remember at once, where the text limits it.
+    #[must_use]
+    pub const fn limit(&self) -> Option<usize> {
+        self.head.limit
     }
 
     /// The segments as a decoder of the compiled capture would return them, in its order.

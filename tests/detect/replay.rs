@@ -5,6 +5,7 @@ use std::fs;
 use tcpautopsy::analysis::Analysis;
 use tcpautopsy::detect::{Detectors, Selection, Thresholds};
 use tcpautopsy::finding::Finding;
+use tcpautopsy::flow::Limits;
 use tcpautopsy::pipeline::{Discard, Options, run};
 use tcpautopsy::settings::Settings;
 use tcpautopsy::testkit::Scenario;
@@ -21,7 +22,10 @@ pub(crate) fn analysis(scenario: &Scenario) -> Analysis {
     fs::write(&path, scenario.compile()).unwrap();
     let settings = settings(scenario);
     let detectors = Detectors::new(settings.clone(), Thresholds::default(), &Selection::default());
-    let options = Options { threads: 1, ..Options::new(settings, detectors) };
+    let mut options = Options { threads: 1, ..Options::new(settings, detectors) };
+    if let Some(limit) = scenario.limit() {
+        options.limits = Limits { embryonic: limit, connections: limit, over: limit };
+    }
     run(&[path], &options, &mut Discard, &|_| {}).unwrap().analysis
 }
 

@@ -96,3 +96,20 @@ fn findings_do_not_depend_on_the_start_the_numbers_or_the_address_family() {
         }
     }
 }
+
+/// A tap that doubles frames, steps back in time, cuts headers or leaves checksums to a card, or an
+/// analysis without room, shows in findings about the capture and in no others.
+#[test]
+fn defects_of_a_capture_make_no_findings_about_its_connections() {
+    let ours = ["TCP903", "TCP904", "TCP905", "TCP906"].into_iter().flat_map(scenarios);
+    let life = ["duplicate-frames", "offloaded-segments", "snaplen-cut", "clock-backwards"];
+    let life = scenarios("life").into_iter().filter(|(name, _)| life.contains(&name.as_str()));
+    let mut count = 0;
+    for (name, scenario) in ours.chain(life).filter(|(name, _)| !name.contains("quiet-")) {
+        let findings = replay::findings(&scenario);
+        let others: Vec<_> = findings.iter().filter(|finding| finding.code.0 < 900).collect();
+        assert!(others.is_empty(), "{name}: {others:#?}");
+        count += 1;
+    }
+    assert!(count > 12, "{count} scenarios");
+}

@@ -223,6 +223,7 @@ impl Connection {
             traffic_class: 0,
             ip_length: None,
             checksum_error: 0,
+            checksum_offloaded: false,
         };
         tap.segment(time, &packet, step.len)
     }

@@ -143,5 +143,6 @@ fn fixed(tuple: FourTuple) -> Packet<'static> {
         traffic_class: 0,
         ip_length: None,
         checksum_error: 0,
+        checksum_offloaded: false,
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn segment(
             ip_length: None,
             duplicated: false,
             bad_checksum: false,
+            offloaded_checksum: false,
             cut: None,
         },
     };
@@ -154,6 +155,7 @@ fn attribute(
         "cut" => attributes.cut = Some(cursor.number("a captured length")?),
         "dup" => attributes.duplicated = true,
         "badsum" => attributes.bad_checksum = true,
+        "offload" => attributes.offloaded_checksum = true,
         "" => return Err(cursor.error(format!("expected an attribute, found {}", cursor.found()))),
         _ => return Err(cursor.error_at(at, format!("`{word}` is no attribute of a segment"))),
     }
