@@ -1,7 +1,7 @@
 //! How completely the connections were captured.
 
 use super::totals::earliest;
-use crate::connection::ConnectionRecord;
+use crate::connection::{ConnectionRecord, RepeatCause};
 use crate::stamp::FrameId;
 use crate::tcp::Side;
 
@@ -37,6 +37,15 @@ pub struct Lacking {
 
 impl Ground {
     pub(super) fn add(&mut self, record: &ConnectionRecord) {
+        let copies: u64 = Side::BOTH
+            .iter()
+            .map(|side| record.traffic.of(*side).repeats.of(RepeatCause::CaptureDuplicate))
+            .map(u64::from)
+            .sum();
+        if copies > 0 {
+            self.copies += copies;
+            self.copied.add(record);
+        }
         let absent = Side::BOTH.into_iter().find(|side| record.traffic.of(*side).segments == 0);
         self.conversations += u64::from(Side::BOTH.iter().any(|side| converses(record, *side)));
         if let Some(absent) = absent {
