@@ -164,12 +164,9 @@ impl Connection {
         if gap > self.longest_idle.1.time.since(self.longest_idle.0.time) {
             self.longest_idle = (self.last, Mark::of(segment));
         }
-        if let Some(repeat) = self.repeated_packet(from, segment) {
-            effects.repeat = Some(repeat);
-            if repeat.cause == RepeatCause::CaptureDuplicate {
-                self.last = Mark::of(segment);
-                return effects;
-            }
+        if self.is_seen_twice(from, segment, &mut effects) {
+            self.last = Mark::of(segment);
+            return effects;
         }
         match segment.control() {
             _ if is_dropped_by_all(segment) => self.sides.of_mut(from).stream.count(segment),
@@ -285,13 +282,12 @@ impl Connection {
         let mark = Mark::of(segment);
         self.take_back_false_end(from, segment);
         if !self.join(from, segment) {
-            self.sides.of_mut(from).stream.send(segment, Legs::default());
+            self.sides.of_mut(from).stream.send(segment);
             return;
         }
         if segment.flags.ack() {
-            effects.proof = self.on_acknowledgment(from, segment, extras);
+            self.on_acknowledgment(from, segment, extras, effects);
         }
-        let legs = Legs { own: self.answer_time(from), peer: self.answer_time(from.peer()) };
         let (me, peer) = self.sides.pair_mut(from);
         if segment.payload_len > 0 && peer.fin.is_some() && peer.stream.fin_acknowledged() {
             peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
@@ -300,19 +296,18 @@ impl Connection {
         if start > me.stream.end && me.skipped_to.is_none() {
             me.skipped_to = Some((start, mark));
         }
-        let sent = me.stream.send(segment, legs);
-        effects.repeat = effects.repeat.or(sent.repeat);
-        effects.proof = effects.proof.or(sent.proof);
+        let opening = &self.opening;
+        let repeats = me.stream.transmit(segment, || Legs::of(opening, from), effects);
         // Below what is acknowledged and with no more than one byte: asks for a sign of life.
         let probes = segment.payload_len <= 1 && start < me.stream.acknowledged;
-        if sent.repeats_unacknowledged || probes {
+        if repeats || probes {
             me.unanswered = me.unanswered.saturating_add(1);
             self.doubt_unheard(from, mark);
         }
         if segment.flags.fin() {
             self.on_fin_sent(from, segment);
         }
-        if sent.repeats_unacknowledged || segment.flags.fin() || segment.payload_len > 0 {
+        if repeats || segment.flags.fin() || segment.payload_len > 0 {
             self.note_fin_arrival(from, segment);
         }
     }
@@ -352,24 +347,23 @@ impl Connection {
         from: Side,
         segment: &Segment,
         extras: &Extras,
-    ) -> Option<Proof> {
+        effects: &mut Effects,
+    ) {
         let peer = self.sides.of_mut(from.peer());
         let fin_was_acknowledged = peer.stream.fin_acknowledged();
-        let (offset, proof) = peer.stream.hear(segment, extras);
-        let Some(offset) = offset else { return proof };
+        let Some(offset) = peer.stream.hear(segment, extras, effects) else { return };
         let held = peer.stream.end > peer.stream.acknowledged || segment.window == 0;
         if peer.held && !held {
             peer.released = segment.time;
         }
         peer.held = held;
         if offset < 1 {
-            return proof;
+            return;
         }
         self.on_ack_of_syn(from, segment);
         if self.sides.of(from.peer()).stream.fin.is_some_and(|fin| offset > fin) {
             self.on_fin_acknowledged(from, segment, extras, fin_was_acknowledged);
         }
-        proof
     }
 }
 

@@ -2,5 +2,7 @@
 
 mod captures;
 pub(crate) mod conn_log;
+mod tcprs;
+mod tcptrace;
 mod wireshark;
 mod zeek;

@@ -2,15 +2,30 @@
 //! anything.
 
 use super::attempts::Attempts;
-use super::{Connection, Mark, Repeat, RepeatCause, Rule, SAME_FRAME};
+use super::{Connection, Effects, Mark, Repeat, RepeatCause, Rule, SAME_FRAME};
 use crate::tcp::{Control, Segment, Side};
 
 impl Connection {
-    /// Whether `segment` is the packet before it again, or a control segment again; counts it as
-    /// that. A [`RepeatCause::CaptureDuplicate`] is counted as a segment, and nothing else is to be
-    /// made of it.
-    pub(super) fn repeated_packet(&mut self, from: Side, segment: &Segment) -> Option<Repeat> {
-        let stream = &mut self.sides.of_mut(from).stream;
+    /// Whether the tap delivered `segment` twice: it is counted then, and nothing else is to be made
+    /// of it. Also counts a SYN, SYN-ACK or FIN that is sent again.
+    pub(super) fn is_seen_twice(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        effects: &mut Effects,
+    ) -> bool {
+        let is_plain = matches!(segment.control(), Control::None | Control::Rst);
+        if is_plain && !self.sides.of(from).stream.is_same_packet(segment) {
+            return false;
+        }
+        effects.repeat = self.repeated_packet(from, segment);
+        effects.repeat.is_some_and(|repeat| repeat.cause == RepeatCause::CaptureDuplicate)
+    }
+
+    /// The packet before it again, or a control segment again.
+    #[cold]
+    fn repeated_packet(&mut self, from: Side, segment: &Segment) -> Option<Repeat> {
+        let stream = &self.sides.of(from).stream;
         if stream.is_same_packet(segment) {
             let first = stream.traffic.last_segment;
             return Some(self.count_copy(from, segment, first));

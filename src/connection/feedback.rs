@@ -4,7 +4,7 @@
 //! windows fill the memory that the rules of repetition read.
 
 use super::stream::{Legs, Stream};
-use super::{Mark, Proof};
+use super::{Effects, Mark, Proof};
 use crate::stamp::Span;
 use crate::tcp::{Extras, Segment};
 
@@ -40,27 +40,39 @@ impl Stream {
     }
 
     /// An acknowledgment outside the handshake, with its SACK blocks and timestamp. Returns the
-    /// offset, if it is a plausible one, and what it shows of an earlier repetition.
+    /// offset, if it is a plausible one.
     pub(super) fn hear(
         &mut self,
         segment: &Segment,
         extras: &Extras,
-    ) -> (Option<i64>, Option<Proof>) {
+        effects: &mut Effects,
+    ) -> Option<i64> {
         let before = self.acknowledged;
-        let Some(offset) = self.acknowledge(segment) else { return (None, None) };
-        let blocks = !extras.sack.as_slice().is_empty();
-        if !blocks && self.repair.is_none() {
-            return (Some(offset), None);
+        let offset = self.acknowledge(segment)?;
+        if self.repair.is_some() || !extras.sack.is_empty() {
+            effects.proof = self.hear_in_trouble(before, segment, extras);
         }
+        Some(offset)
+    }
+
+    /// What an acknowledgment with SACK, or of a direction with trouble, shows of repetitions.
+    #[cold]
+    fn hear_in_trouble(
+        &mut self,
+        before: i64,
+        segment: &Segment,
+        extras: &Extras,
+    ) -> Option<Proof> {
+        let blocks = !extras.sack.is_empty();
         let proof = if blocks { self.take_sack(segment, extras) } else { None };
-        let Some(repair) = &mut self.repair else { return (Some(offset), proof) };
-        if self.acknowledged == before {
-            return (Some(offset), proof);
-        }
+        let acknowledged = self.acknowledged;
+        let Some(repair) = self.repair.as_mut().filter(|_| acknowledged != before) else {
+            return proof;
+        };
         let echoed = segment.timestamps().filter(|_| proof.is_none());
-        let echoed = echoed.and_then(|stamps| repair.on_echo(before, offset, stamps.echo));
-        repair.progress(offset, Mark::of(segment));
-        (Some(offset), proof.or(echoed))
+        let echoed = echoed.and_then(|stamps| repair.on_echo(before, acknowledged, stamps.echo));
+        repair.progress(acknowledged, Mark::of(segment));
+        proof.or(echoed)
     }
 
     /// The round trip as the sender would measure it; zero where nothing is known.

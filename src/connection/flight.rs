@@ -75,8 +75,10 @@ impl Flight {
     /// Acknowledged transmissions that are kept while they are recent.
     const KEPT: usize = 16;
     const KEPT_IN_TROUBLE: usize = 64;
-    /// How many transmissions are kept one by one.
-    pub(super) const MAX: usize = 512;
+    /// How many times more places there are after growing.
+    const GROWTH: usize = 4;
+    /// How many transmissions are kept one by one: `FEW` times a power of `GROWTH`.
+    pub(super) const MAX: usize = 256;
 
     /// Adds a transmission of bytes beyond all that were sent before. Of a direction in trouble,
     /// more acknowledged ones are remembered.
@@ -166,14 +168,18 @@ impl Flight {
         if self.many.is_empty() { &mut self.few } else { &mut self.many }
     }
 
-    /// Doubles the places, or merges neighbours where they reach the bound.
+    /// Makes more places, or merges neighbours where they reach the bound.
     #[cold]
     fn make_room(&mut self) {
         let places = self.places().len();
-        let mut sent: Vec<Sent> = (0..self.len).filter_map(|index| self.get(index)).collect();
+        let more = if places < Self::MAX { places * Self::GROWTH } else { places };
+        let mut grown = Vec::with_capacity(more);
+        let (late, early) = self.places().split_at_checked(self.head).unwrap_or_default();
+        grown.extend_from_slice(early);
+        grown.extend_from_slice(late);
         if places >= Self::MAX {
             self.acknowledged /= 2;
-            sent = sent
+            grown = grown
                 .chunks(2)
                 .filter_map(|pair| {
                     let (first, last) = (pair.first()?, pair.last()?);
@@ -182,10 +188,10 @@ impl Flight {
                 })
                 .collect();
         }
-        self.len = sent.len();
+        self.len = grown.len();
         self.head = 0;
-        sent.resize(if places >= Self::MAX { places } else { places * 2 }, Sent::default());
-        self.many = sent;
+        grown.resize(more, Sent::default());
+        self.many = grown;
     }
 }
 

@@ -6,7 +6,6 @@
 
 use super::attempts::Attempts;
 use super::closing::newer;
-use super::stream::Legs;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn};
 use crate::settings::Settings;
 use crate::stamp::Span;
@@ -60,7 +59,7 @@ impl Connection {
         let me = self.sides.of_mut(from);
         match me.stream.isn() {
             Some(isn) if isn == segment.seq => {
-                me.stream.send(segment, Legs::default());
+                me.stream.send(segment);
                 if me.state == State::Closed {
                     me.take_back_estimate();
                 }
@@ -74,7 +73,7 @@ impl Connection {
         }
         me.stream.start_with_syn(segment.seq);
         me.stream.offer(segment, extras);
-        me.stream.send(segment, Legs::default());
+        me.stream.send(segment);
         me.apply(Event::SendSyn, Reason::observed(mark, Cause::SentSyn));
         self.opening.syns.of_mut(from).push(segment, Cause::ReceivedSyn);
         if from == Side::Client {
@@ -129,7 +128,7 @@ impl Connection {
         let valid = (1..=peer.stream.end).contains(&offset);
         if !valid {
             *self.opening.bad_ack.of_mut(from.peer()) = Some(segment.ack);
-            me.stream.send(segment, Legs::default());
+            me.stream.send(segment);
             return;
         }
         let repeated = self.opening.syn_acks.of(from).count() > 0;
@@ -143,7 +142,7 @@ impl Connection {
             }
             me.stream.offer(segment, extras);
         }
-        me.stream.send(segment, Legs::default());
+        me.stream.send(segment);
         peer.stream.acknowledge(segment);
         let echo = segment.timestamps().map(|stamps| stamps.echo);
         let arrival = self.opening.syns.of(from.peer()).answered_by(echo);
@@ -181,7 +180,7 @@ impl Connection {
         let me = self.sides.of_mut(from);
         let quiet =
             me.stream.traffic.segments == u64::from(self.opening.syn_acks.of(from).segments());
-        me.stream.send(segment, Legs::default());
+        me.stream.send(segment);
         if me.state == State::Closed {
             me.take_back_estimate();
         }

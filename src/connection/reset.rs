@@ -5,7 +5,6 @@
 //! have received since; a RST within that range counts.
 
 use super::endpoint::Endpoint;
-use super::stream::Legs;
 use super::{Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State};
 use crate::settings::Settings;
 use crate::tcp::{Segment, Side, Sides};
@@ -30,7 +29,7 @@ impl Connection {
         let mark = Mark::of(segment);
         let me = self.sides.of_mut(from);
         me.resets = me.resets.saturating_add(1);
-        me.stream.send(segment, Legs::default());
+        me.stream.send(segment);
         me.was_never_there(segment);
         self.take_back_unproven(from, segment);
         if self.answers_bad_ack(from, segment) {

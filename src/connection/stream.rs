@@ -6,11 +6,12 @@
 
 use super::coverage::Coverage;
 use super::flight::{Flight, Sent};
+use super::opening::Opening;
 use super::repair::Repair;
 use super::rtt::Rtt;
-use super::{Mark, OfferedOptions, Repeat, RepeatCause, Rule, SAME_FRAME, Unacknowledged};
+use super::{Effects, Mark, OfferedOptions, Repeat, RepeatCause, Rule, SAME_FRAME, Unacknowledged};
 use crate::stamp::{Span, Time};
-use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq};
+use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq, Side};
 
 /// What one endpoint sent.
 #[derive(Clone, Debug)]
@@ -86,15 +87,16 @@ pub(super) struct Legs {
     pub(super) peer: Span,
 }
 
-/// What a segment's payload was to its stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Payload {
-    /// Carried bytes that had been sent and not yet acknowledged, or its FIN again.
-    pub(super) repeats_unacknowledged: bool,
-    /// Why it carried what was carried before.
-    pub(super) repeat: Option<Repeat>,
-    /// What it shows of an earlier repetition.
-    pub(super) proof: Option<super::Proof>,
+impl Legs {
+    /// For what `from` sends.
+    pub(super) fn of(opening: &Opening, from: Side) -> Self {
+        let (client, server) = (opening.client_rtt, opening.server_rtt);
+        let (own, peer) = match from {
+            Side::Client => (client, server),
+            Side::Server => (server, client),
+        };
+        Self { own: own.unwrap_or(Span::ZERO), peer: peer.unwrap_or(Span::ZERO) }
+    }
 }
 
 impl Default for Stream {
@@ -194,44 +196,55 @@ impl Stream {
         };
     }
 
-    /// Counts a segment and takes its payload and FIN into the stream.
-    pub(super) fn send(&mut self, segment: &Segment, legs: Legs) -> Payload {
+    /// Counts a segment of the handshake, or one that does not belong here, with what it carries.
+    pub(super) fn send(&mut self, segment: &Segment) {
+        self.transmit(segment, Legs::default, &mut Effects::none(Side::Client));
+    }
+
+    /// Counts a segment and takes its payload and FIN into the stream; says whether it carried bytes
+    /// that had been sent and not yet acknowledged, or the FIN again.
+    pub(super) fn transmit(
+        &mut self,
+        segment: &Segment,
+        legs: impl FnOnce() -> Legs,
+        effects: &mut Effects,
+    ) -> bool {
         self.count(segment);
         if segment.seq_len() == 0 {
-            let repeat = if segment.seq == self.reference.0 { None } else { self.probe(segment) };
-            return Payload { repeat, ..Payload::default() };
+            if segment.seq != self.reference.0 {
+                effects.repeat = self.probe(segment);
+            }
+            return false;
         }
         if segment.flags.rst() {
-            return Payload::default();
+            return false;
         }
         let start = self.offset(segment.payload_seq());
         if (start - self.end).abs() > Self::PLAUSIBLE {
-            return Payload::default();
+            return false;
         }
         let end = start + i64::from(segment.payload_len);
-        let mut payload = Payload::default();
+        let mut repeats = false;
         if segment.payload_len > 0 {
-            if start >= self.end {
+            if start < self.end {
+                repeats = self.take_again((start, end), segment, legs(), effects);
+            } else {
                 self.take_new(start, end, segment);
                 if segment.payload_len == 1 && self.repair.is_some() {
-                    payload.repeat = self.probe_of_closed(start, segment);
+                    effects.repeat = self.probe_of_closed(start, segment);
                 }
-            } else {
-                payload = self.take_again(start, end, segment, legs);
             }
         }
         if segment.flags.fin() {
             match self.fin {
-                Some(known) => {
-                    payload.repeats_unacknowledged |= known >= self.acknowledged && known == end;
-                }
+                Some(known) => repeats |= known >= self.acknowledged && known == end,
                 None => self.fin = Some(end),
             }
             self.end = self.end.max(end + 1);
         }
         self.end = self.end.max(end);
         self.advance_reference();
-        payload
+        repeats
     }
 
     /// Whether the FIN was seen, and everything before it.
@@ -335,16 +348,26 @@ impl Stream {
         }
     }
 
-    /// Takes bytes of which some were sent before, or should have been; judges the repetition.
+    /// Takes bytes of which some were sent before, or should have been; judges the repetition. Says
+    /// whether bytes are repeated that wait for their acknowledgment.
     #[cold]
-    fn take_again(&mut self, start: i64, end: i64, segment: &Segment, legs: Legs) -> Payload {
+    fn take_again(
+        &mut self,
+        (start, end): (i64, i64),
+        segment: &Segment,
+        legs: Legs,
+        effects: &mut Effects,
+    ) -> bool {
         let mark = Mark::of(segment);
         // One byte just below what is acknowledged asks for a sign of life (RFC 9293 3.8.4).
         if end - start == 1 && start < self.acknowledged && end == self.end {
-            return Payload { repeat: self.probe(segment), ..Payload::default() };
+            effects.repeat = self.probe(segment);
+            return false;
         }
         let added = self.coverage.add_late(start, end);
         let (repeat, proof) = self.judge((start, end), added, segment, legs);
+        effects.repeat = repeat;
+        effects.proof = effects.proof.or(proof);
         let is_sent_again = repeat.is_some_and(|repeat| repeat.cause.is_retransmission());
         self.traffic.unique_bytes += added.new;
         if added.new > 0 {
@@ -364,7 +387,7 @@ impl Stream {
         }
         let flight = u64::try_from(end - self.acknowledged).unwrap_or(0);
         self.traffic.max_in_flight = self.traffic.max_in_flight.max(flight);
-        Payload { repeats_unacknowledged: repeats, repeat, proof }
+        repeats
     }
 
     pub(super) fn unacknowledged_bytes(&self) -> u64 {
@@ -407,7 +430,7 @@ mod tests {
         stream.start_with_syn(Seq(u32::MAX - 5));
         let mut seq = stream.seq_at(1);
         for _ in 0..5_000 {
-            stream.send(&data(seq.0, 1_000_000), Legs::default());
+            stream.send(&data(seq.0, 1_000_000));
             seq = seq.plus(1_000_000);
             stream.acknowledge(&ack(seq.0));
         }
@@ -421,8 +444,9 @@ mod tests {
     fn a_repeated_range_is_counted_once_as_unique_and_once_as_retransmitted() {
         let mut stream = Stream::default();
         stream.start_with_syn(Seq(0));
-        assert!(!stream.send(&data(1, 100), Legs::default()).repeats_unacknowledged);
-        assert!(stream.send(&data(1, 150), Legs::default()).repeats_unacknowledged);
+        let mut effects = Effects::none(Side::Client);
+        assert!(!stream.transmit(&data(1, 100), Legs::default, &mut effects));
+        assert!(stream.transmit(&data(1, 150), Legs::default, &mut effects));
         let repeated = stream.repair.as_ref().unwrap();
         assert_eq!((stream.traffic.unique_bytes, repeated.bytes), (150, 100));
         let waiting = stream.unacknowledged().unwrap();

@@ -36,6 +36,12 @@ impl SackBlocks {
         }
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// The blocks in the order of the wire.
     #[must_use]
     pub fn as_slice(&self) -> &[SackBlock] {
