@@ -13,6 +13,7 @@ mod closing;
 mod columns;
 mod delivery;
 mod endpoint;
+mod expected;
 mod history;
 mod lifetime;
 mod machine;

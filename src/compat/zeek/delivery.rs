@@ -76,6 +76,27 @@ impl Delivery {
         }
     }
 
+    /// Takes `length` bytes at `start` if these are the next ones and nothing waits; says whether it
+    /// did.
+    #[inline]
+    pub(super) fn push_expected(&mut self, start: u64, length: u32) -> bool {
+        let end = start + u64::from(length);
+        let is_next = start == self.next && self.top <= start && self.ahead.is_none();
+        if !is_next || self.skipping || end.saturating_sub(self.trimmed) > Self::MAX_HELD {
+            return false;
+        }
+        (self.next, self.top) = (end, end);
+        true
+    }
+
+    /// Everything below `offset`, which was delivered, was acknowledged.
+    #[inline]
+    pub(super) const fn acknowledge_delivered(&mut self, offset: u64) {
+        if offset > self.trimmed {
+            self.trimmed = offset;
+        }
+    }
+
     /// Everything below `offset` was acknowledged; tells `gap` the length of every hole below it.
     /// `tolerates` is set where a hole at the very beginning proves nothing.
     pub(super) fn acknowledge(&mut self, offset: u64, tolerates: bool, mut gap: impl FnMut(u64)) {

@@ -53,7 +53,7 @@ impl Counted {
         self.seq = seq;
     }
 
-    const fn full(self) -> u64 {
+    pub(super) const fn full(self) -> u64 {
         (self.wraps as u64) << 32 | self.seq.0 as u64
     }
 
@@ -72,6 +72,17 @@ impl Counted {
         }
         (Self { seq, wraps }.full().wrapping_sub(start.0 as u64), false)
     }
+}
+
+/// Letters that a direction has once, as bits of [`Endpoint::entered`].
+pub(super) mod once {
+    pub(in super::super) const SYN: u8 = 0x01;
+    pub(in super::super) const FIN: u8 = 0x02;
+    pub(in super::super) const RST: u8 = 0x04;
+    pub(in super::super) const FIN_RST: u8 = 0x08;
+    pub(in super::super) const DATA: u8 = 0x10;
+    pub(in super::super) const ACK: u8 = 0x20;
+    pub(in super::super) const MULTIPLE: u8 = 0x40;
 }
 
 /// One endpoint.

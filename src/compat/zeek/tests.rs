@@ -1,6 +1,8 @@
 //! Small connections, segment by segment. Upper case in a test's letters is the originator's, as in
 //! the history.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Endpoint, Flags, FourTuple, Marks, Segment, Seq};
@@ -206,6 +208,55 @@ fn byte_counts_are_those_of_the_sequence_numbers() {
     assert_eq!(columns.originator.ip_bytes, 5 * 40 + 10);
     // The last ACK comes when both have closed, and does not count.
     assert_eq!(columns.duration(), Some(Span::from_secs(6)));
+}
+
+proptest! {
+    /// Segments that are mostly what is to be expected next, and sometimes not.
+    #[test]
+    fn the_short_way_and_the_long_way_are_the_same(
+        starts: [u32; 2],
+        steps in prop::collection::vec((any::<bool>(), 0_u8..16, 0_u32..3_000), 1..120),
+    ) {
+        let [start, answer] = starts;
+        let mut next = [start.wrapping_add(1), answer.wrapping_add(1)];
+        let first = segment("S", start, 0, 0);
+        let mut short = Tracker::new(true, &first);
+        let mut long = short.clone();
+        let mut all = vec![(true, first), (false, segment("S.", answer, next[0], 0))];
+        for (forward, kind, length) in steps {
+            let (me, peer) = (usize::from(!forward), usize::from(forward));
+            let (seq, ack) = (next[me], next[peer]);
+            let sent = match kind {
+                0 => segment(".", seq.wrapping_sub(length), ack, length),
+                1 => segment(".", seq.wrapping_add(length), ack, length),
+                2 => segment(".", seq, ack.wrapping_add(length), 0),
+                3 => segment(".", seq, ack.wrapping_sub(length), length),
+                4 => segment("", seq, ack, length),
+                5 if length < 100 => segment("F.", seq, ack, length),
+                6 if length < 100 => segment("R", seq, ack, 0),
+                7 if length < 300 => Segment { window: 0, ..segment(".", seq, ack, length) },
+                8 if length < 300 => {
+                    Segment { marks: Marks::CUT_PAYLOAD, ..segment(".", seq, ack, length) }
+                }
+                9..=11 => segment(".", seq, ack, 0),
+                _ => segment(".", seq, ack, length),
+            };
+            next[me] = sent.seq_end().0;
+            all.push((forward, sent));
+        }
+        for (time, (forward, sent)) in (1..).zip(all) {
+            let sent = Segment { time: Time::from_nanos(time), ..sent };
+            let effects = short.observe(forward, &sent);
+            prop_assert_eq!(effects, long.observe_closely(forward, &sent));
+            prop_assert_eq!(short.columns(), long.columns());
+            prop_assert_eq!(format!("{:?}", short.both()), format!("{:?}", long.both()));
+        }
+    }
+}
+
+#[test]
+fn a_tracker_takes_five_cache_lines() {
+    assert!(size_of::<Tracker>() <= 320, "{}", size_of::<Tracker>());
 }
 
 #[test]

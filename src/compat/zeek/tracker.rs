@@ -1,7 +1,7 @@
 //! One connection as Zeek follows it: fed with segments, asked for its columns.
 
 use super::columns::{Columns, ConnState, Counts};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, once};
 use super::history::History;
 use super::machine::step;
 use super::{EndpointState, is_likely_server};
@@ -20,6 +20,8 @@ pub struct Tracker {
     pub(super) close_deferred: bool,
     /// Zeek still asks now and then whether the connection is over.
     pub(super) is_active: bool,
+    /// Only data and acknowledgments are to be expected.
+    is_calm: bool,
     history: History,
     missed_bytes: u64,
     first: Time,
@@ -39,17 +41,6 @@ pub struct Effects {
     pub half_closes: bool,
 }
 
-/// Letters that a direction has once, as bits of [`Endpoint::entered`].
-mod once {
-    pub(super) const SYN: u8 = 0x01;
-    pub(super) const FIN: u8 = 0x02;
-    pub(super) const RST: u8 = 0x04;
-    pub(super) const FIN_RST: u8 = 0x08;
-    pub(super) const DATA: u8 = 0x10;
-    pub(super) const ACK: u8 = 0x20;
-    pub(super) const MULTIPLE: u8 = 0x40;
-}
-
 impl Tracker {
     /// A connection that `segment` begins, travelling `forward` through the flow's canonical
     /// tuple. [`Tracker::observe`] must be called with it next.
@@ -62,6 +53,7 @@ impl Tracker {
             is_partial: false,
             close_deferred: false,
             is_active: true,
+            is_calm: false,
             history: History::default(),
             missed_bytes: 0,
             first: segment.time,
@@ -86,7 +78,18 @@ impl Tracker {
     }
 
     /// Takes the next segment.
+    #[inline]
     pub fn observe(&mut self, forward: bool, segment: &Segment) -> Effects {
+        if self.is_calm && self.observe_expected(forward, segment) {
+            return Effects::default();
+        }
+        let effects = self.observe_closely(forward, segment);
+        self.is_calm = self.is_calm();
+        effects
+    }
+
+    /// Takes a segment of any kind.
+    pub(super) fn observe_closely(&mut self, forward: bool, segment: &Segment) -> Effects {
         if segment.marks.contains(Marks::CUT_HEADER) {
             return Effects::default();
         }
@@ -251,6 +254,11 @@ impl Tracker {
         } else {
             (&mut self.backward, &mut self.forward)
         }
+    }
+
+    /// Both endpoints, in no order of roles.
+    pub(super) const fn both(&self) -> (&Endpoint, &Endpoint) {
+        (&self.forward, &self.backward)
     }
 
     /// Originator and responder.

@@ -1,0 +1,73 @@
+//! The segments that nearly all are: the next bytes of an open connection, and acknowledgments of
+//! what was captured.
+//!
+//! Perf: 143 instructions a segment instead of 393 (callgrind over a loop that makes and observes two
+//! segments of 1,460 bytes and an ACK in turn). What this does, [`Tracker::observe`] does as well; a test compares the two.
+
+use super::EndpointState;
+use super::endpoint::{Endpoint, once};
+use super::tracker::Tracker;
+use crate::tcp::{Flags, Marks, Segment};
+
+/// Segments that have one of these are looked at closely.
+const ODD_FLAGS: Flags = Flags(Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0);
+
+/// So are those with one of these.
+const ODD_MARKS: u8 =
+    Marks::CUT_HEADER.0 | Marks::CUT_PAYLOAD.0 | Marks::BAD_CHECKSUM.0 | Marks::GUESSED_LENGTH.0;
+
+impl Tracker {
+    /// Whether nothing but data and acknowledgments was seen since both sides opened: to be asked
+    /// after every segment that was looked at closely.
+    pub(super) fn is_calm(&self) -> bool {
+        let is_open = |endpoint: &Endpoint| {
+            let opened =
+                matches!(endpoint.state, EndpointState::Established | EndpointState::Partial);
+            opened && endpoint.seen && !endpoint.finished && !endpoint.closed
+        };
+        let (one, other) = self.both();
+        is_open(one) && is_open(other)
+    }
+
+    /// Takes the segment if it is what was to be expected; says whether it was.
+    #[inline]
+    pub(super) fn observe_expected(&mut self, forward: bool, segment: &Segment) -> bool {
+        let flags = segment.flags;
+        let is_odd = flags.intersects(ODD_FLAGS) || segment.marks.0 & ODD_MARKS != 0;
+        if is_odd || !flags.ack() || segment.window == 0 {
+            return false;
+        }
+        let (me, peer) = self.pair_mut(forward);
+        let length = segment.payload_len;
+        let letter = if length > 0 { once::DATA } else { once::ACK };
+        let Some(end) = segment.seq.0.checked_add(length) else { return false };
+        let Some(advance) = segment.ack.0.checked_sub(peer.acked.seq.0) else { return false };
+        // The acknowledgment is of bytes that were delivered, and no further than 2^31 ahead.
+        let acknowledged = peer.acknowledged().wrapping_add(u64::from(advance));
+        let is_expected = me.entered & letter != 0
+            && segment.seq == me.last.seq
+            && advance.cast_signed() >= 0
+            && acknowledged <= peer.delivery.next();
+        if !is_expected || (length > 0 && !me.deliver_expected(length)) {
+            return false;
+        }
+        me.last.seq.0 = end;
+        me.counts.packets += 1;
+        me.counts.ip_bytes += u64::from(segment.header_len) + u64::from(length);
+        peer.acked.seq = segment.ack;
+        peer.delivery.acknowledge_delivered(acknowledged);
+        self.last = segment.time;
+        true
+    }
+}
+
+impl Endpoint {
+    /// Takes the next `length` bytes if everything before them was delivered and some of it was
+    /// acknowledged.
+    #[inline]
+    fn deliver_expected(&mut self, length: u32) -> bool {
+        let start = self.last.full().wrapping_sub(u64::from(self.start.0));
+        let acknowledged = self.acknowledged();
+        acknowledged > 1 && acknowledged <= start && self.delivery.push_expected(start, length)
+    }
+}
