@@ -2,5 +2,6 @@
 
 mod captures;
 pub(crate) mod conn_log;
+mod tshark;
 mod wireshark;
 mod zeek;

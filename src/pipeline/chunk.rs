@@ -217,7 +217,7 @@ impl Visitor<'_> {
         self.note_link(record.link);
         let Record { link, data, wire_len, time, .. } = *record;
         let mut extras = None;
-        if let Some(mut found) = express(link, data, &self.settings, &mut extras) {
+        if let Some(mut found) = express(link, data, wire_len, &self.settings, &mut extras) {
             found.segment.time = time;
             let source = (found.source, found.ports.0);
             let destination = (found.destination, found.ports.1);
