@@ -128,6 +128,8 @@ struct Walk<'d> {
     layers: u8,
     /// A compressed packet was opened.
     inflated: bool,
+    /// Bytes at the end of the present packet that no frame had room for.
+    overhang: usize,
 }
 
 impl<'d> Walk<'d> {
@@ -140,7 +142,13 @@ impl<'d> Walk<'d> {
         }
         out.tunnel.clear();
         out.vlan = None;
-        Self { settings, out, layers, inflated: false }
+        Self { settings, out, layers, inflated: false, overhang: 0 }
+    }
+
+    /// Takes in that a header claims `total` bytes of the `room` that the layer around it has.
+    #[inline]
+    fn claim(&mut self, total: usize, room: usize) {
+        self.overhang = (self.overhang + total).saturating_sub(room);
     }
 
     /// Counts one more encapsulation.

@@ -4,5 +4,6 @@ mod captures;
 pub(crate) mod conn_log;
 mod tcprs;
 mod tcptrace;
+mod tshark;
 mod wireshark;
 mod zeek;

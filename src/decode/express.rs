@@ -38,6 +38,7 @@ const TCP: u8 = 6;
 pub fn express(
     link: LinkType,
     frame: &[u8],
+    wire_len: u32,
     settings: &Settings,
     extras: &mut Option<Extras>,
 ) -> Option<Express> {
@@ -62,7 +63,13 @@ pub fn express(
     let (fixed, after) = tcp.split_first_chunk::<{ segment::FIXED }>()?;
     let header_len = usize::from(fixed[12] >> 4) * 4;
     let options = after.get(..header_len.checked_sub(segment::FIXED)?)?;
-    let mut marks = if tcp.len() < length { Marks::CUT_PAYLOAD } else { Marks::default() };
+    let mut marks = Marks::default();
+    if tcp.len() < length {
+        if (wire_len as usize) < header + total {
+            return None;
+        }
+        marks = Marks::CUT_PAYLOAD;
+    }
     let timestamps = segment::options(options, &mut marks, extras);
     Some(Express {
         source: u32::from_be_bytes([ip[12], ip[13], ip[14], ip[15]]),
@@ -109,17 +116,17 @@ mod tests {
     }
 
     /// What both ways say; none where the short way says nothing.
-    fn both(frame: &[u8]) -> Option<(Express, Option<Extras>, Outcome, Decoded)> {
+    fn both(frame: &[u8], wire_len: usize) -> Option<(Express, Option<Extras>, Outcome, Decoded)> {
         let (mut extras, mut long) = (None, Decoded::default());
         let settings = Settings::default();
-        let short = express(ETHERNET, frame, &settings, &mut extras)?;
-        let wire_len = u32::try_from(frame.len()).unwrap();
+        let wire_len = u32::try_from(wire_len).unwrap();
+        let short = express(ETHERNET, frame, wire_len, &settings, &mut extras)?;
         let outcome = decode(ETHERNET, frame, wire_len, &settings, &mut long);
         Some((short, extras, outcome, long))
     }
 
-    fn assert_same(frame: &[u8]) -> bool {
-        let Some((short, extras, outcome, long)) = both(frame) else { return false };
+    fn assert_same(frame: &[u8], wire_len: usize) -> bool {
+        let Some((short, extras, outcome, long)) = both(frame, wire_len) else { return false };
         assert_eq!(outcome, Outcome::Segment);
         let address = |bits| IpAddr::V4(Ipv4Addr::from_bits(bits));
         let (source, destination) = (long.tuple.source, long.tuple.destination);
@@ -139,9 +146,14 @@ mod tests {
         for options in [&[][..], &stamps, &syn] {
             for tag in [false, true] {
                 let whole = frame(tag, options, 500);
-                assert!(assert_same(&whole));
-                assert!(assert_same(&whole[..96]), "cut by the snaplen behind the headers");
-                assert!(!assert_same(&whole[..50]), "cut inside the TCP header");
+                let wire_len = whole.len();
+                assert!(assert_same(&whole, wire_len));
+                assert!(
+                    assert_same(&whole[..96], wire_len),
+                    "cut by the snaplen behind the headers"
+                );
+                assert!(!assert_same(&whole[..50], wire_len), "cut inside the TCP header");
+                assert!(!assert_same(&whole[..96], 96), "cut, and its length forgotten");
             }
         }
     }
@@ -154,6 +166,7 @@ mod tests {
             payload in 0_usize..40,
             changes in prop::collection::vec((12_usize..70, any::<u8>()), 0..4),
             cut in 0_usize..20,
+            forgotten in prop_oneof![Just(0_usize), 0_usize..20],
         ) {
             let mut bytes = frame(tag, &options.repeat(4), payload);
             for (at, byte) in changes {
@@ -161,8 +174,9 @@ mod tests {
                     *place = byte;
                 }
             }
+            let wire_len = bytes.len() - forgotten.min(payload);
             bytes.truncate(bytes.len() - cut.min(payload));
-            assert_same(&bytes);
+            assert_same(&bytes, wire_len);
         }
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn v4(walk: &mut Walk<'_>, packet: Captured<'_>) -> Walked {
         total if total < header_len => return Err(Skip::BadIpTotalLength),
         total => (total, Marks::default()),
     };
+    walk.claim(length, packet.length());
     let payload = packet.with_length(length).after(header_len).ok_or(Skip::CutIpHeader)?;
     let mut info = Packet {
         source: IpAddr::V4(header.source_addr()),
@@ -121,6 +122,7 @@ pub(super) fn v6(walk: &mut Walk<'_>, packet: Captured<'_>) -> Walked {
         header_len: header.slice().len(),
         marks,
     };
+    walk.claim(length, body.length());
     let payload = body.with_length(length);
     if next == protocol::TCP {
         return segment::found(walk, &info, payload);

@@ -64,6 +64,12 @@ fn read(
         marks = marks.with(Marks::CUT_HEADER);
         extras.get_or_insert(Extras::NONE).malformed = true;
     }
+    let payload_len = u32::try_from(tcp.length() - header_len).unwrap_or(u32::MAX);
+    if walk.overhang > 0 {
+        let overhang = u32::try_from(walk.overhang).unwrap_or(u32::MAX);
+        let framed_len = Some(payload_len.saturating_sub(overhang));
+        extras.get_or_insert(Extras::NONE).framed_len = framed_len;
+    }
     if let Some(extras) = extras {
         out.extras = extras;
         out.has_extras = true;
@@ -75,7 +81,7 @@ fn read(
     }
     out.segment = Segment {
         timestamps,
-        payload_len: u32::try_from(tcp.length() - header_len).unwrap_or(u32::MAX),
+        payload_len,
         header_len: u16::try_from(packet.header_len + header_len).unwrap_or(u16::MAX),
         ip_id: packet.id,
         ttl: packet.ttl,
@@ -185,4 +191,64 @@ fn pseudo_sum(packet: &Packet, length: usize) -> u16 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Decoded, Settings, decode};
+    use super::*;
+    use crate::capture::LinkType;
+
+    /// An Ethernet frame with `before` between its addresses and an IPv4 packet that claims `total`
+    /// bytes and has 46.
+    fn frame(before: &[u8], total: u16) -> Vec<u8> {
+        let mut frame = vec![2; 12];
+        frame.extend(before);
+        let total = total.to_be_bytes();
+        frame.extend([0x45, 0, total[0], total[1], 0, 9, 0x40, 0, 63, 6, 0, 0]);
+        frame.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+        frame
+            .extend([0x9c, 0x40, 0x01, 0xbb, 0, 0, 1, 0, 0, 0, 2, 0, 0x50, 0x10, 1, 2, 0, 0, 0, 0]);
+        frame.extend([0xaa; 6]);
+        frame
+    }
+
+    fn lengths(frame: &[u8], wire_len: usize) -> (u32, Option<u32>) {
+        let mut decoded = Decoded::default();
+        let wire_len = u32::try_from(wire_len).unwrap();
+        let outcome = decode(LinkType(1), frame, wire_len, &Settings::default(), &mut decoded);
+        assert_eq!(outcome, Outcome::Segment);
+        let framed_len = if decoded.has_extras { decoded.extras.framed_len } else { None };
+        (decoded.segment.payload_len, framed_len)
+    }
+
+    #[test]
+    fn a_claim_beyond_the_frame_is_kept_beside_what_the_frame_had_room_for() {
+        let whole = frame(&[0x08, 0x00], 46);
+        assert_eq!(lengths(&whole, whole.len()), (6, None));
+        let claims = frame(&[0x08, 0x00], 1_040);
+        assert_eq!(lengths(&claims, claims.len()), (1_000, Some(6)));
+        assert_eq!(lengths(&claims, 14 + 1_040), (1_000, None), "cut by the snaplen");
+    }
+
+    #[test]
+    fn a_claim_inside_a_tunnel_is_held_against_the_frame_as_well() {
+        let inner = frame(&[0x08, 0x00], 1_040)[14..].to_vec();
+        let outer = (20 + 1_040_u16).to_be_bytes();
+        let mut tunnelled = vec![2; 12];
+        tunnelled.extend([0x08, 0x00, 0x45, 0, outer[0], outer[1], 0, 9, 0x40, 0, 63, 4, 0, 0]);
+        tunnelled.extend([10, 0, 0, 3, 10, 0, 0, 4]);
+        tunnelled.extend(inner);
+        assert_eq!(lengths(&tunnelled, tunnelled.len()), (1_000, Some(6)));
+        assert_eq!(lengths(&tunnelled, 14 + 20 + 1_040), (1_000, None));
+    }
+
+    #[test]
+    fn what_lies_beyond_the_length_of_pppoe_is_padding() {
+        let pppoe = |length| [0x88, 0x64, 0x11, 0, 0, 1, 0, length, 0x00, 0x21];
+        let padded = frame(&pppoe(42), 46);
+        assert_eq!(lengths(&padded, padded.len()), (6, Some(0)));
+        let whole = frame(&pppoe(48), 46);
+        assert_eq!(lengths(&whole, whole.len()), (6, None));
+    }
 }

@@ -215,12 +215,12 @@ fn build(
     Some((connection, effects?))
 }
 
-/// Handshake options in 64 bits; none where there are SACK blocks as well.
+/// Handshake options in 64 bits; none where there is more than those.
 fn pack(extras: &Extras) -> Option<u64> {
     if extras.is_none() {
         return Some(0);
     }
-    if !extras.sack.as_slice().is_empty() {
+    if !extras.sack.as_slice().is_empty() || extras.framed_len.is_some() {
         return None;
     }
     let optional = |value: Option<u64>, at: u32| value.map_or(0, |value| (value << 1 | 1) << at);

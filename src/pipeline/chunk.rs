@@ -223,7 +223,7 @@ impl Visitor<'_> {
         let mut extras = None;
         let verify_checksums = self.settings.verify_checksums || is_verified(record.offset);
         let settings = decode::Settings { verify_checksums, ..self.settings };
-        if let Some(mut found) = express(link, data, &settings, &mut extras) {
+        if let Some(mut found) = express(link, data, wire_len, &settings, &mut extras) {
             found.segment.time = time;
             let source = (found.source, found.ports.0);
             let destination = (found.destination, found.ports.1);

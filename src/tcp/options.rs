@@ -62,7 +62,7 @@ pub struct SynOptions {
     pub fast_open: Option<u8>,
 }
 
-/// The options that most segments lack, kept beside the segment.
+/// The options that most segments lack, and what else few have, kept beside the segment.
 ///
 /// Timestamps are on nearly every segment, and therefore in [`Segment`](super::Segment) itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +77,9 @@ pub struct Extras {
     pub signed: bool,
     /// The option list was malformed or cut; what stood before that is in the other fields.
     pub malformed: bool,
+    /// Bytes of payload that the frame had room for, where the IP header claims more: the header
+    /// is damaged, or a tool that cut the frames forgot how long they were.
+    pub framed_len: Option<u32>,
 }
 
 impl Extras {
@@ -87,6 +90,7 @@ impl Extras {
         mptcp: None,
         signed: false,
         malformed: false,
+        framed_len: None,
     };
 
     /// Parses the option bytes of a header; returns the timestamps beside the rest.

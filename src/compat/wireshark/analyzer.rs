@@ -45,6 +45,10 @@ impl Analyzer {
         segment: &Segment,
         extras: &Extras,
     ) -> AnalysisFlags {
+        // Wireshark believes the frame where the IP header claims more.
+        let framed =
+            Segment { payload_len: extras.framed_len.unwrap_or(segment.payload_len), ..*segment };
+        let segment = &framed;
         let mut shown = self.identify(from_client, segment);
         let mptcp_seen = self.mptcp_seen;
         let (sender, peer) = self.directions(from_client);
@@ -210,8 +214,14 @@ impl Analyzer {
 
     fn remember(&mut self, from_client: bool, segment: &Segment, shown: AnalysisFlags) {
         let mptcp_seen = self.mptcp_seen;
-        let (sender, _) = self.directions(from_client);
-        let control = u32::from(segment.flags.intersects(Flags::SYN | Flags::FIN));
+        let (sender, peer) = self.directions(from_client);
+        if segment.flags.ack() {
+            peer.acknowledged(sender.last_ack, segment.ack);
+        }
+        let is_control = segment.flags.intersects(Flags::SYN | Flags::FIN);
+        let is_remembered =
+            (segment.payload_len > 0 || is_control) && sender.await_acknowledgment();
+        let control = u32::from(is_control && is_remembered);
         let end = segment.seq.plus(segment.payload_len).plus(control);
         if !shown.contains(AnalysisFlags::ZERO_WINDOW_PROBE) {
             if end.is_after(sender.next_seq) || sender.next_seq == Seq(0) {
@@ -236,9 +246,10 @@ impl Analyzer {
             self.syn_at = Some(segment.time);
         }
         if !syn && segment.flags.ack() && self.first_rtt.is_none() {
-            // A round trip of exactly nothing counts as none.
+            // A SYN at the epoch counts as none, and so does a round trip of exactly nothing.
             self.first_rtt = self
                 .syn_at
+                .filter(|syn_at| *syn_at != Time::from_nanos(0))
                 .map(|syn_at| segment.time.since(syn_at))
                 .filter(|rtt| *rtt != Span::ZERO);
         }

@@ -2,13 +2,16 @@
 
 use crate::tcp::Segment;
 
-/// Wireshark's `tcp.completeness` after the segments so far.
+/// Wireshark's `tcp.completeness` after the segments so far, as it shows on the last of them when
+/// it reads the capture a second time (`tshark -2`).
 ///
-/// The first segment counts only as a SYN; whatever else it is, Wireshark does not count it. FIN
-/// counts only together with ACK.
+/// A first segment that is no SYN counts only when another one follows: Wireshark counts it on the
+/// second reading, after it has shown it. FIN counts only together with ACK.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Completeness {
     bits: u8,
+    /// What the first segment adds when a second one comes.
+    first: u8,
     /// A segment was seen.
     started: bool,
 }
@@ -35,35 +38,39 @@ impl Completeness {
 
     /// That of a conversation which a SYN has begun anew.
     pub(super) const fn begun_anew() -> Self {
-        Self { bits: Self::SYN, started: true }
+        Self { bits: Self::SYN, first: 0, started: true }
     }
 
     /// Takes the conversation's next segment.
     #[inline]
     pub fn observe(&mut self, segment: &Segment) {
-        let flags = segment.flags;
-        let has_data = segment.payload_len > 0;
-        if !self.started {
-            self.started = true;
-            if flags.syn() && !flags.ack() {
-                self.bits = Self::SYN | if has_data { Self::DATA } else { 0 };
-            }
+        if self.started {
+            self.bits |= self.first | Self::of(segment);
             return;
         }
+        self.started = true;
+        self.first = Self::of(segment);
+        if segment.flags.syn() && !segment.flags.ack() {
+            self.bits = Self::SYN | if segment.payload_len > 0 { Self::DATA } else { 0 };
+        }
+    }
+
+    /// What a segment adds that does not begin the conversation.
+    const fn of(segment: &Segment) -> u8 {
+        let flags = segment.flags;
+        let mut bits = if flags.rst() { Self::RST } else { 0 };
         if flags.ack() {
-            self.bits |= if flags.syn() {
+            bits |= if flags.syn() {
                 Self::SYN_ACK
-            } else if has_data {
+            } else if segment.payload_len > 0 {
                 Self::DATA
             } else {
                 Self::ACK
             };
             if flags.fin() {
-                self.bits |= Self::FIN;
+                bits |= Self::FIN;
             }
         }
-        if flags.rst() {
-            self.bits |= Self::RST;
-        }
+        bits
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Direction {
     pub(super) window_unscaled: bool,
     /// The MPTCP operations that the connection had seen at the last segment, as bits.
     pub(super) mptcp_seen: u8,
+    /// Segments that the peer has not acknowledged, up to [`Direction::MAX_UNACKNOWLEDGED`].
+    pub(super) unacknowledged: u16,
 }
 
 impl Default for Direction {
@@ -93,11 +95,36 @@ impl Default for Direction {
             last_flags: AnalysisFlags::NONE,
             window_unscaled: false,
             mptcp_seen: 0,
+            unacknowledged: 0,
         }
     }
 }
 
 impl Direction {
+    /// Wireshark remembers no more unacknowledged segments, and takes no notice of a SYN or FIN
+    /// that it does not remember.
+    const MAX_UNACKNOWLEDGED: u16 = 10_000;
+
+    /// Takes in a segment of this side with payload, SYN or FIN; says whether it is remembered.
+    pub(super) const fn await_acknowledgment(&mut self) -> bool {
+        let is_remembered = self.unacknowledged < Self::MAX_UNACKNOWLEDGED;
+        self.unacknowledged += is_remembered as u16;
+        is_remembered
+    }
+
+    /// Takes in that the peer acknowledged up to `ack`, and up to `before` until now.
+    ///
+    /// Wireshark keeps a list; here the segments in flight are taken for equally long.
+    pub(super) fn acknowledged(&mut self, before: Seq, ack: Seq) {
+        if self.unacknowledged == 0 || !ack.is_after(before) && before != Seq(0) {
+            return;
+        }
+        let left = self.next_seq.distance(ack).max(0);
+        let outstanding = self.next_seq.distance(before).max(1);
+        let share = i64::from(self.unacknowledged) * i64::from(left) / i64::from(outstanding);
+        self.unacknowledged = self.unacknowledged.min(u16::try_from(share).unwrap_or(u16::MAX));
+    }
+
     /// The first byte that the window of this side forbids, when both window and scale are known.
     pub(super) fn window_edge(&self) -> Option<Seq> {
         let shift = match self.scale {

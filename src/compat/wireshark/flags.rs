@@ -62,6 +62,11 @@ impl AnalysisFlags {
         (Self::REUSED_PORTS, "reused_ports"),
     ];
 
+    /// Every flag by itself, in the order of their names.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::NAMES.iter().map(|(flag, _)| *flag)
+    }
+
     /// Whether nothing is set, as for most segments.
     #[must_use]
     pub const fn is_none(self) -> bool {

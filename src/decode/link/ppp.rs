@@ -28,7 +28,11 @@ pub(in crate::decode) fn over_ethernet(walk: &mut Walk<'_>, frame: Captured<'_>)
     if header[1] != 0 {
         return Err(Skip::LinkControl);
     }
-    protocol(walk, beyond(frame, 6)?)
+    let rest = beyond(frame, 6)?;
+    // What lies beyond the stated length is padding; a length that cannot be is ignored.
+    let stated = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let is_possible = (2..=rest.length()).contains(&stated);
+    protocol(walk, if is_possible { rest.with_length(stated) } else { rest })
 }
 
 /// PPP without address and control, or Cisco's framing, which some drivers write under this link
