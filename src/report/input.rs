@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::document::MAX_LISTED;
 use super::value::{Named, Stamp};
 use crate::analysis::{Analysis, Input, InputDamage};
 use crate::summary::Evicted;
@@ -99,6 +100,29 @@ pub(super) struct Quality {
     states_dropped: u64,
     /// What did not fit the bounds of the summaries.
     evicted: EvictedTables,
+    /// What the limits of memory cost.
+    shed: ShedDoc,
+    /// What is known, and counts everywhere, but is not listed in this report.
+    unlisted: Unlisted,
+}
+
+/// Connections whose record ends before they did, since a limit of memory was reached.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Shed")]
+struct ShedDoc {
+    /// Attempts to connect that had not come through when they were let go.
+    handshakes: u64,
+    /// Other connections.
+    connections: u64,
+}
+
+/// What a report leaves out to stay readable.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Unlisted {
+    /// Listeners with fewer connections than those listed.
+    listeners: usize,
+    /// Hosts with fewer connections than those listed.
+    hosts: usize,
 }
 
 /// What did not fit the bounds of the summaries.
@@ -144,6 +168,14 @@ impl From<&Analysis> for Quality {
                 listeners: summary.listeners_evicted().into(),
                 hosts: summary.hosts_evicted().into(),
                 pairs: summary.pairs_evicted().into(),
+            },
+            shed: ShedDoc {
+                handshakes: summary.shed.handshakes,
+                connections: summary.shed.connections,
+            },
+            unlisted: Unlisted {
+                listeners: summary.listeners().len().saturating_sub(MAX_LISTED),
+                hosts: summary.hosts().len().saturating_sub(MAX_LISTED),
             },
         }
     }
