@@ -15,6 +15,7 @@ mod feedback;
 mod flight;
 mod icmp;
 mod judge;
+mod lone_syn;
 mod opening;
 mod record;
 mod repair;
@@ -32,6 +33,7 @@ mod verdict;
 mod window;
 
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
+pub use lone_syn::LoneSyn;
 pub use record::{
     Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, IcmpErrors, Idle, Mark,
     OfferedOptions, Reset, ResetKind, TimeWaitSide,

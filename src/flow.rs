@@ -11,6 +11,7 @@ mod batch;
 mod embryo;
 mod limits;
 mod observer;
+mod options;
 mod packed;
 mod per_tuple;
 mod quote;

@@ -12,6 +12,7 @@
 mod chunk;
 mod collect;
 mod feed;
+mod kept;
 mod pending;
 mod plan;
 mod quality;
@@ -36,6 +37,7 @@ use crate::flow::{Limits, SHARDS, ZeekRules};
 use crate::settings::Settings;
 
 use collect::{Collector, Worker};
+use kept::Kept;
 use reading::Reading;
 pub use sink::{Discard, Sink};
 use wave::Wave;
@@ -61,11 +63,15 @@ pub struct Options {
     pub limits: Limits,
     /// How Zeek is to cut flows, where its rows are wanted.
     pub zeek: ZeekRules,
+    /// How many connections that one detector marked the analysis lists at most: the earliest.
+    pub max_flagged: usize,
 }
 
 impl Options {
     /// Bytes of a chunk by default.
     pub const CHUNK: u64 = 1 << 20;
+    /// Connections that one detector marked, listed by default.
+    pub const MAX_FLAGGED: usize = 1_024;
     /// Bytes of a wave by default.
     pub const WAVE: u64 = 64 << 20;
     /// Bytes of a wave at most where segments are written one by one: their lines take up to ten
@@ -85,6 +91,7 @@ impl Options {
             decode: decode::Settings::default(),
             limits: Limits::default(),
             zeek: ZeekRules::default(),
+            max_flagged: Self::MAX_FLAGGED,
         }
     }
 }
@@ -108,8 +115,6 @@ pub struct Outcome {
     pub analysis: Analysis,
     /// Inputs, or members of archives, that could not be read, or only up to a place.
     pub unreadable: Vec<Unreadable>,
-    /// Connections that were closed early because a limit of memory was reached.
-    pub evicted: u64,
     /// Tuples that, with segments asked for, were forgotten because a limit of memory was reached:
     /// what Wireshark would have said of their later segments may differ.
     pub streams_forgotten: u64,
@@ -188,6 +193,7 @@ fn drive(
     let mut workers: Vec<Worker> =
         (0..SHARDS).map(|index| Worker::new(index, limits, rules, &hasher)).collect();
     let (mut current, mut next) = (Wave::default(), Wave::default());
+    let mut kept = Kept::default();
     reading.fill(&mut current);
     while !current.is_empty() {
         let shared = &*sink;
@@ -198,6 +204,7 @@ fn drive(
         segments::flush(&mut workers, sink).map_err(PipelineError::Sink)?;
         collect::flush(&mut workers, Some(current.clock_after()), sink)
             .map_err(PipelineError::Sink)?;
+        collect::gather(&mut workers, &mut kept, options);
         progress(reading.progress());
         std::mem::swap(&mut current, &mut next);
     }
@@ -205,7 +212,8 @@ fn drive(
     let shared = &*sink;
     workers.par_iter_mut().with_max_len(1).for_each(|worker| worker.end(clock, options, shared));
     collect::flush(&mut workers, None, sink).map_err(PipelineError::Sink)?;
-    Ok(conclude(workers, reading, options))
+    collect::gather(&mut workers, &mut kept, options);
+    Ok(conclude(workers, kept, reading, options))
 }
 
 /// The shards' part: every one takes its segments out of all chunks of a wave.
@@ -219,12 +227,11 @@ fn consume(workers: &mut [Worker], wave: &Wave, options: &Options, sink: &dyn Si
     });
 }
 
-fn conclude(workers: Vec<Worker>, reading: Reading<'_>, options: &Options) -> Outcome {
+fn conclude(workers: Vec<Worker>, kept: Kept, reading: Reading<'_>, options: &Options) -> Outcome {
     let (inputs, unreadable) = reading.finish();
     let collected = collect::merge(workers);
-    let Collector { summary, accumulator, mut kept, evicted, .. } = collected;
+    let Collector { summary, accumulator, .. } = collected;
     let Collector { streams_forgotten, zeek_rows_evicted, .. } = collected;
-    kept.sort_unstable_by_key(|judged| judged.record.id);
     let findings = options.detectors.conclude(&accumulator, &summary, &inputs);
     let analysis = Analysis {
         inputs,
@@ -232,9 +239,9 @@ fn conclude(workers: Vec<Worker>, reading: Reading<'_>, options: &Options) -> Ou
         thresholds: options.detectors.thresholds_in_force(),
         summary,
         findings,
-        connections: kept,
+        connections: kept.into_connections(),
     };
-    Outcome { analysis, unreadable, evicted, streams_forgotten, zeek_rows_evicted }
+    Outcome { analysis, unreadable, streams_forgotten, zeek_rows_evicted }
 }
 
 impl Unreadable {

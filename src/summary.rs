@@ -36,7 +36,7 @@ pub use pair::{Pair, PairKey};
 pub(crate) use table::{Entry, Table};
 pub use totals::{Durations, StateCounts, Totals};
 
-use crate::connection::{ConnectionRecord, HandshakeOutcome};
+use crate::connection::{ConnectionRecord, HandshakeOutcome, LoneSyn};
 use crate::tcp::{Endpoint, Side};
 
 /// Everything that is added up over connections.
@@ -44,9 +44,44 @@ use crate::tcp::{Endpoint, Side};
 pub struct Summary {
     /// The whole capture.
     pub totals: Totals,
+    /// What the limits of memory cost.
+    pub shed: Shed,
     listeners: Table<Endpoint, Listener>,
     hosts: Table<IpAddr, Host>,
     pairs: Table<PairKey, Pair>,
+}
+
+/// What the limits of memory cost: connections whose record ends before they did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shed {
+    /// Attempts to connect that had not come through when they were let go. They count in all
+    /// totals; what came later looks like a connection of its own.
+    pub handshakes: u64,
+    /// Other connections.
+    pub connections: u64,
+}
+
+impl Shed {
+    /// Counts a connection that was let go early.
+    pub fn count(&mut self, record: &ConnectionRecord) {
+        match record.handshake.outcome {
+            HandshakeOutcome::HalfOpen
+            | HandshakeOutcome::Unanswered
+            | HandshakeOutcome::Backscatter => self.handshakes += 1,
+            HandshakeOutcome::Complete
+            | HandshakeOutcome::FastOpen
+            | HandshakeOutcome::Simultaneous
+            | HandshakeOutcome::Refused
+            | HandshakeOutcome::Aborted
+            | HandshakeOutcome::Midstream => self.connections += 1,
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.handshakes + self.connections
+    }
 }
 
 /// What a table had to let go to keep its bound.
@@ -90,12 +125,27 @@ impl Summary {
         }
     }
 
+    /// Adds a SYN that nothing followed, as [`Summary::add`] adds its record.
+    pub fn add_lone_syn(&mut self, lone: &LoneSyn) {
+        self.totals.add_lone_syn(lone);
+        self.listeners.entry(lone.server, Self::MAX_LISTENERS_PER_SHARD).add_lone_syn(lone);
+    }
+
     /// Adds what another shard found.
     pub fn merge(&mut self, other: Self) {
         self.totals.merge(&other.totals);
+        self.shed.handshakes += other.shed.handshakes;
+        self.shed.connections += other.shed.connections;
         self.listeners.merge(other.listeners, Self::MAX_LISTENERS);
         self.hosts.merge(other.hosts, Self::MAX_HOSTS);
         self.pairs.merge(other.pairs, Self::MAX_PAIRS);
+    }
+
+    /// Puts everything in order, once all is merged: reading is cheap then.
+    pub fn settle(&mut self) {
+        self.listeners.settle();
+        self.hosts.settle();
+        self.pairs.settle();
     }
 
     /// Every listener, by address and port.
@@ -108,6 +158,18 @@ impl Summary {
     #[must_use]
     pub fn listener(&self, endpoint: Endpoint) -> Option<&Listener> {
         self.listeners.value(&endpoint)
+    }
+
+    /// The `limit` listeners with the most connections, by address and port.
+    #[must_use]
+    pub fn busiest_listeners(&self, limit: usize) -> Vec<(Endpoint, &Listener)> {
+        self.listeners.sorted(limit.min(Self::MAX_LISTENERS))
+    }
+
+    /// The `limit` hosts with the most connections, by address.
+    #[must_use]
+    pub fn busiest_hosts(&self, limit: usize) -> Vec<(IpAddr, &Host)> {
+        self.hosts.sorted(limit.min(Self::MAX_HOSTS))
     }
 
     /// Every host, by address.

@@ -70,6 +70,10 @@ pub(super) struct Arguments {
     /// Look at the outer IP headers only: what travels in a tunnel is no TCP then
     #[arg(long)]
     no_tunnels: bool,
+    /// Findings of one kind to tell one by one, the rest being told as one. The JSON report lists
+    /// 32 times as many flagged connections of each detector
+    #[arg(long, value_name = "N", default_value_t = Detectors::MAX_FINDINGS_PER_VARIANT)]
+    max_findings: usize,
     /// Worker threads; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -86,6 +90,9 @@ pub(super) struct Arguments {
     #[arg(long, hide = true, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     chunk_size: Option<u64>,
 }
+
+/// Flagged connections that the JSON report lists for each finding that is told.
+const FLAGGED_PER_FINDING: usize = 32;
 
 /// Which connections reports hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -192,7 +199,7 @@ fn complain(outcome: &pipeline::Outcome) {
         exit::complain(format_args!("reading {}{at}: {}", input.path, input.reason));
     }
     for (count, what) in [
-        (outcome.evicted, "connections closed early to save memory"),
+        (outcome.analysis.summary.shed.total(), "connections closed early to save memory"),
         (
             outcome.streams_forgotten,
             "address pairs forgotten to save memory, so that wireshark columns may differ",
@@ -225,10 +232,12 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
     }
     let selection = selection(&arguments.only, &arguments.skip)?;
     let detectors = Detectors::new(settings.clone(), thresholds, &selection);
+    let detectors = detectors.telling(arguments.max_findings);
     let mut options = Options::new(settings, detectors);
     options.decode.tunnels = !arguments.no_tunnels;
     options.threads = arguments.threads;
     options.zeek = arguments.zeek_splitting.map_or_else(ZeekRules::default, ZeekRules::from);
+    options.max_flagged = arguments.max_findings.saturating_mul(FLAGGED_PER_FINDING);
     options.chunk_size = arguments.chunk_size.unwrap_or(options.chunk_size);
     // Lines are written as connections end; the JSON report needs them all at once, and the summary
     // in full tells what became of those that findings name.

@@ -106,12 +106,19 @@ impl Connection {
         let host = settings.of(self.addresses.of(side).address);
         let syns = self.opening.syns.of(side);
         let Some(last) = syns.last() else { return };
-        let linear = linear_timeouts(host, &syns.gaps(2));
-        let total = u32::from(host.syn_retries) + linear;
-        let rest = (syns.repeated()..=total)
-            .fold(Span::ZERO, |sum, step| sum + backoff(step.saturating_sub(linear), host.rto_max));
-        self.sides.of_mut(side).timer = last.mark.time + rest;
+        let timer = give_up(host, last.mark.time, syns.repeated(), &syns.gaps(2));
+        self.sides.of_mut(side).timer = timer;
     }
+}
+
+/// When a client gives up that sent its last SYN at `last`, after `repeated` earlier ones with the
+/// first two distances `gaps`.
+pub(super) fn give_up(host: &HostSettings, last: Time, repeated: u32, gaps: &[Span]) -> Time {
+    let linear = linear_timeouts(host, gaps);
+    let total = u32::from(host.syn_retries) + linear;
+    let rest = (repeated..=total)
+        .fold(Span::ZERO, |sum, step| sum + backoff(step.saturating_sub(linear), host.rto_max));
+    last + rest
 }
 
 /// The `step`-th wait of a schedule that starts with 1 s and doubles (RFC 6298 2, 5.5).

@@ -5,7 +5,7 @@
 
 use super::ip::Packet;
 use super::{Captured, Outcome, Skip, Walk, Walked};
-use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Marks, Segment, Seq, Timestamps};
+use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Marks, Segment, Seq, SynOptions, Timestamps};
 use etherparse::TcpHeaderSlice;
 use std::net::IpAddr;
 
@@ -122,6 +122,15 @@ pub(super) fn options(bytes: &[u8], marks: &mut Marks, extras: &mut Option<Extra
         // What nearly every segment after the handshake carries: NOP, NOP, timestamps.
         [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] => {
             *marks = marks.with(Marks::TIMESTAMPS);
+            Timestamps { value: be32(v0, v1, v2, v3), echo: be32(e0, e1, e2, e3) }
+        }
+        // A SYN or SYN-ACK of Linux: MSS, SACK permitted, timestamps, NOP, window scale.
+        [2, 4, m0, m1, 4, 2, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3, 1, 3, 3, scale] => {
+            *marks = marks.with(Marks::TIMESTAMPS);
+            let mss = Some(u16::from_be_bytes([m0, m1]));
+            let window_scale = Some(scale);
+            let syn = SynOptions { mss, window_scale, sack_permitted: true, fast_open: None };
+            *extras = Some(Extras { syn, ..Extras::NONE });
             Timestamps { value: be32(v0, v1, v2, v3), echo: be32(e0, e1, e2, e3) }
         }
         _ => {

@@ -39,6 +39,11 @@ impl Accumulator {
         }
     }
 
+    /// Whether nothing was found.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     pub(super) fn add(&mut self, rule: usize, hit: &Hit, record: &ConnectionRecord) {
         if let Some(table) = self.table(rule) {
             table.entry((hit.variant, hit.point), Self::MAX_GROUPS_PER_SHARD).add(hit, record);

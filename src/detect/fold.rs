@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 
-use super::Detectors;
 use super::advice::{number, text};
 use super::words;
 use crate::finding::{Finding, Subject};
@@ -13,7 +12,7 @@ use crate::summary::Evicted;
 const OTHERS: &str = "other subjects";
 
 /// Folds the findings of one rule, and what its groups' bound let go, variant by variant.
-pub(super) fn fold(findings: &[Finding], evicted: Evicted) -> Vec<Finding> {
+pub(super) fn fold(findings: &[Finding], evicted: Evicted, limit: usize) -> Vec<Finding> {
     let mut variants: Vec<&'static str> = findings.iter().map(|finding| finding.variant).collect();
     variants.sort_unstable();
     variants.dedup();
@@ -23,7 +22,7 @@ pub(super) fn fold(findings: &[Finding], evicted: Evicted) -> Vec<Finding> {
         let mut of_variant: Vec<_> =
             findings.iter().filter(|finding| finding.variant == variant).cloned().collect();
         of_variant.sort_by(|one, other| rank(one).cmp(&rank(other)));
-        let rest = of_variant.split_off(of_variant.len().min(Detectors::MAX_FINDINGS_PER_VARIANT));
+        let rest = of_variant.split_off(of_variant.len().min(limit));
         folded.extend(of_variant);
         folded.extend(together(rest, &mut evicted));
     }

@@ -8,11 +8,13 @@ use super::fold::fold;
 use super::registry::{RULES, rule};
 use super::rule::{Check, Context, Rule, Scope, Whole};
 use super::thresholds::{ThresholdInForce, Thresholds};
-use crate::connection::ConnectionRecord;
+use crate::connection::{Beginning, Connection, ConnectionRecord};
 use crate::finding::{Code, Finding};
 use crate::input::Input;
 use crate::settings::Settings;
+use crate::stamp::Span;
 use crate::summary::{Evicted, Summary};
+use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment};
 
 /// The detectors of a run, with the settings and thresholds in force.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Detectors {
     enabled: Vec<(usize, &'static Rule)>,
     settings: Settings,
     thresholds: Thresholds,
+    ignore_lone_syns: bool,
+    max_findings: usize,
 }
 
 /// Which detectors are to run.
@@ -57,7 +61,7 @@ impl Selection {
 }
 
 impl Detectors {
-    /// Findings of one variant of a detector that are told one by one; the rest is told as one.
+    /// Findings of one variant of a detector that are told one by one by default; the rest is told as one.
     pub const MAX_FINDINGS_PER_VARIANT: usize = 32;
 
     /// The detectors of `selection`.
@@ -65,7 +69,44 @@ impl Detectors {
     pub fn new(settings: Settings, thresholds: Thresholds, selection: &Selection) -> Self {
         let all = RULES.iter().copied().enumerate();
         let enabled = all.filter(|(_, rule)| selection.holds(rule.code)).collect();
-        Self { enabled, settings, thresholds }
+        let mut detectors = Self {
+            enabled,
+            settings,
+            thresholds,
+            ignore_lone_syns: false,
+            max_findings: Self::MAX_FINDINGS_PER_VARIANT,
+        };
+        let samples = [Span::ZERO, Span::from_secs(3_600)].map(|age| detectors.lone_syn(age));
+        detectors.ignore_lone_syns = samples.iter().all(|record| {
+            let mut accumulator = Accumulator::default();
+            detectors.connection(record, &mut accumulator);
+            accumulator.is_empty()
+        });
+        detectors
+    }
+
+    /// The same detectors, telling `limit` findings of one variant one by one.
+    #[must_use]
+    pub fn telling(self, limit: usize) -> Self {
+        Self { max_findings: limit, ..self }
+    }
+
+    /// Whether no detector that is on has anything to say about a SYN without payload that nothing
+    /// followed: then nobody needs its record. Found out by asking them about such SYNs.
+    #[must_use]
+    pub const fn ignore_lone_syns(&self) -> bool {
+        self.ignore_lone_syns
+    }
+
+    /// The record of a lone SYN at the age `age`.
+    fn lone_syn(&self, age: Span) -> ConnectionRecord {
+        let endpoint = |last: u8| Endpoint { address: [192, 0, 2, last].into(), port: 443 };
+        let tuple = FourTuple { source: endpoint(1), destination: endpoint(2) };
+        let syn = Segment { flags: Flags::SYN, header_len: 40, ttl: 64, ..Segment::default() };
+        let beginning = Beginning { id: 1, tuple, forward: true, tunnel: Vec::new() };
+        let mut connection = Connection::new(beginning, &syn);
+        connection.observe(true, &syn, &Extras::NONE, &self.settings);
+        connection.finish(syn.time + age, None, &self.settings)
     }
 
     /// Judges a connection that is over, and gathers what was found. Returns the codes of the
@@ -127,7 +168,7 @@ impl Detectors {
                     (found.collect(), Evicted::default())
                 }
             };
-            findings.extend(fold(&found, evicted));
+            findings.extend(fold(&found, evicted, self.max_findings));
         }
         findings.sort_by(|one, other| rank(one).cmp(&rank(other)));
         findings

@@ -19,13 +19,13 @@ pub(super) struct Arrival<'a> {
 
 impl<'a> Arrival<'a> {
     #[inline]
-    pub(super) fn new(batch: &'a Batch, packed: &Packed) -> Self {
+    pub(super) fn new(batch: &'a Batch, packed: &Packed, extras: &'a Extras) -> Self {
         Self {
             id: batch.frames_before + u64::from(packed.frame) + 1,
             flow: batch.flow_of(packed),
             forward: packed.kind.contains(Kind::FORWARD),
             segment: packed.segment(batch.first),
-            extras: batch.extras_of(packed),
+            extras,
             clock: batch.clock_at(packed),
         }
     }

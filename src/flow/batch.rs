@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use super::options::{pack, unpack};
 use super::packed::{Kind, Packed};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Endpoint, Extras, FourTuple, IcmpError, Orientation, Segment, TunnelLayer};
@@ -22,14 +23,21 @@ pub struct Batch {
     pub frames_before: u64,
     /// The capture clock before the range.
     pub clock: Time,
-    buckets: Vec<Vec<Packed>>,
-    extras: Vec<Extras>,
+    buckets: Vec<Bucket>,
     quotes: Vec<IcmpError>,
     wide: Vec<WideFlow>,
     layers: Vec<TunnelLayer>,
     late: Vec<Late>,
     latest: Time,
     segments: u64,
+}
+
+/// The segments for one shard, and the options that do not fit into them: side by side, so that the
+/// shard reads both in order.
+#[derive(Clone, Debug, Default)]
+struct Bucket {
+    segments: Vec<Packed>,
+    extras: Vec<Extras>,
 }
 
 /// A flow that does not fit into a [`Packed`]: IPv6, or inside a tunnel.
@@ -86,8 +94,7 @@ impl Default for Batch {
             first: FrameId::default(),
             frames_before: 0,
             clock: Time::MIN,
-            buckets: (0..SHARDS).map(|_| Vec::new()).collect(),
-            extras: Vec::new(),
+            buckets: vec![Bucket::default(); SHARDS],
             quotes: Vec::new(),
             wide: Vec::new(),
             layers: Vec::new(),
@@ -101,8 +108,10 @@ impl Default for Batch {
 impl Batch {
     /// Empties the batch and keeps its memory.
     pub fn clear(&mut self) {
-        self.buckets.iter_mut().for_each(Vec::clear);
-        self.extras.clear();
+        for bucket in &mut self.buckets {
+            bucket.segments.clear();
+            bucket.extras.clear();
+        }
         self.quotes.clear();
         self.wide.clear();
         self.layers.clear();
@@ -132,7 +141,7 @@ impl Batch {
     /// How many segments wait for the shard.
     #[must_use]
     pub fn waiting(&self, shard: usize) -> usize {
-        self.buckets.get(shard).map_or(0, Vec::len)
+        self.buckets.get(shard).map_or(0, |bucket| bucket.segments.len())
     }
 
     /// Appends the segment of the `frame`-th frame (from 0), the last one ticked.
@@ -144,8 +153,8 @@ impl Batch {
         segment: &Segment,
         extras: &Extras,
     ) {
-        let (shard, packed) = self.pack(frame, tuple, tunnel, segment, extras);
-        self.append(shard, packed);
+        let (shard, packed) = self.pack(frame, tuple, tunnel, segment);
+        self.append(shard, packed, Some(extras).filter(|extras| !extras.is_none()));
         self.segments += 1;
     }
 
@@ -162,20 +171,9 @@ impl Batch {
     ) {
         let forward = source <= destination;
         let (low, high) = if forward { (source, destination) } else { (destination, source) };
-        let mut kind = if forward { Kind::FORWARD } else { Kind::default() };
-        if segment.time < self.latest {
-            kind = kind.with(Kind::LATE);
-            self.late.push(Late { frame, clock: self.latest });
-        }
+        let kind = if forward { Kind::FORWARD } else { Kind::default() };
         let flow = [low.0, high.0, u32::from(low.1) << 16 | u32::from(high.1)];
-        let mut packed = Packed::new(segment, frame, flow, kind);
-        if let Some(extras) = extras {
-            packed.extras = index_of(self.extras.len());
-            self.extras.push(*extras);
-        }
-        if let Some(bucket) = self.buckets.get_mut(shard_of(flow)) {
-            bucket.push(packed);
-        }
+        self.append(shard_of(flow), Packed::new(segment, frame, flow, kind), extras);
         self.segments += 1;
     }
 
@@ -189,11 +187,11 @@ impl Batch {
         error: &IcmpError,
     ) {
         let segment = Segment { time: error.time, ..Segment::default() };
-        let (shard, mut packed) = self.pack(frame, tuple, tunnel, &segment, &Extras::NONE);
+        let (shard, mut packed) = self.pack(frame, tuple, tunnel, &segment);
         packed.kind = packed.kind.with(Kind::QUOTE);
         packed.extras = index_of(self.quotes.len());
         self.quotes.push(*error);
-        self.append(shard, packed);
+        self.append(shard, packed, None);
     }
 
     /// Puts a segment that became whole after decoding, out of fragments, in its frame's place.
@@ -206,22 +204,23 @@ impl Batch {
         segment: &Segment,
         extras: &Extras,
     ) {
-        let (shard, mut packed) = self.pack(frame, tuple, tunnel, segment, extras);
+        let (shard, mut packed) = self.pack(frame, tuple, tunnel, segment);
         if segment.time < latest {
             packed.kind = packed.kind.with(Kind::LATE);
             let at = self.late.partition_point(|late| late.frame < frame);
             self.late.insert(at, Late { frame, clock: latest });
         }
         if let Some(bucket) = self.buckets.get_mut(shard) {
-            let at = bucket.partition_point(|other| other.frame <= frame);
-            bucket.insert(at, packed);
+            let at = bucket.segments.partition_point(|other| other.frame <= frame);
+            bucket.put(&mut packed, Some(extras).filter(|extras| !extras.is_none()));
+            bucket.segments.insert(at, packed);
         }
         self.segments += 1;
     }
 
     /// The segments for a shard.
     pub(super) fn bucket(&self, shard: usize) -> &[Packed] {
-        self.buckets.get(shard).map_or(&[], Vec::as_slice)
+        self.buckets.get(shard).map_or(&[], |bucket| &bucket.segments)
     }
 
     /// The capture clock when the segment was captured.
@@ -234,13 +233,24 @@ impl Batch {
         self.clock.max(within)
     }
 
-    /// The segment's rarer options.
-    pub(super) fn extras_of(&self, packed: &Packed) -> &Extras {
+    /// The rarer options of a segment of the shard; `place` is where they may be unpacked to.
+    #[inline]
+    pub(super) fn extras_of<'a>(
+        &'a self,
+        shard: usize,
+        packed: &Packed,
+        place: &'a mut Extras,
+    ) -> &'a Extras {
         const NONE: &Extras = &Extras::NONE;
+        if let Some(bits) = packed.options() {
+            *place = unpack(bits);
+            return place;
+        }
         if packed.extras == Packed::NO_EXTRAS {
             return NONE;
         }
-        self.extras.get(packed.extras as usize).unwrap_or(NONE)
+        let bucket = self.buckets.get(shard);
+        bucket.and_then(|bucket| bucket.extras.get(packed.extras as usize)).unwrap_or(NONE)
     }
 
     /// The ICMP error that stands in a segment's place.
@@ -262,13 +272,15 @@ impl Batch {
         })
     }
 
-    fn append(&mut self, shard: usize, mut packed: Packed) {
+    #[inline]
+    fn append(&mut self, shard: usize, mut packed: Packed, extras: Option<&Extras>) {
         if packed.time < self.latest {
             packed.kind = packed.kind.with(Kind::LATE);
             self.late.push(Late { frame: packed.frame, clock: self.latest });
         }
         if let Some(bucket) = self.buckets.get_mut(shard) {
-            bucket.push(packed);
+            bucket.put(&mut packed, extras);
+            bucket.segments.push(packed);
         }
     }
 
@@ -278,7 +290,6 @@ impl Batch {
         tuple: FourTuple,
         tunnel: &[TunnelLayer],
         segment: &Segment,
-        extras: &Extras,
     ) -> (usize, Packed) {
         let (tuple, orientation) = tuple.canonical();
         let direction = match orientation {
@@ -286,18 +297,13 @@ impl Batch {
             Orientation::Backward => Kind::default(),
         };
         let narrow = if tunnel.is_empty() { narrow(tuple) } else { None };
-        let (shard, mut packed) = if let Some(flow) = narrow {
+        if let Some(flow) = narrow {
             (shard_of(flow), Packed::new(segment, frame, flow, direction))
         } else {
             let flow = [self.widen(tuple, tunnel), 0, 0];
             let shard = shard_of(fold(tuple));
             (shard, Packed::new(segment, frame, flow, direction.with(Kind::WIDE)))
-        };
-        if !extras.is_none() {
-            packed.extras = index_of(self.extras.len());
-            self.extras.push(*extras);
         }
-        (shard, packed)
     }
 
     /// Index of a wide flow in the list; only the last entry is tried for being the same.
@@ -316,6 +322,20 @@ impl Batch {
         }
         self.wide.push(WideFlow { tuple, first_layer, layers: index_of(tunnel.len()) });
         index_of(self.wide.len() - 1)
+    }
+}
+
+impl Bucket {
+    /// Stores a segment's options: in the segment itself where that has room, as a SYN has.
+    #[inline]
+    fn put(&mut self, packed: &mut Packed, extras: Option<&Extras>) {
+        let Some(extras) = extras else { return };
+        if let Some(bits) = pack(extras).filter(|_| packed.echoes_nothing()) {
+            packed.put_options(bits);
+        } else {
+            packed.extras = index_of(self.extras.len());
+            self.extras.push(*extras);
+        }
     }
 }
 

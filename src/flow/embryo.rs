@@ -4,12 +4,15 @@
 //! of them: the connection is built by replaying them, so it cannot differ from one that was
 //! built at once.
 
+use std::num::NonZeroU8;
+
+use super::options::{BITS, pack, unpack};
 use super::slab::Slab;
 use super::table::Key;
 use crate::connection::{Beginning, Connection, Effects};
 use crate::settings::Settings;
-use crate::stamp::{Span, Time};
-use crate::tcp::{Control, Extras, FourTuple, Segment, SynOptions, TunnelLayer};
+use crate::stamp::{FrameId, Span, Time};
+use crate::tcp::{Control, Extras, Flags, FourTuple, Marks, Segment, Seq, Timestamps, TunnelLayer};
 
 /// Segments that an embryo holds at most; a longer handshake gets a connection.
 const MAX_SEGMENTS: u8 = 16;
@@ -21,16 +24,30 @@ const MAX_SILENCE: Span = Span::from_secs(35);
 /// An index that stands for none.
 const NONE: u32 = u32::MAX;
 
-/// A first SYN, and what followed it.
+/// A first SYN, and what followed it: one cache line, in which every field of the SYN that can
+/// matter to a connection is kept.
 #[derive(Debug)]
 pub(super) struct Embryo {
-    first: Held,
-    /// The connection's id: position of the SYN's frame in the run.
-    pub(super) id: u64,
-    pub(super) key: Key,
+    time: Time,
+    frame: FrameId,
+    /// Packed options, and above them [`Embryo::FORWARD`] and [`Embryo::WIDE`].
+    options: u64,
+    flow: [u32; 3],
+    seq: u32,
+    timestamp: u32,
     /// The last held segment behind the first.
     last: u32,
-    count: u8,
+    payload_len: u16,
+    header_len: u16,
+    window: u16,
+    flags: u16,
+    ip_id: u16,
+    checksum: u16,
+    /// Held segments with the first.
+    count: NonZeroU8,
+    ttl: u8,
+    traffic_class: u8,
+    marks: u8,
 }
 
 /// A held segment, its options packed.
@@ -41,6 +58,50 @@ struct Held {
     /// The held segment before this one.
     before: u32,
     forward: bool,
+}
+
+impl Embryo {
+    const FORWARD: u64 = 1 << BITS;
+    const WIDE: u64 = 1 << (BITS + 1);
+
+    pub(super) const fn frame(&self) -> FrameId {
+        self.frame
+    }
+
+    pub(super) const fn key(&self) -> Key {
+        if self.options & Self::WIDE == 0 {
+            Key::Narrow(self.flow)
+        } else {
+            let [index, ..] = self.flow;
+            Key::Wide(index)
+        }
+    }
+
+    /// The SYN, as the first of the held segments. What a SYN without ACK would acknowledge or
+    /// echo is not kept: it has no meaning (RFC 9293 3.1, RFC 7323 3.2).
+    const fn first(&self) -> Held {
+        let segment = Segment {
+            time: self.time,
+            frame: self.frame,
+            seq: Seq(self.seq),
+            ack: Seq(0),
+            timestamps: Timestamps { value: self.timestamp, echo: 0 },
+            payload_len: self.payload_len as u32,
+            header_len: self.header_len,
+            window: self.window,
+            flags: Flags(self.flags),
+            ip_id: self.ip_id,
+            checksum: self.checksum,
+            ttl: self.ttl,
+            traffic_class: self.traffic_class,
+            marks: Marks(self.marks),
+        };
+        Held { segment, options: self.options, before: NONE, forward: self.is_forward() }
+    }
+
+    const fn is_forward(&self) -> bool {
+        self.options & Self::FORWARD != 0
+    }
 }
 
 /// The embryos of a shard.
@@ -73,20 +134,42 @@ impl Embryos {
         segment.control() == Control::Syn
             && !segment.flags.fin()
             && segment.time == clock
+            && u16::try_from(segment.payload_len).is_ok()
             && pack(extras).is_some()
     }
 
     /// Stores an accepted first SYN.
     pub(super) fn begin(
         &mut self,
-        (id, key): (u64, Key),
+        key: Key,
         forward: bool,
         segment: &Segment,
         extras: &Extras,
     ) -> u32 {
-        let options = pack(extras).unwrap_or_default();
-        let first = Held { segment: *segment, options, before: NONE, forward };
-        self.heads.insert(Embryo { first, id, key, last: NONE, count: 1 })
+        let (flow, wide) = match key {
+            Key::Narrow(flow) => (flow, 0),
+            Key::Wide(index) => ([index, 0, 0], Embryo::WIDE),
+        };
+        let direction = if forward { Embryo::FORWARD } else { 0 };
+        self.heads.insert(Embryo {
+            time: segment.time,
+            frame: segment.frame,
+            options: pack(extras).unwrap_or_default() | direction | wide,
+            flow,
+            seq: segment.seq.0,
+            timestamp: segment.timestamps.value,
+            last: NONE,
+            payload_len: u16::try_from(segment.payload_len).unwrap_or(u16::MAX),
+            header_len: segment.header_len,
+            window: segment.window,
+            flags: segment.flags.0,
+            ip_id: segment.ip_id,
+            checksum: segment.checksum,
+            count: NonZeroU8::MIN,
+            ttl: segment.ttl,
+            traffic_class: segment.traffic_class,
+            marks: segment.marks.0,
+        })
     }
 
     /// Stores a segment that leaves the handshake where it is: the same SYN again, or the SYN-ACK
@@ -100,11 +183,11 @@ impl Embryos {
         clock: Time,
     ) -> bool {
         let Some(head) = self.heads.get(index) else { return false };
-        let last = self.followers.get(head.last).unwrap_or(&head.first);
+        let last = self.followers.get(head.last).map_or(head.time, |held| held.segment.time);
         let Some(options) = pack(extras).filter(|_| {
-            head.count < MAX_SEGMENTS
+            head.count.get() < MAX_SEGMENTS
                 && segment.time == clock
-                && clock.since(last.segment.time) <= MAX_SILENCE
+                && clock.since(last) <= MAX_SILENCE
                 && !segment.flags.fin()
                 && self.belongs(head, forward, segment)
         }) else {
@@ -114,58 +197,79 @@ impl Embryos {
         let at = self.followers.insert(follower);
         if let Some(head) = self.heads.get_mut(index) {
             head.last = at;
-            head.count += 1;
+            head.count = head.count.saturating_add(1);
         }
         true
     }
 
-    /// Takes an embryo out and builds its connection, on the flow with the tuple `canonical`.
+    /// Takes an embryo out and builds its connection with this id, on a flow with its canonical
+    /// tuple and its tunnel.
     pub(super) fn hatch(
         &mut self,
         index: u32,
+        id: u64,
         flow: (FourTuple, Vec<TunnelLayer>),
         settings: &Settings,
     ) -> Option<Hatched> {
-        let Embryo { first, id, key, last, count } = self.heads.remove(index)?;
-        let mut held = [first; MAX_SEGMENTS as usize];
-        let held = held.get_mut(..usize::from(count))?;
-        let mut at = last;
-        for place in held.iter_mut().skip(1).rev() {
-            let Some(follower) = self.followers.remove(at) else { break };
-            at = follower.before;
-            *place = follower;
-        }
-        let time = held.last().map_or(first.segment.time, |last| last.segment.time);
+        let embryo = self.heads.get(index)?;
+        let (held, count) = self.held(embryo);
+        let (key, mut follower) = (embryo.key(), embryo.last);
+        let held = held.get(..count)?;
+        let time = held.last()?.segment.time;
         let (connection, _) = build(held, id, flow, settings)?;
-        Some(Hatched { connection, id, key, time })
+        self.heads.remove(index);
+        while let Some(removed) = self.followers.remove(follower) {
+            follower = removed.before;
+        }
+        Some(Hatched { connection, id, key, time, embryo: Some(index) })
     }
 
     /// The connection as it would hatch now, and what its last segment did; the embryo stays.
     pub(super) fn replay(
         &self,
         index: u32,
+        id: u64,
         flow: (FourTuple, Vec<TunnelLayer>),
         settings: &Settings,
     ) -> Option<(Connection, Effects)> {
-        let Embryo { first, id, last, count, .. } = *self.heads.get(index)?;
-        let mut held = [first; MAX_SEGMENTS as usize];
-        let held = held.get_mut(..usize::from(count))?;
-        let mut at = last;
-        for place in held.iter_mut().skip(1).rev() {
+        let (held, count) = self.held(self.heads.get(index)?);
+        build(held.get(..count)?, id, flow, settings)
+    }
+
+    /// The held segments in their order, and how many there are.
+    fn held(&self, embryo: &Embryo) -> ([Held; MAX_SEGMENTS as usize], usize) {
+        let count = usize::from(embryo.count.get());
+        let mut held = [embryo.first(); MAX_SEGMENTS as usize];
+        let mut at = embryo.last;
+        for place in held.iter_mut().take(count).skip(1).rev() {
             let Some(follower) = self.followers.get(at) else { break };
             at = follower.before;
             *place = *follower;
         }
-        build(held, id, flow, settings)
+        (held, count)
+    }
+
+    /// The SYN of an embryo that nothing followed, with its direction; none where it has payload
+    /// or a wrong checksum.
+    pub(super) fn lone_syn(&self, index: u32) -> Option<(Segment, bool)> {
+        let embryo = self.heads.get(index)?;
+        let is_sound = !Marks(embryo.marks).contains(Marks::BAD_CHECKSUM);
+        let is_lone = embryo.count == NonZeroU8::MIN && embryo.payload_len == 0 && is_sound;
+        is_lone.then(|| (embryo.first().segment, embryo.is_forward()))
+    }
+
+    /// Takes an embryo out that nothing followed.
+    pub(super) fn drop_lone(&mut self, index: u32) {
+        self.heads.remove(index);
     }
 
     fn belongs(&self, head: &Embryo, forward: bool, segment: &Segment) -> bool {
-        let same_side = forward == head.first.forward;
+        let same_side = forward == head.is_forward();
         match segment.control() {
-            Control::Syn => same_side && segment.seq == head.first.segment.seq,
+            Control::Syn => same_side && segment.seq.0 == head.seq,
             Control::SynAck => {
                 !same_side
-                    && segment.ack == head.first.segment.seq.plus(1)
+                    && segment.ack == Seq(head.seq).plus(1)
                     && self.syn_ack(head).is_none_or(|earlier| earlier.segment.seq == segment.seq)
             }
             Control::None | Control::Fin | Control::Rst => false,
@@ -176,7 +280,7 @@ impl Embryos {
     fn syn_ack(&self, head: &Embryo) -> Option<&Held> {
         let mut at = head.last;
         while let Some(follower) = self.followers.get(at) {
-            if follower.forward != head.first.forward {
+            if follower.forward != head.is_forward() {
                 return Some(follower);
             }
             at = follower.before;
@@ -193,6 +297,8 @@ pub(super) struct Hatched {
     pub(super) key: Key,
     /// The time of the last replayed segment.
     pub(super) time: Time,
+    /// The embryo that it was; none where it was built at once.
+    pub(super) embryo: Option<u32>,
 }
 
 /// The connection of these segments, on a flow with its canonical tuple and its tunnel, and what
@@ -215,65 +321,13 @@ fn build(
     Some((connection, effects?))
 }
 
-/// Handshake options in 64 bits; none where there is more than those.
-fn pack(extras: &Extras) -> Option<u64> {
-    if extras.is_none() {
-        return Some(0);
-    }
-    if !extras.sack.as_slice().is_empty() || extras.framed_len.is_some() {
-        return None;
-    }
-    let optional = |value: Option<u64>, at: u32| value.map_or(0, |value| (value << 1 | 1) << at);
-    let SynOptions { mss, window_scale, sack_permitted, fast_open } = extras.syn;
-    Some(
-        optional(mss.map(u64::from), 0)
-            | optional(window_scale.map(u64::from), 17)
-            | optional(fast_open.map(u64::from), 26)
-            | optional(extras.mptcp.map(u64::from), 35)
-            | u64::from(sack_permitted) << 44
-            | u64::from(extras.signed) << 45
-            | u64::from(extras.malformed) << 46,
-    )
-}
-
-fn unpack(bits: u64) -> Extras {
-    let flag = |at: u32| bits >> at & 1 == 1;
-    #[expect(clippy::cast_possible_truncation, reason = "the field's own bits are kept")]
-    let optional = |at: u32| flag(at).then_some((bits >> (at + 1)) as u8);
-    #[expect(clippy::cast_possible_truncation, reason = "the field's own bits are kept")]
-    let mss = flag(0).then_some((bits >> 1) as u16);
-    let syn = SynOptions {
-        mss,
-        window_scale: optional(17),
-        fast_open: optional(26),
-        sack_permitted: flag(44),
-    };
-    let (mptcp, signed, malformed) = (optional(35), flag(45), flag(46));
-    Extras { syn, mptcp, signed, malformed, ..Extras::NONE }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
-    fn an_embryo_takes_at_most_two_cache_lines() {
-        assert!(size_of::<Option<Embryo>>() <= 112, "{}", size_of::<Option<Embryo>>());
+    fn an_embryo_takes_one_cache_line() {
+        assert_eq!(size_of::<Option<Embryo>>(), 64);
         assert!(size_of::<Option<Held>>() <= 72);
-    }
-
-    proptest! {
-        #[test]
-        fn handshake_options_survive_packing(
-            mss: Option<u16>, window_scale: Option<u8>, fast_open: Option<u8>,
-            mptcp: Option<u8>, flags: [bool; 3],
-        ) {
-            let [sack_permitted, signed, malformed] = flags;
-            let syn = SynOptions { mss, window_scale, sack_permitted, fast_open };
-            let extras = Extras { syn, mptcp, signed, malformed, ..Extras::NONE };
-            prop_assert_eq!(pack(&extras).map(unpack), Some(extras));
-        }
     }
 }

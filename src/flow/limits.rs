@@ -14,7 +14,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Half-open handshakes of a run by default: about 150 MB.
+    /// Half-open handshakes of a run by default: about 85 MB.
     pub const EMBRYONIC: usize = 1 << 20;
     /// Other connections of a run by default.
     pub const CONNECTIONS: usize = 1 << 20;

@@ -3,7 +3,7 @@
 //! Whether segments are asked for is known at compile time, so that a run which does not ask pays
 //! nothing for them.
 
-use crate::connection::{Connection, ConnectionRecord, Effects, State};
+use crate::connection::{Connection, ConnectionRecord, Effects, LoneSyn, State};
 use crate::stamp::Time;
 use crate::tcp::{Extras, FourTuple, Segment, Side, Sides};
 
@@ -60,6 +60,16 @@ pub struct Placed<'a> {
 pub trait Observer {
     /// Whether [`Observer::segment`] is to be called.
     const SEGMENTS: bool = false;
+
+    /// Whether SYNs that stayed alone are to come as [`LoneSyn`] instead of as whole records.
+    fn is_brief(&self) -> bool {
+        false
+    }
+
+    /// Takes a SYN that nothing followed; called only where [`Observer::is_brief`].
+    fn lone_syn(&mut self, lone: &LoneSyn, ending: Ending) {
+        let _ = (lone, ending);
+    }
 
     /// Takes a connection that is over.
     fn finished(&mut self, finished: Finished);

@@ -49,6 +49,9 @@ impl Kind {
     /// stands in place of that of the extras.
     pub(super) const QUOTE: Self = Self(8);
 
+    /// The options are packed into the places of the timestamp's echo and of the extras' index.
+    pub(super) const OPTIONS: Self = Self(16);
+
     pub(super) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -86,6 +89,24 @@ impl Packed {
         }
     }
 
+    /// Whether the segment's timestamp echoes nothing.
+    pub(super) const fn echoes_nothing(&self) -> bool {
+        self.ts_echo == 0
+    }
+
+    /// Holds packed options; the segment must echo no timestamp.
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of 64 bits")]
+    pub(super) const fn put_options(&mut self, bits: u64) {
+        (self.ts_echo, self.extras) = (bits as u32, (bits >> 32) as u32);
+        self.kind = self.kind.with(Kind::OPTIONS);
+    }
+
+    /// The packed options, where it holds such.
+    pub(super) const fn options(&self) -> Option<u64> {
+        let bits = (self.extras as u64) << 32 | self.ts_echo as u64;
+        if self.kind.contains(Kind::OPTIONS) { Some(bits) } else { None }
+    }
+
     /// The segment again; `first` is the batch's first frame.
     pub(super) const fn segment(&self, first: FrameId) -> Segment {
         Segment {
@@ -93,7 +114,10 @@ impl Packed {
             frame: first.plus(self.frame as u64),
             seq: Seq(self.seq),
             ack: Seq(self.ack),
-            timestamps: Timestamps { value: self.ts_value, echo: self.ts_echo },
+            timestamps: Timestamps {
+                value: self.ts_value,
+                echo: if self.kind.contains(Kind::OPTIONS) { 0 } else { self.ts_echo },
+            },
             payload_len: self.payload_len,
             header_len: self.header_len,
             window: self.window,
@@ -131,6 +155,11 @@ mod tests {
             marks: Marks(0x7f),
         };
         let packed = Packed::new(&segment, 7, [1, 2, 3], Kind::FORWARD);
-        assert_eq!(packed.segment(FrameId::new(3, 10)), segment);
+        assert_eq!((packed.segment(FrameId::new(3, 10)), packed.options()), (segment, None));
+        let echoless = Segment { timestamps: Timestamps { value: 1, echo: 0 }, ..segment };
+        let mut packed = Packed::new(&echoless, 7, [1, 2, 3], Kind::FORWARD);
+        packed.put_options(u64::MAX - 7);
+        assert_eq!(packed.segment(FrameId::new(3, 10)), echoless);
+        assert_eq!(packed.options(), Some(u64::MAX - 7));
     }
 }

@@ -19,7 +19,7 @@ impl Shard {
         let clock = batch.clock_at(packed);
         self.expire(clock, settings, emit);
         let Some(error) = batch.quote_of(packed) else { return };
-        let Some(slot) = self.table.find(batch.flow_of(packed)) else { return };
+        let Some(slot) = self.slot_of(batch.flow_of(packed)) else { return };
         let index = if slot.is_live() {
             slot.index()
         } else {

@@ -7,32 +7,37 @@
 //! deadline that lies before the clock is honoured before the next segment is looked at, so the
 //! order in which records leave is the same however the capture was cut.
 
+mod leaving;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use foldhash::fast::RandomState;
 
 use super::arrival::Arrival;
-use super::batch::Batch;
-use super::embryo::{Embryos, Hatched};
+use super::batch::{Batch, Flow};
+use super::embryo::{Embryo, Embryos, Hatched};
 use super::limits::Limits;
-use super::observer::{Ending, Finished, Observer};
+use super::observer::{Ending, Observer};
 use super::packed::Kind;
 use super::slab::Slab;
 use super::table::{Key, Slot, Table};
 use crate::connection::{Beginning, Connection, Effects, Mark};
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Time};
+use crate::tcp::{Extras, FourTuple, TunnelLayer};
+use leaving::Leave;
 
 /// The connections of one shard's flows.
 #[derive(Debug)]
 pub struct Shard {
     index: usize,
     limits: Limits,
-    pub(super) table: Table,
+    table: Table,
     embryos: Embryos,
-    /// Embryos in the order in which they began; those that have gone are still in it.
-    queue: VecDeque<(u32, u64)>,
+    /// Embryos in the order in which they began, each with half of its frame's number; those that
+    /// have gone are still in it.
+    queue: VecDeque<(u32, u32)>,
     pub(super) live: Slab<Live>,
     /// Connections to try for eviction, in this order.
     candidates: VecDeque<(u32, u64)>,
@@ -71,14 +76,6 @@ struct Timer {
     slot: u32,
 }
 
-/// How a connection leaves.
-struct Leave {
-    at: Time,
-    ending: Ending,
-    /// The first segment of the one that takes over its flow.
-    by: Option<Mark>,
-}
-
 impl Shard {
     /// An empty shard. `index` is its number, `limits` its own share; `hasher` is keyed once a run.
     #[must_use]
@@ -106,12 +103,14 @@ impl Shard {
         if !bucket.is_empty() && self.files.last().is_none_or(|last| last.0 != file) {
             self.files.push((file, (batch.frames_before + 1).saturating_sub(batch.first.number())));
         }
+        let mut options = Extras::NONE;
         for packed in bucket {
             if packed.kind.contains(Kind::QUOTE) {
                 self.quote(batch, packed, settings, emit);
                 continue;
             }
-            let arrival = Arrival::new(batch, packed);
+            let extras = batch.extras_of(self.index, packed, &mut options);
+            let arrival = Arrival::new(batch, packed, extras);
             self.expire(arrival.clock, settings, emit);
             self.place(&arrival, settings, emit);
         }
@@ -131,7 +130,8 @@ impl Shard {
     pub fn end(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
         self.expire(clock, settings, emit);
         let live = self.live.iter().map(|(index, live)| (live.id, Slot::live(index)));
-        let embryos = self.embryos.iter().map(|(index, it)| (it.id, Slot::embryo(index)));
+        let embryos = self.embryos.iter();
+        let embryos = embryos.map(|(index, it)| (self.position(it.frame()), Slot::embryo(index)));
         let mut all: Vec<(u64, Slot)> = live.chain(embryos).collect();
         all.sort_unstable_by_key(|(id, _)| *id);
         for (_, slot) in all {
@@ -161,7 +161,7 @@ impl Shard {
     }
 
     fn place(&mut self, arrival: &Arrival<'_>, settings: &Settings, emit: &mut impl Observer) {
-        let Some(mut slot) = self.table.find(arrival.flow) else {
+        let Some(mut slot) = self.slot_of(arrival.flow) else {
             return self.open(arrival, settings, emit);
         };
         if !slot.is_live() {
@@ -203,18 +203,25 @@ impl Shard {
         self.arm(index, clock, segment.time);
     }
 
+    /// Where the flow's connection is.
+    #[inline]
+    pub(super) fn slot_of(&self, flow: Flow<'_>) -> Option<Slot> {
+        self.table.find(flow, |slot| key_of(&self.embryos, &self.live, slot))
+    }
+
     /// Begins a connection on a flow that has none.
     fn open(&mut self, arrival: &Arrival<'_>, settings: &Settings, emit: &mut impl Observer) {
-        let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
+        let Arrival { flow, forward, segment, extras, clock, .. } = *arrival;
         if self.limits.embryonic > 0 && Embryos::accepts(&segment, extras, clock) {
             while self.embryos.len() >= self.limits.embryonic {
                 self.evict_embryo(clock, settings, emit);
             }
-            let key = self.table.enter(flow);
-            let index = self.embryos.begin((id, key), forward, &segment, extras);
-            self.table.set(key, Slot::embryo(index));
-            remember(&mut self.queue, (index, id), self.embryos.len(), |(index, id)| {
-                self.embryos.get(index).is_some_and(|embryo| embryo.id == id)
+            let key = self.table.claim(flow);
+            let index = self.embryos.begin(key, forward, &segment, extras);
+            let Self { table, embryos, live, queue, .. } = self;
+            table.bind(key, Slot::embryo(index), |slot| key_of(embryos, live, slot));
+            remember(queue, (index, half(segment.frame)), embryos.len(), |(index, frame)| {
+                embryos.get(index).is_some_and(|embryo| half(embryo.frame()) == frame)
             });
             return self.tell_embryo(index, arrival, settings, emit);
         }
@@ -236,9 +243,8 @@ impl Shard {
         if !O::SEGMENTS {
             return;
         }
-        let key = self.embryos.get(index).map(|embryo| embryo.key);
-        let Some(flow) = key.and_then(|key| self.table.flow(key)) else { return };
-        if let Some((connection, effects)) = self.embryos.replay(index, flow, settings) {
+        let Some((id, flow)) = self.origin(index) else { return };
+        if let Some((connection, effects)) = self.embryos.replay(index, id, flow, settings) {
             arrival.tell((&connection, effects), emit);
         }
     }
@@ -252,13 +258,13 @@ impl Shard {
     ) -> Option<(u32, Effects)> {
         let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
         self.make_room(clock, settings, emit);
-        let key = self.table.enter(flow);
+        let key = self.table.claim(flow);
         let (canonical, tunnel) = self.table.flow(key)?;
         let tuple = if forward { canonical } else { canonical.reversed() };
         let beginning = Beginning { id, tuple, forward, tunnel };
         let mut connection = Connection::new(beginning, &segment);
         let effects = connection.observe(forward, &segment, extras, settings);
-        let hatched = Hatched { connection, id, key, time: segment.time };
+        let hatched = Hatched { connection, id, key, time: segment.time, embryo: None };
         Some((self.install(hatched, clock), effects))
     }
 
@@ -277,19 +283,32 @@ impl Shard {
         emit: &mut impl Observer,
     ) -> Option<u32> {
         self.make_room(clock, settings, emit);
-        let key = self.embryos.get(embryo)?.key;
-        let flow = self.table.flow(key)?;
-        let hatched = self.embryos.hatch(embryo, flow, settings)?;
+        let hatched = self.hatch(embryo, settings)?;
         // The clock agreed with every segment of an embryo.
         let clock = hatched.time;
         Some(self.install(hatched, clock))
     }
 
+    /// An embryo's id, its canonical tuple and its tunnel.
+    fn origin(&self, embryo: u32) -> Option<(u64, (FourTuple, Vec<TunnelLayer>))> {
+        let embryo = self.embryos.get(embryo)?;
+        Some((self.position(embryo.frame()), self.table.flow(embryo.key())?))
+    }
+
+    fn hatch(&mut self, embryo: u32, settings: &Settings) -> Option<Hatched> {
+        let (id, flow) = self.origin(embryo)?;
+        self.embryos.hatch(embryo, id, flow, settings)
+    }
+
     fn install(&mut self, hatched: Hatched, clock: Time) -> u32 {
-        let Hatched { connection, id, key, time } = hatched;
+        let Hatched { connection, id, key, time, embryo } = hatched;
         let (due, armed, ticket, touched) = (Time::MAX, Time::MAX, None, false);
         let index = self.live.insert(Live { connection, id, key, due, armed, ticket, touched });
-        self.table.set(key, Slot::live(index));
+        let Self { table, embryos, live, .. } = self;
+        match embryo {
+            Some(embryo) => table.rebind(key, Slot::embryo(embryo), Slot::live(index)),
+            None => table.bind(key, Slot::live(index), |slot| key_of(embryos, live, slot)),
+        }
         remember(&mut self.candidates, (index, id), self.live.len(), |(index, id)| {
             self.live.get(index).is_some_and(|live| live.id == id)
         });
@@ -308,148 +327,6 @@ impl Shard {
             self.timers.push(Reverse(Timer { at: live.due, id: live.id, slot: index }));
         }
     }
-
-    fn ring(&mut self, timer: Timer, settings: &Settings, emit: &mut impl Observer) {
-        let Some(live) = self.live.get_mut(timer.slot).filter(|live| live.id == timer.id) else {
-            return;
-        };
-        if live.armed != timer.at {
-            return;
-        }
-        if live.due == timer.at {
-            live.armed = Time::MAX;
-            live.ticket = Some(self.next_ticket);
-            self.over_count += 1;
-            let entry = (timer.slot, self.next_ticket);
-            self.next_ticket += 1;
-            remember(&mut self.over, entry, self.over_count, |(index, ticket)| {
-                self.live.get(index).is_some_and(|live| live.ticket == Some(ticket))
-            });
-            while self.over_count > self.limits.over {
-                self.forget_oldest(timer.at, settings, emit);
-            }
-            return;
-        }
-        live.armed = live.due;
-        if live.due < Time::MAX {
-            self.timers.push(Reverse(Timer { at: live.due, ..timer }));
-        }
-    }
-
-    /// Lets go of the connection that has been over for longest; says whether there was one.
-    fn forget_oldest(
-        &mut self,
-        clock: Time,
-        settings: &Settings,
-        emit: &mut impl Observer,
-    ) -> bool {
-        while let Some((index, ticket)) = self.over.pop_front() {
-            if self.live.get(index).is_some_and(|live| live.ticket == Some(ticket)) {
-                let leave = Leave { at: clock, ending: Ending::Expired, by: None };
-                self.finish_live(index, leave, settings, emit);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Makes sure that one more connection fits: lets go of those that are over, then of closed
-    /// ones that only wait for their deadline, the earliest first, else of the one that was silent
-    /// for longest, roughly: the first without a segment since it was last looked at.
-    fn make_room(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
-        while self.live.len() >= self.limits.connections.max(1) {
-            if self.forget_oldest(clock, settings, emit) {
-                continue;
-            }
-            if let Some(Reverse(timer)) = self.timers.pop() {
-                self.evict_closed(timer, clock, settings, emit);
-                continue;
-            }
-            let Some((index, id)) = self.candidates.pop_front() else { return };
-            let Some(live) = self.live.get_mut(index).filter(|live| live.id == id) else {
-                continue;
-            };
-            if live.touched {
-                live.touched = false;
-                self.candidates.push_back((index, id));
-                continue;
-            }
-            let leave = Leave { at: clock, ending: Ending::Evicted, by: None };
-            self.finish_live(index, leave, settings, emit);
-        }
-    }
-
-    fn evict_closed(
-        &mut self,
-        timer: Timer,
-        clock: Time,
-        settings: &Settings,
-        emit: &mut impl Observer,
-    ) {
-        let current = self.live.get(timer.slot).filter(|live| live.id == timer.id);
-        if current.is_some_and(|live| live.due == timer.at && live.due > clock) {
-            let leave = Leave { at: clock, ending: Ending::Evicted, by: None };
-            self.finish_live(timer.slot, leave, settings, emit);
-        } else {
-            self.ring(timer, settings, emit);
-        }
-    }
-
-    fn evict_embryo(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
-        while let Some((index, id)) = self.queue.pop_front() {
-            if self.embryos.get(index).is_some_and(|embryo| embryo.id == id) {
-                return self.finish_embryo(index, (clock, Ending::Evicted), settings, emit);
-            }
-        }
-    }
-
-    /// An embryo has no timer: whether it timed out long ago is found out when it leaves.
-    fn finish_embryo(
-        &mut self,
-        index: u32,
-        (at, ending): (Time, Ending),
-        settings: &Settings,
-        emit: &mut impl Observer,
-    ) {
-        let Some(key) = self.embryos.get(index).map(|embryo| embryo.key) else { return };
-        let Some(flow) = self.table.flow(key) else { return };
-        let Some(hatched) = self.embryos.hatch(index, flow, settings) else { return };
-        let due = hatched.connection.deadline().max(hatched.time);
-        let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
-        let record = hatched.connection.finish(known_until, None, settings);
-        self.table.remove(key);
-        emit.finished(Finished { record, at, ending });
-    }
-
-    fn finish_live(
-        &mut self,
-        index: u32,
-        Leave { at, ending, by }: Leave,
-        settings: &Settings,
-        emit: &mut impl Observer,
-    ) {
-        let Some(Live { mut connection, key, due, ticket, .. }) = self.live.remove(index) else {
-            return;
-        };
-        self.over_count -= usize::from(ticket.is_some());
-        // What was over at its deadline was not open any longer than that.
-        let (known_until, by, ending) =
-            if due <= at { (due, None, Ending::Expired) } else { (at, by, ending) };
-        let turned_away =
-            connection.take_turned_away().and_then(|syn| Some((syn, self.table.flow(key)?)));
-        let record = connection.finish(known_until, by, settings);
-        self.table.remove(key);
-        emit.finished(Finished { record, at, ending });
-        if let Some(((forward, syn, extras), flow)) = turned_away {
-            let first = (forward, &syn, &extras);
-            let attempt = Connection::begun(self.position(syn.frame), flow, first, settings);
-            emit.finished(Finished {
-                record: attempt.finish(known_until, by, settings),
-                at,
-                ending,
-            });
-        }
-    }
 }
 
 /// The time `deadline` of a connection on the capture clock, which its last segment, at `time`, may
@@ -458,13 +335,30 @@ fn on_clock(deadline: Time, clock: Time, time: Time) -> Time {
     if deadline == Time::MAX { deadline } else { (deadline + clock.since(time)).max(clock) }
 }
 
+/// Whose slot it is.
+#[inline]
+fn key_of(embryos: &Embryos, live: &Slab<Live>, slot: Slot) -> Option<Key> {
+    if slot.is_live() {
+        live.get(slot.index()).map(|live| live.key)
+    } else {
+        embryos.get(slot.index()).map(Embryo::key)
+    }
+}
+
+/// Enough of a frame's number to tell an embryo from a later one at its place; taking one for the
+/// other would only evict it early.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+const fn half(frame: FrameId) -> u32 {
+    frame.number() as u32
+}
+
 /// Appends to a queue whose outdated entries stay in it: drops those at its front, and all of them
 /// when they are the larger part.
-fn remember(
-    queue: &mut VecDeque<(u32, u64)>,
-    entry: (u32, u64),
+fn remember<T: Copy>(
+    queue: &mut VecDeque<(u32, T)>,
+    entry: (u32, T),
     alive: usize,
-    is_alive: impl Fn((u32, u64)) -> bool,
+    is_alive: impl Fn((u32, T)) -> bool,
 ) {
     while queue.front().is_some_and(|front| !is_alive(*front)) {
         queue.pop_front();

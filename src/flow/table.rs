@@ -1,6 +1,6 @@
 //! Where a flow's live connection lies: hash tables keyed anew for every run.
 //!
-//! IPv4 flows outside tunnels are found by a key of 12 bytes that lies in the table itself; all
+//! IPv4 flows outside tunnels are found by a key of 12 bytes that lies with their connection; all
 //! others by an index to their tuple and tunnel. No order of a table ever reaches an output.
 
 use foldhash::fast::RandomState;
@@ -42,11 +42,12 @@ impl Slot {
     }
 }
 
-/// Flows to slots.
+/// Flows to slots. A narrow flow's key lies with what its slot points to, which a look-up touches
+/// next anyway, so that the table itself takes 5 bytes for a flow and stays in the core's cache.
 #[derive(Debug)]
 pub(super) struct Table {
     hasher: RandomState,
-    narrow: HashTable<([u32; 3], Slot)>,
+    narrow: HashTable<Slot>,
     wide: HashTable<u32>,
     flows: Slab<WideFlow>,
 }
@@ -63,36 +64,39 @@ impl Table {
         Self { hasher, narrow: HashTable::new(), wide: HashTable::new(), flows: Slab::new() }
     }
 
-    /// The flow's slot, if it has one.
-    pub(super) fn find(&self, flow: Flow<'_>) -> Option<Slot> {
+    /// The flow's slot, if it has one; `key_of` tells whose a slot is.
+    #[inline]
+    pub(super) fn find(
+        &self,
+        flow: Flow<'_>,
+        key_of: impl Fn(Slot) -> Option<Key>,
+    ) -> Option<Slot> {
         match flow {
             Flow::Narrow(key) => {
                 let hash = hash_narrow(&self.hasher, key);
-                self.narrow.find(hash, |(other, _)| *other == key).map(|(_, slot)| *slot)
+                let same = |slot: &Slot| key_of(*slot) == Some(Key::Narrow(key));
+                self.narrow.find(hash, same).copied()
             }
-            Flow::Wide(tuple, tunnel) => {
-                let hash = hash_wide(&self.hasher, tuple, tunnel);
-                let same = |index: &u32| {
-                    let flow = self.flows.get(*index);
-                    flow.is_some_and(|flow| flow.tuple == tuple && *flow.tunnel == *tunnel)
-                };
-                let index = self.wide.find(hash, same)?;
-                self.flows.get(*index).map(|flow| flow.slot)
-            }
+            Flow::Wide(tuple, tunnel) => self.find_wide(tuple, tunnel),
         }
     }
 
-    /// Enters a flow that is not in the table; its slot follows with [`Table::set`].
-    pub(super) fn enter(&mut self, flow: Flow<'_>) -> Key {
-        let hasher = &self.hasher;
+    fn find_wide(&self, tuple: FourTuple, tunnel: &[TunnelLayer]) -> Option<Slot> {
+        let hash = hash_wide(&self.hasher, tuple, tunnel);
+        let same = |index: &u32| {
+            let flow = self.flows.get(*index);
+            flow.is_some_and(|flow| flow.tuple == tuple && *flow.tunnel == *tunnel)
+        };
+        let index = self.wide.find(hash, same)?;
+        self.flows.get(*index).map(|flow| flow.slot)
+    }
+
+    /// The key of a flow that is not in the table; [`Table::bind`] must follow.
+    pub(super) fn claim(&mut self, flow: Flow<'_>) -> Key {
         match flow {
-            Flow::Narrow(key) => {
-                let hash = hash_narrow(hasher, key);
-                let rehash = |(key, _): &([u32; 3], Slot)| hash_narrow(hasher, *key);
-                self.narrow.insert_unique(hash, (key, Slot(0)), rehash);
-                Key::Narrow(key)
-            }
+            Flow::Narrow(key) => Key::Narrow(key),
             Flow::Wide(tuple, tunnel) => {
+                let hasher = &self.hasher;
                 let hash = hash_wide(hasher, tuple, tunnel);
                 let flow = WideFlow { tuple, tunnel: tunnel.into(), slot: Slot(0) };
                 let index = self.flows.insert(flow);
@@ -105,13 +109,32 @@ impl Table {
         }
     }
 
-    /// Changes the slot of a flow that is in the table.
-    pub(super) fn set(&mut self, key: Key, slot: Slot) {
+    /// Gives a claimed key its slot.
+    pub(super) fn bind(&mut self, key: Key, slot: Slot, key_of: impl Fn(Slot) -> Option<Key>) {
+        match key {
+            Key::Narrow(key) => {
+                let hasher = &self.hasher;
+                let rehash = |slot: &Slot| match key_of(*slot) {
+                    Some(Key::Narrow(key)) => hash_narrow(hasher, key),
+                    _ => 0,
+                };
+                self.narrow.insert_unique(hash_narrow(hasher, key), slot, rehash);
+            }
+            Key::Wide(index) => {
+                if let Some(flow) = self.flows.get_mut(index) {
+                    flow.slot = slot;
+                }
+            }
+        }
+    }
+
+    /// Changes the slot of a flow from `before` to `slot`.
+    pub(super) fn rebind(&mut self, key: Key, before: Slot, slot: Slot) {
         match key {
             Key::Narrow(key) => {
                 let hash = hash_narrow(&self.hasher, key);
-                if let Some(entry) = self.narrow.find_mut(hash, |(other, _)| *other == key) {
-                    entry.1 = slot;
+                if let Some(entry) = self.narrow.find_mut(hash, |other| *other == before) {
+                    *entry = slot;
                 }
             }
             Key::Wide(index) => {
@@ -122,12 +145,12 @@ impl Table {
         }
     }
 
-    /// Takes a flow out.
-    pub(super) fn remove(&mut self, key: Key) {
+    /// Takes a flow out that has this slot.
+    pub(super) fn remove(&mut self, key: Key, slot: Slot) {
         match key {
             Key::Narrow(key) => {
                 let hash = hash_narrow(&self.hasher, key);
-                if let Ok(entry) = self.narrow.find_entry(hash, |(other, _)| *other == key) {
+                if let Ok(entry) = self.narrow.find_entry(hash, |other| *other == slot) {
                     entry.remove();
                 }
             }
@@ -138,6 +161,14 @@ impl Table {
                     entry.remove();
                 }
             }
+        }
+    }
+
+    /// The canonical tuple of a flow in the table.
+    pub(super) fn tuple(&self, key: Key) -> Option<FourTuple> {
+        match key {
+            Key::Narrow(key) => Some(tuple_of(key)),
+            Key::Wide(index) => self.flows.get(index).map(|flow| flow.tuple),
         }
     }
 

@@ -19,7 +19,7 @@ use super::slab::Slab;
 use super::table::{Key, Slot, Table};
 use crate::compat::zeek::{Columns, Lifetime, Timers, Tracker};
 use crate::stamp::{FrameId, Time};
-use crate::tcp::{FourTuple, TunnelLayer};
+use crate::tcp::{Extras, FourTuple, TunnelLayer};
 
 /// How Zeek cuts flows and finds out who is who.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +108,10 @@ impl ZeekShard {
     /// Takes in the shard's segments of a batch. Batches come in the order of the capture.
     pub fn take(&mut self, batch: &Batch, emit: &mut impl FnMut(ZeekRow)) {
         let segments = batch.bucket(self.index).iter();
+        let mut options = Extras::NONE;
         for packed in segments.filter(|packed| !packed.kind.contains(Kind::QUOTE)) {
-            let arrival = Arrival::new(batch, packed);
+            let extras = batch.extras_of(self.index, packed, &mut options);
+            let arrival = Arrival::new(batch, packed, extras);
             self.expire(arrival.clock, emit);
             self.place(&arrival, emit);
         }
@@ -140,7 +142,8 @@ impl ZeekShard {
 
     fn place(&mut self, arrival: &Arrival<'_>, emit: &mut impl FnMut(ZeekRow)) {
         let Arrival { flow, forward, ref segment, clock, .. } = *arrival;
-        let mut found = self.table.find(flow.without_tunnel()).map(Slot::index);
+        let key_of = |slot: Slot| self.live.get(slot.index()).map(|live| live.key);
+        let mut found = self.table.find(flow.without_tunnel(), key_of).map(Slot::index);
         if let Some(index) = found
             && self.live.get(index).is_some_and(|live| live.tracker.is_replaced_by(segment))
         {
@@ -162,7 +165,7 @@ impl ZeekShard {
     fn begin(&mut self, arrival: &Arrival<'_>, emit: &mut impl FnMut(ZeekRow)) -> u32 {
         let Arrival { id, flow, forward, ref segment, clock, .. } = *arrival;
         self.make_room(clock, emit);
-        let key = self.table.enter(flow.without_tunnel());
+        let key = self.table.claim(flow.without_tunnel());
         let mut tracker = Tracker::new(forward, segment);
         if self.rules.likely_servers {
             let canonical = flow.tuple();
@@ -174,7 +177,9 @@ impl ZeekShard {
         let tunnel = flow.tunnel().into();
         let live = Live { tracker, lifetime, id, first_frame, tunnel, key, armed: Time::MAX };
         let index = self.live.insert(live);
-        self.table.set(key, Slot::live(index));
+        let Self { table, live, .. } = self;
+        let key_of = |slot: Slot| live.get(slot.index()).map(|live| live.key);
+        table.bind(key, Slot::live(index), key_of);
         self.drop_outdated_timers();
         index
     }
@@ -217,7 +222,7 @@ impl ZeekShard {
     fn finish(&mut self, index: u32, at: Time, is_evicted: bool, emit: &mut impl FnMut(ZeekRow)) {
         let Some(live) = self.live.remove(index) else { return };
         let Some((canonical, _)) = self.table.flow(live.key) else { return };
-        self.table.remove(live.key);
+        self.table.remove(live.key, Slot::live(index));
         let columns = live.tracker.columns();
         let tuple = if columns.originator_is_forward { canonical } else { canonical.reversed() };
         let Live { id, first_frame, tunnel, .. } = live;

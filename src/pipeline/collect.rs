@@ -7,13 +7,15 @@ use std::io;
 
 use foldhash::fast::RandomState;
 
+use super::kept::Kept;
 use super::pending::{self, Pending};
 use super::rows::Rows;
 use super::segments::Segments;
 use super::{Keep, Options, Sink};
 use crate::analysis::JudgedConnection;
+use crate::connection::LoneSyn;
 use crate::detect::Accumulator;
-use crate::flow::{Batch, Ending, Finished, Limits, Shard, ZeekRules};
+use crate::flow::{Batch, Ending, Finished, Limits, Observer, Shard, ZeekRules};
 use crate::stamp::Time;
 use crate::summary::Summary;
 
@@ -32,9 +34,8 @@ pub(super) struct Worker {
 pub(super) struct Collector {
     pub(super) summary: Summary,
     pub(super) accumulator: Accumulator,
-    pub(super) kept: Vec<JudgedConnection>,
-    /// Connections that a limit closed early.
-    pub(super) evicted: u64,
+    /// Since the last flush.
+    kept: Kept,
     /// Tuples whose Wireshark stream a limit cut in two.
     pub(super) streams_forgotten: u64,
     /// Rows of Zeek's conn.log that a limit closed early.
@@ -64,11 +65,11 @@ impl Worker {
         if let Some(rows) = rows {
             rows.take(batch, sink);
         }
-        let mut add = |it: Finished| collector.add(it, options, sink);
+        let mut desk = Desk { collector, options, sink };
         if sink.wants_segments() {
-            shard.take(batch, &options.settings, &mut segments.watch(add, sink));
+            shard.take(batch, &options.settings, &mut segments.watch(desk, sink));
         } else {
-            shard.take(batch, &options.settings, &mut add);
+            shard.take(batch, &options.settings, &mut desk);
         }
     }
 
@@ -78,8 +79,7 @@ impl Worker {
         if let Some(rows) = rows {
             rows.expire(clock, sink);
         }
-        shard
-            .expire(clock, &options.settings, &mut |it: Finished| collector.add(it, options, sink));
+        shard.expire(clock, &options.settings, &mut Desk { collector, options, sink });
     }
 
     /// Lets go of everything at the end of the capture.
@@ -88,31 +88,54 @@ impl Worker {
         if let Some(rows) = rows {
             rows.end(clock, sink);
         }
-        shard.end(clock, &options.settings, &mut |it: Finished| collector.add(it, options, sink));
+        shard.end(clock, &options.settings, &mut Desk { collector, options, sink });
+    }
+}
+
+/// Where a shard's connections are handed in.
+struct Desk<'a> {
+    collector: &'a mut Collector,
+    options: &'a Options,
+    sink: &'a dyn Sink,
+}
+
+impl Observer for Desk<'_> {
+    fn is_brief(&self) -> bool {
+        self.options.keep != Keep::All
+            && self.options.detectors.ignore_lone_syns()
+            && !self.sink.is_wanted()
+    }
+
+    fn finished(&mut self, finished: Finished) {
+        self.collector.add(finished, self.options, self.sink);
+    }
+
+    fn lone_syn(&mut self, lone: &LoneSyn, ending: Ending) {
+        let summary = &mut self.collector.summary;
+        summary.shed.handshakes += u64::from(ending == Ending::Evicted);
+        summary.add_lone_syn(lone);
     }
 }
 
 impl Collector {
     fn add(&mut self, finished: Finished, options: &Options, sink: &dyn Sink) {
         let Finished { record, at, ending } = finished;
-        self.evicted += u64::from(ending == Ending::Evicted);
-        self.summary.totals.ground.evicted += u64::from(ending == Ending::Evicted);
+        if ending == Ending::Evicted {
+            self.summary.shed.count(&record);
+        }
         self.summary.add(&record);
         let findings = options.detectors.connection(&record, &mut self.accumulator);
-        let keep = match options.keep {
-            Keep::All => true,
-            Keep::Flagged => !findings.is_empty(),
-            Keep::None => false,
-        };
-        if !keep && !sink.is_wanted() {
+        let (keep, limit) = (options.keep, options.max_flagged);
+        let is_kept = self.kept.wants(keep, record.id, &findings, limit);
+        if !is_kept && !sink.is_wanted() {
             return;
         }
         let judged = JudgedConnection { record, findings };
         if sink.is_wanted() {
             self.pending.push(at, judged.record.id, |bytes| sink.format(&judged, bytes));
         }
-        if keep {
-            self.kept.push(judged);
+        if is_kept {
+            self.kept.add(keep, judged, limit);
         }
     }
 }
@@ -130,16 +153,22 @@ pub(super) fn flush(
     pending::flush(rows.map(Rows::pending).collect(), clock, |row| sink.write_zeek_row(row))
 }
 
+/// Moves the connections that the shards kept since the last time to those of the whole run.
+pub(super) fn gather(workers: &mut [Worker], whole: &mut Kept, options: &Options) {
+    for worker in workers {
+        whole.absorb(&mut worker.collector.kept, options.keep, options.max_flagged);
+    }
+}
+
 /// Everything that the shards collected, in the order of the shards.
 pub(super) fn merge(workers: Vec<Worker>) -> Collector {
     let mut whole = Collector::default();
     for Worker { collector, segments, rows, .. } in workers {
         whole.summary.merge(collector.summary);
         whole.accumulator.merge(collector.accumulator);
-        whole.kept.extend(collector.kept);
-        whole.evicted += collector.evicted;
         whole.streams_forgotten += segments.forgotten();
         whole.zeek_rows_evicted += rows.map_or(0, |rows| rows.evicted());
     }
+    whole.summary.settle();
     whole
 }

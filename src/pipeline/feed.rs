@@ -80,7 +80,7 @@ impl Feeding {
 impl Reading<'_> {
     /// Orders chunks until the wave is full or nothing is left.
     pub(super) fn feed(&mut self, wave: &mut Wave) {
-        let mut budget = self.options.wave_size.max(1);
+        let mut budget = self.wave_budget();
         self.resume();
         while budget > 0 && wave.len() < MAX_CHUNKS {
             let Some(mut feeding) = self.feeding.take().or_else(|| self.begin_next()) else {

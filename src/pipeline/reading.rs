@@ -32,7 +32,15 @@ pub(super) struct Reading<'a> {
     pub(super) decoded: Decoded,
     /// Stored bytes of the inputs that are done.
     pub(super) bytes_done: u64,
+    /// Bytes of an input for a segment, in the last wave.
+    bytes_per_segment: u64,
 }
+
+/// Segments of a wave at most, roughly: with 64 bytes for each, 16 MiB.
+const WAVE_SEGMENTS: u64 = 1 << 18;
+
+/// A guess for the first wave, low, so that a flood is not far above [`WAVE_SEGMENTS`].
+const FEW_BYTES: u64 = 90;
 
 /// What was read of one input.
 #[derive(Debug, Default)]
@@ -57,7 +65,15 @@ impl<'a> Reading<'a> {
             reassembler: Reassembler::new(),
             decoded: Decoded::default(),
             bytes_done: 0,
+            bytes_per_segment: FEW_BYTES,
         }
+    }
+
+    /// Bytes of the next wave: what was asked for, or what is likely to hold as many segments as
+    /// the memory for a wave is meant for.
+    pub(super) fn wave_budget(&self) -> u64 {
+        let enough = self.bytes_per_segment.saturating_mul(WAVE_SEGMENTS);
+        self.options.wave_size.min(enough).max(1)
     }
 
     /// Fills the wave with the next chunks, read and verified; leaves it empty at the end.
@@ -67,6 +83,8 @@ impl<'a> Reading<'a> {
         wave.read(&self.buffers, self.options.decode);
         self.verify(wave);
         self.keep_rest(wave);
+        let (bytes, segments) = wave.extent();
+        self.bytes_per_segment = (bytes / segments.max(1)).max(FEW_BYTES);
     }
 
     /// The capture clock behind everything that was read.

@@ -11,7 +11,8 @@ use super::Sink;
 use super::collect::Worker;
 use crate::analysis::JudgedSegment;
 use crate::compat::wireshark::Analyzer;
-use crate::flow::{Finished, Limits, Observer, PerTuple, Placed, SHARDS};
+use crate::connection::LoneSyn;
+use crate::flow::{Ending, Finished, Limits, Observer, PerTuple, Placed, SHARDS};
 
 /// What a shard keeps for the sake of segments.
 #[derive(Debug)]
@@ -23,9 +24,9 @@ pub(super) struct Segments {
     bytes: Vec<u8>,
 }
 
-/// Watches a shard: takes connections that are over, and segments.
-pub(super) struct Watch<'a, F> {
-    finished: F,
+/// Watches a shard: takes segments, and hands on what else there is.
+pub(super) struct Watch<'a, O> {
+    rest: O,
     segments: &'a mut Segments,
     sink: &'a dyn Sink,
 }
@@ -41,12 +42,12 @@ impl Segments {
         self.streams.forgotten()
     }
 
-    pub(super) fn watch<'a, F: FnMut(Finished)>(
+    pub(super) fn watch<'a, O: Observer>(
         &'a mut self,
-        finished: F,
+        rest: O,
         sink: &'a dyn Sink,
-    ) -> Watch<'a, F> {
-        Watch { finished, segments: self, sink }
+    ) -> Watch<'a, O> {
+        Watch { rest, segments: self, sink }
     }
 
     /// The formatted segments, each with its position in the run.
@@ -59,11 +60,19 @@ impl Segments {
     }
 }
 
-impl<F: FnMut(Finished)> Observer for Watch<'_, F> {
+impl<O: Observer> Observer for Watch<'_, O> {
     const SEGMENTS: bool = true;
 
+    fn is_brief(&self) -> bool {
+        self.rest.is_brief()
+    }
+
+    fn lone_syn(&mut self, lone: &LoneSyn, ending: Ending) {
+        self.rest.lone_syn(lone, ending);
+    }
+
     fn finished(&mut self, finished: Finished) {
-        (self.finished)(finished);
+        self.rest.finished(finished);
     }
 
     fn segment(&mut self, placed: &Placed<'_>) {

@@ -48,6 +48,14 @@ impl Wave {
         (self.chunks.get_mut(..self.used).unwrap_or_default(), &self.memory)
     }
 
+    /// Bytes of inputs in the wave, and segments.
+    pub(super) fn extent(&self) -> (u64, u64) {
+        self.chunks().iter().fold((0, 0), |(bytes, segments), chunk| {
+            let range = chunk.order.as_ref().map_or(0..0, |order| order.range.clone());
+            (bytes + range.end - range.start, segments + chunk.batch.segments())
+        })
+    }
+
     /// The capture clock behind the wave.
     pub(super) fn clock_after(&self) -> Time {
         self.chunks().last().map_or(Time::MIN, |chunk| chunk.batch.clock_after())

@@ -15,6 +15,9 @@ use crate::analysis::Analysis;
 /// meaning, the minor number when fields are added.
 pub(super) const SCHEMA_VERSION: &str = "1.0";
 
+/// Listeners, and hosts, that a report lists at most; `quality` says how many more there were.
+pub(super) const MAX_LISTED: usize = 1_024;
+
 /// Everything a run found.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Report")]
@@ -29,9 +32,9 @@ pub(super) struct ReportDoc<'a> {
     settings: SettingsDoc,
     /// Totals of the whole capture.
     summary: SummaryDoc,
-    /// Every service, by address and port.
+    /// The services with the most connections, by address and port.
     listeners: Vec<ListenerDoc>,
-    /// Every host, by address.
+    /// The hosts with the most connections, by address.
     hosts: Vec<HostDoc>,
     /// What went wrong, the worst first.
     findings: Vec<FindingDoc<'a>>,
@@ -60,8 +63,8 @@ impl<'a> ReportDoc<'a> {
     pub(super) fn of(analysis: &'a Analysis, connections: Connections) -> Self {
         let summary = &analysis.summary;
         let window = Window::of(summary);
-        let listeners = summary.listeners().into_iter();
-        let hosts = summary.hosts().into_iter();
+        let listeners = summary.busiest_listeners(MAX_LISTED).into_iter();
+        let hosts = summary.busiest_hosts(MAX_LISTED).into_iter();
         let held = analysis.connections.iter().filter(|judged| connections.holds(judged));
         Self {
             schema_version: SCHEMA_VERSION,

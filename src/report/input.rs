@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::document::MAX_LISTED;
 use super::value::{Named, Stamp, nanos};
 use crate::analysis::{Analysis, Input, InputDamage};
 use crate::input;
@@ -116,10 +117,31 @@ pub(super) struct Quality {
     cut_headers: u64,
     /// Segments that the tap delivered more than once, every time after the first.
     duplicate_frames: u64,
-    /// Connections that were closed early because a limit of memory was reached.
-    evicted_connections: u64,
     /// What did not fit the bounds of the summaries.
     evicted: EvictedTables,
+    /// What the limits of memory cost.
+    shed: ShedDoc,
+    /// What is known, and counts everywhere, but is not listed in this report.
+    unlisted: Unlisted,
+}
+
+/// Connections whose record ends before they did, since a limit of memory was reached.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Shed")]
+struct ShedDoc {
+    /// Attempts to connect that had not come through when they were let go.
+    handshakes: u64,
+    /// Other connections.
+    connections: u64,
+}
+
+/// What a report leaves out to stay readable.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Unlisted {
+    /// Listeners with fewer connections than those listed.
+    listeners: usize,
+    /// Hosts with fewer connections than those listed.
+    hosts: usize,
 }
 
 /// What did not fit the bounds of the summaries.
@@ -180,11 +202,18 @@ impl From<&Analysis> for Quality {
                 .unwrap_or(0),
             cut_headers: sum(|quality| quality.cut_headers.count) + cut_headers(inputs),
             duplicate_frames: totals.ground.copies,
-            evicted_connections: totals.ground.evicted,
             evicted: EvictedTables {
                 listeners: summary.listeners_evicted().into(),
                 hosts: summary.hosts_evicted().into(),
                 pairs: summary.pairs_evicted().into(),
+            },
+            shed: ShedDoc {
+                handshakes: summary.shed.handshakes,
+                connections: summary.shed.connections,
+            },
+            unlisted: Unlisted {
+                listeners: summary.listeners().len().saturating_sub(MAX_LISTED),
+                hosts: summary.hosts().len().saturating_sub(MAX_LISTED),
             },
         }
     }

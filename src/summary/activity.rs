@@ -97,9 +97,14 @@ impl Activity {
         self.ticks.merge(&other.ticks);
     }
 
+    /// Puts the ticks in order; reading them is cheap then.
+    pub(super) fn settle(&mut self) {
+        self.ticks.settle();
+    }
+
     /// Length of a tick.
     #[must_use]
-    pub const fn resolution(&self) -> Span {
+    pub fn resolution(&self) -> Span {
         self.ticks.resolution()
     }
 

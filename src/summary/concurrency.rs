@@ -72,6 +72,11 @@ impl Concurrency {
         self.cut_off = later(self.cut_off, other.cut_off);
     }
 
+    /// Puts the series in order; reading it is cheap then.
+    pub(super) fn settle(&mut self) {
+        self.steps.settle();
+    }
+
     /// Whether nothing ever was in the state.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -80,7 +85,7 @@ impl Concurrency {
 
     /// Distance between the moments at which the series is exact.
     #[must_use]
-    pub const fn resolution(&self) -> Span {
+    pub fn resolution(&self) -> Span {
         self.steps.resolution()
     }
 
@@ -234,6 +239,11 @@ impl StateSeries {
         for (state, series) in &other.series {
             self.of_mut(*state).merge(series);
         }
+    }
+
+    /// Puts every series in order.
+    pub(super) fn settle(&mut self) {
+        self.series.iter_mut().for_each(|(_, series)| series.settle());
     }
 
     /// The series of `state`, begun where there was none.

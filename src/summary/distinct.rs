@@ -23,7 +23,25 @@ impl Distinct {
 
     /// Adds an address.
     pub fn add(&mut self, address: IpAddr) {
-        self.insert(hash(address));
+        self.add_hash(hash(address));
+    }
+
+    /// The hash of an address, for [`Distinct::add_hash`].
+    #[must_use]
+    pub fn hash(address: IpAddr) -> u64 {
+        hash(address)
+    }
+
+    /// Adds the address that has this hash.
+    pub fn add_hash(&mut self, hash: u64) {
+        let full = self.smallest.len() >= Self::EXACT;
+        if full && self.smallest.last().is_some_and(|largest| hash >= *largest) {
+            return;
+        }
+        if let Err(place) = self.smallest.binary_search(&hash) {
+            self.smallest.insert(place, hash);
+            self.smallest.truncate(Self::EXACT);
+        }
     }
 
     /// Adds the values of another shard.
@@ -55,17 +73,6 @@ impl Distinct {
     #[must_use]
     pub const fn is_exact(&self) -> bool {
         self.smallest.len() < Self::EXACT
-    }
-
-    fn insert(&mut self, hash: u64) {
-        let full = self.smallest.len() >= Self::EXACT;
-        if full && self.smallest.last().is_some_and(|largest| hash >= *largest) {
-            return;
-        }
-        if let Err(place) = self.smallest.binary_search(&hash) {
-            self.smallest.insert(place, hash);
-            self.smallest.truncate(Self::EXACT);
-        }
     }
 }
 

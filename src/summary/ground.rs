@@ -22,8 +22,6 @@ pub struct Ground {
     pub copies: u64,
     /// Connections with such segments.
     pub copied: Lacking,
-    /// Connections that were closed early because a limit of memory was reached.
-    pub evicted: u64,
 }
 
 /// How many connections, and the earliest.
@@ -71,7 +69,6 @@ impl Ground {
         self.stream_bytes += other.stream_bytes;
         self.copies += other.copies;
         self.copied.merge(&other.copied);
-        self.evicted += other.evicted;
     }
 }
 

@@ -56,4 +56,8 @@ impl Entry for Host {
         }
         self.concurrency.merge(&other.concurrency);
     }
+
+    fn settle(&mut self) {
+        self.concurrency.settle();
+    }
 }

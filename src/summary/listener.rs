@@ -1,7 +1,7 @@
 //! What happened at one service: an address and port that connections are made to.
 
 use super::{Activity, Attempts, Concurrency, Distinct, Entry, StateSeries, Totals};
-use crate::connection::{ConnectionRecord, HandshakeOutcome, State};
+use crate::connection::{ConnectionRecord, HandshakeOutcome, LoneSyn, State};
 use crate::tcp::Side;
 
 /// Totals of one listener, and the states of its sockets over time.
@@ -58,6 +58,18 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// Adds a SYN that nothing followed, as [`Listener::add`] adds its record.
+    pub fn add_lone_syn(&mut self, lone: &LoneSyn) {
+        self.totals.add_lone_syn(lone);
+        self.activity.add(lone.mark.time, Attempts { attempts: 1, ..Attempts::default() });
+        let hash = Distinct::hash(lone.client.address);
+        self.sources.add_hash(hash);
+        self.lone_syns += 1;
+        self.lone_syn_sources.add_hash(hash);
+    }
+}
+
 impl Entry for Listener {
     fn weight(&self) -> u64 {
         self.totals.connections
@@ -73,6 +85,12 @@ impl Entry for Listener {
         self.concurrency.merge(&other.concurrency);
         self.half_open.merge(&other.half_open);
         self.activity.merge(&other.activity);
+    }
+
+    fn settle(&mut self) {
+        self.concurrency.settle();
+        self.half_open.settle();
+        self.activity.settle();
     }
 }
 

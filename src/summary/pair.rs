@@ -76,6 +76,12 @@ impl Entry for Pair {
             self.time_wait.of_mut(side).merge(other.time_wait.of(side));
         }
     }
+
+    fn settle(&mut self) {
+        self.ports_held.settle();
+        self.time_wait.client.settle();
+        self.time_wait.server.settle();
+    }
 }
 
 /// From when until when the client's socket existed.

@@ -51,27 +51,25 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
             Some((last, sum)) if *last == tick => sum.add(&amount),
             _ => self.entries.push((tick, amount)),
         }
-        if self.entries.len() >= self.settled + self.settled.max(Self::MIN_PENDING) {
-            self.settle();
-        }
+        self.settle_many();
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
         self.widen_to(other.shift);
         let narrower = self.shift - other.shift;
         self.entries.extend(other.entries.iter().map(|(tick, sum)| (tick >> narrower, *sum)));
-        self.settle();
+        self.settle_many();
     }
 
     /// Length of a tick.
-    pub(crate) const fn resolution(&self) -> Span {
-        Span::from_nanos(1_i64 << self.shift)
+    pub(crate) fn resolution(&self) -> Span {
+        let shift = if self.is_settled() { self.shift } else { self.settled().shift };
+        Span::from_nanos(1_i64 << shift)
     }
 
     /// Touched ticks in order: first moment, last moment, sum.
     pub(crate) fn ticks(&self) -> Vec<(Time, Time, V)> {
-        let mut settled = self.clone();
-        settled.settle();
+        let settled = self.settled();
         let shift = settled.shift;
         let length = 1_i64 << shift;
         let moments = |(tick, sum): (i64, V)| {
@@ -81,7 +79,29 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
         settled.entries.into_iter().map(moments).collect()
     }
 
-    fn settle(&mut self) {
+    const fn is_settled(&self) -> bool {
+        self.settled == self.entries.len()
+    }
+
+    fn settled(&self) -> Self {
+        let mut settled = self.clone();
+        settled.settle();
+        settled
+    }
+
+    /// Settles once the entries that are not are as many as the others, so that sorting costs the
+    /// same for every entry, however many additions and merges there are.
+    fn settle_many(&mut self) {
+        if self.entries.len() >= self.settled + self.settled.max(Self::MIN_PENDING) {
+            self.settle();
+        }
+    }
+
+    /// Puts the entries in order, and widens the ticks until they fit.
+    pub(crate) fn settle(&mut self) {
+        if self.is_settled() {
+            return;
+        }
         self.entries.sort_unstable_by_key(|(tick, _)| *tick);
         self.coalesce();
         while self.entries.len() > BOUND {

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map};
 
 use super::Evicted;
 
@@ -19,6 +19,9 @@ pub(crate) trait Entry: Default {
 
     /// Adds another shard's entry for the same key.
     fn merge(&mut self, other: Self);
+
+    /// Makes the entry cheap to read, once it is complete.
+    fn settle(&mut self) {}
 }
 
 /// Totals by key. The hash is keyed per run, since a capture can be hostile; its order never
@@ -38,9 +41,7 @@ impl<K, V> Default for Table<K, V> {
 impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
     /// The entry of `key`. May hold up to twice `limit` entries in between.
     pub(crate) fn entry(&mut self, key: K, limit: usize) -> &mut V {
-        if self.entries.len() >= 2 * limit && !self.entries.contains_key(&key) {
-            self.keep_heaviest(limit);
-        }
+        self.make_room(&key, limit);
         self.entries.entry(key).or_default()
     }
 
@@ -53,8 +54,19 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         let mut others: Vec<_> = other.entries.into_iter().collect();
         others.sort_unstable_by_key(|(key, _)| *key);
         for (key, value) in others {
-            self.entry(key, limit).merge(value);
+            self.make_room(&key, limit);
+            match self.entries.entry(key) {
+                hash_map::Entry::Occupied(mut own) => own.get_mut().merge(value),
+                hash_map::Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+            }
         }
+    }
+
+    /// Makes every entry cheap to read.
+    pub(crate) fn settle(&mut self) {
+        self.entries.values_mut().for_each(Entry::settle);
     }
 
     /// The heaviest `limit` entries, ordered by key.
@@ -77,6 +89,12 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         let left_out = self.entries.iter().filter(|(key, value)| !is_kept(lightest, **key, *value));
         left_out.for_each(|(_, value)| evicted.count(value.weight()));
         evicted
+    }
+
+    fn make_room(&mut self, key: &K, limit: usize) {
+        if self.entries.len() >= 2 * limit && !self.entries.contains_key(key) {
+            self.keep_heaviest(limit);
+        }
     }
 
     fn keep_heaviest(&mut self, limit: usize) {

@@ -3,7 +3,7 @@
 use super::activity::is_complete;
 use super::ground::Ground;
 use crate::compat::zeek::ConnState;
-use crate::connection::{CloseOutcome, ConnectionRecord, HandshakeOutcome, State};
+use crate::connection::{CloseOutcome, ConnectionRecord, HandshakeOutcome, LoneSyn, State};
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Side, Sides};
 
@@ -106,6 +106,23 @@ impl Totals {
         self.first_time = earliest(self.first_time, Some(record.first_time));
         self.last_time = self.last_time.max(Some(record.last_time));
         self.known_until = self.known_until.max(Some(record.known_until));
+    }
+
+    /// Adds a SYN that nothing followed, as [`Totals::add`] adds its record.
+    pub fn add_lone_syn(&mut self, lone: &LoneSyn) {
+        self.connections += 1;
+        self.attempts += 1;
+        count(&mut self.by_handshake, HandshakeOutcome::Unanswered as usize);
+        count(&mut self.by_close, CloseOutcome::Open as usize);
+        count(&mut self.by_zeek_state, ConnState::S0 as usize);
+        self.final_states.client.add(Some(lone.client_state));
+        self.final_states.server.add(None);
+        self.segments.client += 1;
+        self.ip_bytes.client += lone.ip_bytes;
+        self.earliest = earliest(self.earliest, Some((lone.id, lone.mark.frame)));
+        self.first_time = earliest(self.first_time, Some(lone.mark.time));
+        self.last_time = self.last_time.max(Some(lone.mark.time));
+        self.known_until = self.known_until.max(Some(lone.known_until));
     }
 
     /// Adds what another shard found.

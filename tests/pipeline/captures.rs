@@ -169,5 +169,5 @@ pub(crate) fn told(outcome: &Outcome) -> String {
     let mut json = Vec::new();
     write_json(&outcome.analysis, Connections::All, &mut json).unwrap();
     let json = String::from_utf8(json).unwrap();
-    format!("{json}\n{:?}\n{}", outcome.unreadable, outcome.evicted)
+    format!("{json}\n{:?}\n{:?}", outcome.unreadable, outcome.analysis.summary.shed)
 }

@@ -5,11 +5,11 @@ use std::io;
 
 use tcpautopsy::analysis::{JudgedConnection, JudgedSegment};
 use tcpautopsy::compat::zeek::Timers;
-use tcpautopsy::flow::{ZeekRow, ZeekRules};
-use tcpautopsy::pipeline::{Keep, Options, Sink, run};
+use tcpautopsy::flow::{Limits, ZeekRow, ZeekRules};
+use tcpautopsy::pipeline::{Discard, Keep, Options, Sink, run};
 use tcpautopsy::report::{write_segment, write_zeek_row};
 
-use super::captures::{all, options};
+use super::captures::{all, options, tight, told};
 
 #[derive(Default)]
 struct Ids(Vec<String>);
@@ -140,6 +140,26 @@ fn rows_of_conn_log_are_written_in_one_order_for_every_cut() {
             let written = rows(rules);
             assert!(!written[0].is_empty(), "{name}");
             assert!(written.windows(2).all(|two| two[0] == two[1]), "{name}");
+        }
+    }
+}
+
+/// Without a sink, SYNs that nothing followed are added up without a record.
+#[test]
+fn an_analysis_tells_the_same_with_and_without_records_of_lone_syns() {
+    let folder = tempfile::tempdir().unwrap();
+    let flood = ("one-sided flood", super::captures::generated("flood", 3_000));
+    for (name, bytes) in all().into_iter().chain([flood]) {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        for limits in [Limits::default(), tight()] {
+            let options = Options { keep: Keep::Flagged, limits, ..options(1, 1 << 30, 1 << 40) };
+            assert!(options.detectors.ignore_lone_syns());
+            let paths = std::slice::from_ref(&path);
+            let with = run(paths, &options, &mut Ids::default(), &|_| {}).unwrap();
+            let without = run(paths, &options, &mut Discard, &|_| {}).unwrap();
+            assert_eq!(told(&with), told(&without), "{name}");
+            assert_eq!(with.analysis.summary.shed, without.analysis.summary.shed, "{name}");
         }
     }
 }

@@ -64,7 +64,7 @@ pub(in crate::detect) static RULE: Rule = Rule {
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     let totals = &whole.summary.totals;
-    let evicted = totals.ground.evicted;
+    let evicted = whole.summary.shed.total();
     let thresholds = whole.context.thresholds;
     if evicted == 0 || evicted < thresholds.count(&MIN_COUNT) {
         return Vec::new();
@@ -105,7 +105,7 @@ mod tests {
     fn the_share_of_what_was_let_go_makes_it_a_warning() {
         let run = |evicted| {
             let records = (0..200).map(|id| graceful(id, 0, 90_000));
-            Run::with_summary(records, |summary| summary.totals.ground.evicted = evicted)
+            Run::with_summary(records, |summary| summary.shed.connections = evicted)
         };
         assert!(run(0).none(CODE));
         assert_eq!(run(1).only(CODE).severity, Severity::Notice);

@@ -1,0 +1,61 @@
+//! A SYN that nothing ever followed: what its connection's record would say, without the record.
+//!
+//! Floods and scans leave millions of these, and building a connection for each would be most of
+//! the cost of a run. What a summary needs of them is little; a test holds it against the record.
+
+use super::timers::give_up;
+use super::{LINGER, Mark, State};
+use crate::settings::Settings;
+use crate::stamp::Time;
+use crate::tcp::{Endpoint, FourTuple, Segment};
+
+/// An attempt of one sound SYN without payload, never repeated and never answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoneSyn {
+    /// Position of its frame in the run: the connection's id.
+    pub id: u64,
+    /// Sender of the SYN.
+    pub client: Endpoint,
+    /// The other endpoint.
+    pub server: Endpoint,
+    /// When and where it was captured.
+    pub mark: Mark,
+    /// Bytes of its IP packet.
+    pub ip_bytes: u64,
+    /// The capture clock when it was let go, or when nothing more could come.
+    pub known_until: Time,
+    /// The client's state then: SYN-SENT, or CLOSED once it must have given up.
+    pub client_state: State,
+    /// Nothing more could come.
+    pub is_over: bool,
+}
+
+impl LoneSyn {
+    /// What is known of the SYN in `segment`, which went from the tuple's source to its
+    /// destination, when the capture clock is `clock`.
+    #[must_use]
+    pub fn of(
+        segment: &Segment,
+        id: u64,
+        tuple: FourTuple,
+        clock: Time,
+        settings: &Settings,
+    ) -> Self {
+        let FourTuple { source: client, destination: server } = tuple;
+        let timer = give_up(settings.of(client.address), segment.time, 0, &[]);
+        let due = timer.max(segment.time) + LINGER;
+        let is_over = due <= clock;
+        let known_until = if is_over { due } else { clock.max(segment.time) };
+        let gave_up = timer <= known_until;
+        Self {
+            id,
+            client,
+            server,
+            mark: Mark::of(segment),
+            ip_bytes: u64::from(segment.header_len),
+            known_until,
+            client_state: if gave_up { State::Closed } else { State::SynSent },
+            is_over,
+        }
+    }
+}

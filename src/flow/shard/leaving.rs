@@ -1,0 +1,187 @@
+//! How connections leave a shard: over, replaced, evicted, or cut off by the capture's end.
+
+use std::cmp::Reverse;
+
+use super::{Live, Shard, Timer, half, remember};
+use crate::connection::{Connection, LoneSyn, Mark};
+use crate::flow::embryo::Embryo;
+use crate::flow::observer::{Ending, Finished, Observer};
+use crate::flow::table::Slot;
+use crate::settings::Settings;
+use crate::stamp::Time;
+
+/// How a connection leaves.
+pub(super) struct Leave {
+    pub(super) at: Time,
+    pub(super) ending: Ending,
+    /// The first segment of the one that takes over its flow.
+    pub(super) by: Option<Mark>,
+}
+
+impl Shard {
+    pub(super) fn ring(&mut self, timer: Timer, settings: &Settings, emit: &mut impl Observer) {
+        let Some(live) = self.live.get_mut(timer.slot).filter(|live| live.id == timer.id) else {
+            return;
+        };
+        if live.armed != timer.at {
+            return;
+        }
+        if live.due == timer.at {
+            live.armed = Time::MAX;
+            live.ticket = Some(self.next_ticket);
+            self.over_count += 1;
+            let entry = (timer.slot, self.next_ticket);
+            self.next_ticket += 1;
+            remember(&mut self.over, entry, self.over_count, |(index, ticket)| {
+                self.live.get(index).is_some_and(|live| live.ticket == Some(ticket))
+            });
+            while self.over_count > self.limits.over {
+                self.forget_oldest(timer.at, settings, emit);
+            }
+            return;
+        }
+        live.armed = live.due;
+        if live.due < Time::MAX {
+            self.timers.push(Reverse(Timer { at: live.due, ..timer }));
+        }
+    }
+
+    /// Lets go of the connection that has been over for longest; says whether there was one.
+    fn forget_oldest(
+        &mut self,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) -> bool {
+        while let Some((index, ticket)) = self.over.pop_front() {
+            if self.live.get(index).is_some_and(|live| live.ticket == Some(ticket)) {
+                let leave = Leave { at: clock, ending: Ending::Expired, by: None };
+                self.finish_live(index, leave, settings, emit);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Makes sure that one more connection fits: lets go of those that are over, then of closed
+    /// ones that only wait for their deadline, the earliest first, else of the one that was silent
+    /// for longest, roughly: the first without a segment since it was last looked at.
+    pub(super) fn make_room(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
+        while self.live.len() >= self.limits.connections.max(1) {
+            if self.forget_oldest(clock, settings, emit) {
+                continue;
+            }
+            if let Some(Reverse(timer)) = self.timers.pop() {
+                self.evict_closed(timer, clock, settings, emit);
+                continue;
+            }
+            let Some((index, id)) = self.candidates.pop_front() else { return };
+            let Some(live) = self.live.get_mut(index).filter(|live| live.id == id) else {
+                continue;
+            };
+            if live.touched {
+                live.touched = false;
+                self.candidates.push_back((index, id));
+                continue;
+            }
+            let leave = Leave { at: clock, ending: Ending::Evicted, by: None };
+            self.finish_live(index, leave, settings, emit);
+        }
+    }
+
+    fn evict_closed(
+        &mut self,
+        timer: Timer,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) {
+        let current = self.live.get(timer.slot).filter(|live| live.id == timer.id);
+        if current.is_some_and(|live| live.due == timer.at && live.due > clock) {
+            let leave = Leave { at: clock, ending: Ending::Evicted, by: None };
+            self.finish_live(timer.slot, leave, settings, emit);
+        } else {
+            self.ring(timer, settings, emit);
+        }
+    }
+
+    pub(super) fn evict_embryo(
+        &mut self,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) {
+        while let Some((index, frame)) = self.queue.pop_front() {
+            if self.embryos.get(index).is_some_and(|embryo| half(embryo.frame()) == frame) {
+                return self.finish_embryo(index, (clock, Ending::Evicted), settings, emit);
+            }
+        }
+    }
+
+    /// An embryo has no timer: whether it timed out long ago is found out when it leaves.
+    pub(super) fn finish_embryo(
+        &mut self,
+        index: u32,
+        (at, ending): (Time, Ending),
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) {
+        if emit.is_brief() && self.finish_lone(index, (at, ending), settings, emit) {
+            return;
+        }
+        let Some(hatched) = self.hatch(index, settings) else { return };
+        let key = hatched.key;
+        let due = hatched.connection.deadline().max(hatched.time);
+        let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
+        let record = hatched.connection.finish(known_until, None, settings);
+        self.table.remove(key, Slot::embryo(index));
+        emit.finished(Finished { record, at, ending });
+    }
+
+    /// Lets go of an embryo without building its connection, if it is a SYN that nothing followed.
+    fn finish_lone(
+        &mut self,
+        index: u32,
+        (at, ending): (Time, Ending),
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) -> bool {
+        let Some((syn, forward)) = self.embryos.lone_syn(index) else { return false };
+        let Some(key) = self.embryos.get(index).map(Embryo::key) else { return false };
+        let Some(canonical) = self.table.tuple(key) else { return false };
+        let tuple = if forward { canonical } else { canonical.reversed() };
+        let lone = LoneSyn::of(&syn, self.position(syn.frame), tuple, at, settings);
+        let ending = if lone.is_over { Ending::Expired } else { ending };
+        self.embryos.drop_lone(index);
+        self.table.remove(key, Slot::embryo(index));
+        emit.lone_syn(&lone, ending);
+        true
+    }
+
+    pub(super) fn finish_live(
+        &mut self,
+        index: u32,
+        Leave { at, ending, by }: Leave,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) {
+        let Some(Live { mut connection, key, due, ticket, .. }) = self.live.remove(index) else {
+            return;
+        };
+        self.over_count -= usize::from(ticket.is_some());
+        // What was over at its deadline was not open any longer than that.
+        let (known_until, by, ending) =
+            if due <= at { (due, None, Ending::Expired) } else { (at, by, ending) };
+        let turned_away =
+            connection.take_turned_away().and_then(|syn| Some((syn, self.table.flow(key)?)));
+        let record = connection.finish(known_until, by, settings);
+        self.table.remove(key, Slot::live(index));
+        emit.finished(Finished { record, at, ending });
+        if let Some(((forward, syn, extras), flow)) = turned_away {
+            let first = (forward, &syn, &extras);
+            let attempt = Connection::begun(self.position(syn.frame), flow, first, settings);
+            let record = attempt.finish(known_until, by, settings);
+            emit.finished(Finished { record, at, ending });
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The connections that an analysis will list, bounded.
+//!
+//! Of the connections that a detector marked, the earliest are kept, so many for each detector. The
+//! same ones are kept whatever the order in which they come, so the shards can collect them apart.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::Keep;
+use crate::analysis::JudgedConnection;
+use crate::finding::Code;
+
+/// Connections that are to be listed, by id.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    by_id: BTreeMap<u64, Held>,
+    /// For each detector the ids of the earliest connections that it marked.
+    earliest: BTreeMap<Code, BinaryHeap<u64>>,
+}
+
+/// A connection, and for how many detectors it is among the earliest.
+#[derive(Debug)]
+struct Held {
+    judged: JudgedConnection,
+    marks: usize,
+}
+
+impl Kept {
+    /// Whether a connection that these detectors marked would be kept; `limit` is how many of one
+    /// detector are.
+    pub(super) fn wants(&self, keep: Keep, id: u64, marks: &[Code], limit: usize) -> bool {
+        match keep {
+            Keep::All => true,
+            Keep::None => false,
+            Keep::Flagged => marks.iter().any(|code| {
+                let full = self.earliest.get(code).filter(|ids| ids.len() >= limit);
+                full.is_none_or(|ids| ids.peek().is_some_and(|latest| id < *latest))
+            }),
+        }
+    }
+
+    /// Keeps a connection that is wanted, and lets go of those that are not among the earliest any
+    /// more.
+    pub(super) fn add(&mut self, keep: Keep, judged: JudgedConnection, limit: usize) {
+        let id = judged.record.id;
+        if keep == Keep::All {
+            self.by_id.insert(id, Held { judged, marks: 1 });
+            return;
+        }
+        let mut marks = 0;
+        let mut over = Vec::new();
+        for code in &judged.findings {
+            let ids = self.earliest.entry(*code).or_default();
+            ids.push(id);
+            marks += 1;
+            if ids.len() > limit {
+                over.extend(ids.pop());
+            }
+        }
+        self.by_id.insert(id, Held { judged, marks });
+        for id in over {
+            if let Entry::Occupied(mut held) = self.by_id.entry(id) {
+                held.get_mut().marks -= 1;
+                if held.get().marks == 0 {
+                    held.remove();
+                }
+            }
+        }
+    }
+
+    /// Takes over what another one keeps.
+    pub(super) fn absorb(&mut self, other: &mut Self, keep: Keep, limit: usize) {
+        other.earliest.clear();
+        for (id, held) in std::mem::take(&mut other.by_id) {
+            if self.wants(keep, id, &held.judged.findings, limit) {
+                self.add(keep, held.judged, limit);
+            }
+        }
+    }
+
+    /// The connections in the order in which they began.
+    pub(super) fn into_connections(self) -> Vec<JudgedConnection> {
+        self.by_id.into_values().map(|held| held.judged).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::samples::open;
+
+    fn judged(id: u64, codes: &[u16]) -> JudgedConnection {
+        let findings = codes.iter().map(|code| Code(*code)).collect();
+        JudgedConnection { record: open(id, 0, 9_000), findings }
+    }
+
+    fn ids(kept: Kept) -> Vec<u64> {
+        kept.into_connections().iter().map(|judged| judged.record.id).collect()
+    }
+
+    #[test]
+    fn the_earliest_of_every_detector_are_kept_in_whatever_order_they_come() {
+        let all =
+            [(9, vec![101]), (4, vec![101, 202]), (7, vec![202]), (1, vec![101]), (8, vec![])];
+        for turn in 0..all.len() {
+            let mut kept = Kept::default();
+            for (id, codes) in all.iter().cycle().skip(turn).take(all.len()) {
+                if kept.wants(Keep::Flagged, *id, &judged(*id, codes).findings, 1) {
+                    kept.add(Keep::Flagged, judged(*id, codes), 1);
+                }
+            }
+            assert_eq!(ids(kept), [1, 4]);
+        }
+    }
+
+    #[test]
+    fn parts_make_the_same_whole() {
+        let mut whole = Kept::default();
+        for part in [[5_u64, 2], [3, 8]] {
+            let mut kept = Kept::default();
+            for id in part {
+                kept.add(Keep::Flagged, judged(id, &[101]), 2);
+            }
+            whole.absorb(&mut kept, Keep::Flagged, 2);
+        }
+        assert_eq!(ids(whole), [2, 3]);
+    }
+
+    #[test]
+    fn all_and_none_are_what_they_say() {
+        let mut kept = Kept::default();
+        assert!(!kept.wants(Keep::None, 1, &[Code(101)], 9));
+        for id in [3, 1, 2] {
+            assert!(kept.wants(Keep::All, id, &[], 1));
+            kept.add(Keep::All, judged(id, &[]), 1);
+        }
+        assert_eq!(ids(kept), [1, 2, 3]);
+    }
+}
