@@ -13,7 +13,7 @@ use crate::capture::{Context, DamageList, LinkType, Record, Source, Walk, Window
 use crate::decode::{self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode, express};
 use crate::flow::Batch;
 use crate::stamp::Time;
-use crate::tcp::{Extras, IcmpError};
+use crate::tcp::{Extras, IcmpError, Marks};
 
 /// How far a chunk looks for a place to begin when the first look finds none. A chunk without one
 /// is walked again from its true beginning.
@@ -235,6 +235,10 @@ impl Visitor<'_> {
                 let Decoded { tuple, segment, extras, has_extras, tunnel, .. } = &mut self.decoded;
                 segment.time = time;
                 self.found.seen.segment(self.found.frames, segment.marks);
+                if !self.settings.verify_checksums {
+                    // A sample judges the capture; a connection is judged by all or by none.
+                    segment.marks = segment.marks.without(Marks::BAD_CHECKSUM);
+                }
                 let extras = if *has_extras { extras } else { &Extras::NONE };
                 self.batch.push(frame, *tuple, tunnel, segment, extras);
             }

@@ -108,6 +108,12 @@ impl Marks {
         self.0 & other.0 == other.0
     }
 
+    /// With the bits of `other` cleared.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// With the bits of `other` set as well.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
