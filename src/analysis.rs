@@ -7,7 +7,7 @@ use crate::compat::wireshark::AnalysisFlags;
 use crate::connection::ConnectionRecord;
 use crate::finding::{Code, Finding};
 use crate::flow::Placed;
-pub use crate::input::{Input, InputDamage, Quality};
+pub use crate::input::{CountedInterface, Input, InputDamage, Quality};
 use crate::settings::Settings;
 use crate::summary::Summary;
 use crate::threshold::ThresholdInForce;

@@ -133,6 +133,19 @@ pub struct Oddities {
     pub bad_options: u64,
 }
 
+impl Oddities {
+    /// The numbers with their names in reports.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, u64); 4] {
+        [
+            ("fraction_overflow", self.fraction_overflow),
+            ("longer_than_snaplen", self.longer_than_snaplen),
+            ("longer_than_wire", self.longer_than_wire),
+            ("bad_options", self.bad_options),
+        ]
+    }
+}
+
 impl AddAssign for Oddities {
     fn add_assign(&mut self, other: Self) {
         self.fraction_overflow += other.fraction_overflow;

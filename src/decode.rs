@@ -28,7 +28,7 @@ mod tunnel;
 pub use express::{Express, express};
 pub use fragment::Fragment;
 pub use icmp::IcmpQuote;
-pub use reassembly::{Pushed, Reassembler};
+pub use reassembly::{EXPIRY as FRAGMENT_EXPIRY, Pushed, Reassembler};
 pub use skip::{Skip, SkipCounts};
 
 use crate::capture::LinkType;

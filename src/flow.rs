@@ -10,22 +10,25 @@ mod arrival;
 mod batch;
 mod embryo;
 mod limits;
+mod names;
 mod observer;
 mod options;
 mod packed;
 mod per_tuple;
 mod quote;
 mod shard;
+mod sightings;
 mod slab;
 mod table;
 #[cfg(test)]
 mod tests;
 mod zeek;
 
-pub use batch::{Batch, SHARDS};
+pub use batch::{Batch, Horizon, SHARDS};
 pub use limits::Limits;
 pub use observer::{Ending, Finished, Observer, Placed};
 pub use packed::Packed;
 pub use per_tuple::PerTuple;
 pub use shard::Shard;
+pub use sightings::WINDOW as SIGHTING_WINDOW;
 pub use zeek::{ZeekRow, ZeekRules, ZeekShard};

@@ -3,7 +3,7 @@
 //! Plain data. Filled while reading, judged by the detectors of the capture itself, printed by the
 //! reports.
 
-use crate::capture::LinkType;
+use crate::capture::{InterfaceStatistics, LinkType};
 use crate::stamp::{Span, Time};
 
 /// One capture file, as far as it could be read.
@@ -21,12 +21,23 @@ pub struct Input {
     pub bytes: u64,
     /// Frames read.
     pub frames: u64,
+    /// Records that are no frames (a custom block, a system call) but are numbered as such, as
+    /// Wireshark does.
+    pub events: u64,
     /// TCP segments among them.
     pub tcp_segments: u64,
+    /// TCP segments that another input had shown a moment before: two taps saw the same.
+    pub seen_elsewhere: u64,
     /// Earliest capture time.
     pub first_time: Option<Time>,
     /// Latest capture time.
     pub last_time: Option<Time>,
+    /// Time before its first frame that no input covers, where that is no mere pause.
+    pub gap_before: Option<Span>,
+    /// What its interfaces counted, where it says so, by section and interface.
+    pub interfaces: Vec<CountedInterface>,
+    /// Records that were odd but readable, by what was odd; only what occurred, in a fixed order.
+    pub oddities: Vec<(&'static str, u64)>,
     /// Frames that are no TCP segment, by reason; only reasons that occurred, in a fixed order.
     pub skipped: Vec<(&'static str, u64)>,
     /// Damaged places, the first ones, at most [`Input::MAX_DAMAGE`].
@@ -35,6 +46,17 @@ pub struct Input {
     pub damage_total: u64,
     /// What the file shows of how it was captured.
     pub quality: Quality,
+}
+
+/// An interface of a pcapng section and what it counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedInterface {
+    /// Index of the section in the file, from 0.
+    pub section: u32,
+    /// Index of the interface in the section, from 0.
+    pub interface: u32,
+    /// Its name and counters, as the last statistics block has them.
+    pub counted: InterfaceStatistics,
 }
 
 impl Input {

@@ -3,16 +3,21 @@
 //! A wave is a few dozen chunks of one or more files. Its chunks are read and decoded in parallel,
 //! each from a guessed place; a serial step then checks every guess against the end of the chunk
 //! before, walks again what was wrong, and hands out frame numbers and the capture clock. The
-//! shards consume a wave in parallel while the next one is decoded. At most two waves are in
-//! memory, and there are no locks or channels between the stages.
+//! shards consume a wave in parallel while the next one is decoded. Inputs that overlap in time are
+//! read side by side and merged in the shards. At most two waves are in memory, and what of a third
+//! waits for an input that is behind; there are no locks or channels between the stages.
 //!
 //! What comes out is that of one serial walk: for any number of threads, any chunk and wave size.
 //! Knows nothing of what a segment means, nor of how a result is printed.
 
+mod account;
 mod chunk;
 mod collect;
 mod feed;
+mod joins;
 mod kept;
+mod lane;
+mod merge;
 mod pending;
 mod plan;
 mod quality;
@@ -38,6 +43,7 @@ use crate::settings::Settings;
 
 use collect::{Collector, Worker};
 use kept::Kept;
+use merge::{Held, Merged};
 use reading::Reading;
 pub use sink::{Discard, Sink};
 use wave::Wave;
@@ -194,21 +200,26 @@ fn drive(
         (0..SHARDS).map(|index| Worker::new(index, limits, rules, &hasher)).collect();
     let (mut current, mut next) = (Wave::default(), Wave::default());
     let mut kept = Kept::default();
+    let mut held = Held::default();
     reading.fill(&mut current);
     while !current.is_empty() {
         let shared = &*sink;
-        rayon::join(
-            || consume(&mut workers, &current, options, shared),
+        let (is_merged, ()) = rayon::join(
+            || consume(&mut workers, &held, &current, options, shared),
             || reading.fill(&mut next),
         );
-        segments::flush(&mut workers, sink).map_err(PipelineError::Sink)?;
-        collect::flush(&mut workers, Some(current.clock_after()), sink)
+        segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
+        collect::flush(&mut workers, Some(current.ready.clock), sink)
             .map_err(PipelineError::Sink)?;
         collect::gather(&mut workers, &mut kept, options);
+        held.keep(&mut current);
         progress(reading.progress());
         std::mem::swap(&mut current, &mut next);
     }
     let clock = reading.clock();
+    let shared = &*sink;
+    let is_merged = consume(&mut workers, &held, &Wave::default(), options, shared);
+    segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
     let shared = &*sink;
     workers.par_iter_mut().with_max_len(1).for_each(|worker| worker.end(clock, options, shared));
     collect::flush(&mut workers, None, sink).map_err(PipelineError::Sink)?;
@@ -216,22 +227,38 @@ fn drive(
     Ok(conclude(workers, kept, reading, options))
 }
 
-/// The shards' part: every one takes its segments out of all chunks of a wave.
-fn consume(workers: &mut [Worker], wave: &Wave, options: &Options, sink: &dyn Sink) {
-    let clock = wave.clock_after();
+/// The shards' part: every one takes its segments out of all chunks that are ready. True if that
+/// took a merge.
+fn consume(
+    workers: &mut [Worker],
+    held: &Held,
+    wave: &Wave,
+    options: &Options,
+    sink: &dyn Sink,
+) -> bool {
+    let merged = Merged::of(held, wave);
     workers.par_iter_mut().with_max_len(1).for_each(|worker| {
-        for chunk in wave.chunks() {
-            worker.take(&chunk.batch, options, sink);
+        match &merged {
+            None => {
+                for chunk in wave.chunks() {
+                    worker.take(&chunk.batch, options, sink);
+                }
+            }
+            Some(merged) => worker.take_merged(merged, options, sink),
         }
-        worker.expire(clock, options, sink);
+        worker.expire(wave.ready.clock, options, sink);
     });
+    merged.is_some()
 }
 
 fn conclude(workers: Vec<Worker>, kept: Kept, reading: Reading<'_>, options: &Options) -> Outcome {
-    let (inputs, unreadable) = reading.finish();
+    let (mut inputs, unreadable) = reading.finish();
     let collected = collect::merge(workers);
     let Collector { summary, accumulator, .. } = collected;
     let Collector { streams_forgotten, zeek_rows_evicted, .. } = collected;
+    for (input, index) in inputs.iter_mut().zip(0..) {
+        input.seen_elsewhere = collected.seen_elsewhere.get(&index).copied().unwrap_or_default();
+    }
     let findings = options.detectors.conclude(&accumulator, &summary, &inputs);
     let analysis = Analysis {
         inputs,

@@ -3,5 +3,6 @@
 
 mod captures;
 mod cuts;
+mod merge;
 mod oracle;
 mod sinks;

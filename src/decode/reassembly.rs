@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// How long a packet may stay incomplete: Linux's `net.ipv4.ipfrag_time` (RFC 8200 4.5: 60 s).
-const EXPIRY: Span = Span::from_secs(30);
+pub const EXPIRY: Span = Span::from_secs(30);
 /// Incomplete packets held at once; the oldest leaves first.
 const MAX_PACKETS: usize = 4_096;
 /// Bytes held at once, for all packets together; the oldest leaves first.

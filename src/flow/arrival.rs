@@ -34,8 +34,12 @@ impl<'a> Arrival<'a> {
     #[inline]
     pub(super) fn tell<O: Observer>(&self, seen: (&Connection, Effects), emit: &mut O) {
         if O::SEGMENTS {
-            let Self { id, flow, forward, segment, extras, .. } = self;
-            emit.segment(&Placed::new((*id, flow.tuple()), (*forward, segment, extras), seen));
+            let Self { id, flow, forward, segment, extras, clock } = self;
+            emit.segment(&Placed::new(
+                (*id, *clock, flow.tuple()),
+                (*forward, segment, extras),
+                seen,
+            ));
         }
     }
 }

@@ -19,10 +19,18 @@ pub const SHARDS: usize = 64;
 pub struct Batch {
     /// The first frame of the range, whether or not it holds a segment.
     pub first: FrameId,
-    /// Frames of the run before the range, over all inputs.
+    /// What the number of a frame in its file is added to, less that of the file's frames before
+    /// the range, to name the frame in the run: frames of the run before the range, where inputs
+    /// follow one another.
     pub frames_before: u64,
-    /// The capture clock before the range.
+    /// The capture clock before the range: the highest time of the range's source, which is what
+    /// sources are merged by.
     pub clock: Time,
+    /// Which inputs the range's input overlaps with in time: they share this number.
+    pub group: u32,
+    /// From here on sightings of segments are remembered, to be found again in other inputs of
+    /// the group.
+    pub watched_from: Time,
     buckets: Vec<Bucket>,
     quotes: Vec<IcmpError>,
     wide: Vec<WideFlow>,
@@ -30,6 +38,29 @@ pub struct Batch {
     late: Vec<Late>,
     latest: Time,
     segments: u64,
+}
+
+/// A place in the order in which segments of several sources are merged: by time, then by source.
+///
+/// The time is the highest one that the source has had up to there, so that a source's own order
+/// is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Horizon {
+    /// The source's clock.
+    pub time: Time,
+    /// Index of the input.
+    pub source: u32,
+}
+
+impl Horizon {
+    /// Behind everything.
+    pub const END: Self = Self { time: Time::MAX, source: u32::MAX };
+
+    /// Where input `source` is when its clock shows `time`.
+    #[must_use]
+    pub const fn new(time: Time, source: u32) -> Self {
+        Self { time, source }
+    }
 }
 
 /// The segments for one shard, and the options that do not fit into them: side by side, so that the
@@ -94,6 +125,8 @@ impl Default for Batch {
             first: FrameId::default(),
             frames_before: 0,
             clock: Time::MIN,
+            group: 0,
+            watched_from: Time::MAX,
             buckets: vec![Bucket::default(); SHARDS],
             quotes: Vec::new(),
             wide: Vec::new(),
@@ -117,6 +150,7 @@ impl Batch {
         self.layers.clear();
         self.late.clear();
         (self.latest, self.clock, self.segments) = (Time::MIN, Time::MIN, 0);
+        (self.group, self.watched_from) = (0, Time::MAX);
     }
 
     /// Moves the clock within the batch on by a frame, whatever the frame holds; to be called for
@@ -216,6 +250,21 @@ impl Batch {
             bucket.segments.insert(at, packed);
         }
         self.segments += 1;
+    }
+
+    /// How many of the shard's segments stand before `horizon` in the order of the merge.
+    #[must_use]
+    pub fn before(&self, shard: usize, horizon: Horizon) -> usize {
+        let file = self.first.file();
+        self.bucket(shard)
+            .partition_point(|packed| Horizon::new(self.clock_at(packed), file) < horizon)
+    }
+
+    /// Where the shard's segment at `index` stands in the order of the merge.
+    #[must_use]
+    pub fn place_of(&self, shard: usize, index: usize) -> Option<Horizon> {
+        let packed = self.bucket(shard).get(index)?;
+        Some(Horizon::new(self.clock_at(packed), self.first.file()))
     }
 
     /// The segments for a shard.

@@ -34,8 +34,10 @@ pub struct Finished {
 /// A segment that found its connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placed<'a> {
-    /// The frame's position in the run, counted from 1 over all inputs.
+    /// The frame's name in the run, counted from 1 over all inputs that follow one another.
     pub position: u64,
+    /// The clock of the frame's source.
+    pub clock: Time,
     /// The flow's canonical tuple; a tunnel does not count.
     pub tuple: FourTuple,
     /// The segment travelled forward through that tuple.
@@ -90,7 +92,7 @@ impl<F: FnMut(Finished)> Observer for F {
 impl<'a> Placed<'a> {
     /// The segment as its connection sees it after having observed it.
     pub(super) fn new(
-        (position, tuple): (u64, FourTuple),
+        (position, clock, tuple): (u64, Time, FourTuple),
         (forward, segment, extras): (bool, &Segment, &'a Extras),
         (connection, effects): (&Connection, Effects),
     ) -> Self {
@@ -99,6 +101,7 @@ impl<'a> Placed<'a> {
         let server = connection.state(Side::Server);
         Self {
             position,
+            clock,
             tuple,
             forward,
             segment: *segment,

@@ -10,7 +10,8 @@
 mod leaving;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
@@ -18,8 +19,10 @@ use super::arrival::Arrival;
 use super::batch::{Batch, Flow};
 use super::embryo::{Embryo, Embryos, Hatched};
 use super::limits::Limits;
+use super::names::Names;
 use super::observer::{Ending, Observer};
 use super::packed::Kind;
+use super::sightings::Sightings;
 use super::slab::Slab;
 use super::table::{Key, Slot, Table};
 use crate::connection::{Beginning, Connection, Effects, Mark};
@@ -48,8 +51,8 @@ pub struct Shard {
     /// How many connections are over.
     pub(super) over_count: usize,
     next_ticket: u64,
-    /// Frames of the run before each file that had a segment for this shard.
-    files: Vec<(u32, u64)>,
+    names: Names,
+    sightings: Sightings,
 }
 
 /// A connection with all its state.
@@ -79,11 +82,11 @@ struct Timer {
 impl Shard {
     /// An empty shard. `index` is its number, `limits` its own share; `hasher` is keyed once a run.
     #[must_use]
-    pub const fn new(index: usize, limits: Limits, hasher: RandomState) -> Self {
+    pub fn new(index: usize, limits: Limits, hasher: RandomState) -> Self {
         Self {
             index,
             limits,
-            table: Table::new(hasher),
+            table: Table::new(hasher.clone()),
             embryos: Embryos::new(),
             queue: VecDeque::new(),
             live: Slab::new(),
@@ -92,18 +95,30 @@ impl Shard {
             over: VecDeque::new(),
             over_count: 0,
             next_ticket: 0,
-            files: Vec::new(),
+            names: Names::default(),
+            sightings: Sightings::new(hasher),
         }
     }
 
     /// Takes in the shard's segments of a batch. Batches come in the order of the capture.
     pub fn take(&mut self, batch: &Batch, settings: &Settings, emit: &mut impl Observer) {
-        let bucket = batch.bucket(self.index);
-        let file = batch.first.file();
-        if !bucket.is_empty() && self.files.last().is_none_or(|last| last.0 != file) {
-            self.files.push((file, (batch.frames_before + 1).saturating_sub(batch.first.number())));
+        self.take_part(batch, 0..batch.waiting(self.index), settings, emit);
+    }
+
+    /// Takes in those of the shard's segments of a batch that stand at `part`.
+    pub fn take_part(
+        &mut self,
+        batch: &Batch,
+        part: Range<usize>,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) {
+        let bucket = batch.bucket(self.index).get(part).unwrap_or_default();
+        if !bucket.is_empty() {
+            self.names.note(batch);
         }
         let mut options = Extras::NONE;
+        let watched = batch.clock_after() >= batch.watched_from;
         for packed in bucket {
             if packed.kind.contains(Kind::QUOTE) {
                 self.quote(batch, packed, settings, emit);
@@ -111,9 +126,24 @@ impl Shard {
             }
             let extras = batch.extras_of(self.index, packed, &mut options);
             let arrival = Arrival::new(batch, packed, extras);
+            if watched && self.sightings.is_repeated_in(batch, packed, &arrival.segment) {
+                continue;
+            }
             self.expire(arrival.clock, settings, emit);
             self.place(&arrival, settings, emit);
         }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Segments that another input of the group had shown already, by input.
+    #[must_use]
+    pub const fn seen_elsewhere(&self) -> &BTreeMap<u32, u64> {
+        self.sightings.repeated()
     }
 
     /// Ends every connection whose deadline lies before `clock`.
@@ -131,7 +161,7 @@ impl Shard {
         self.expire(clock, settings, emit);
         let live = self.live.iter().map(|(index, live)| (live.id, Slot::live(index)));
         let embryos = self.embryos.iter();
-        let embryos = embryos.map(|(index, it)| (self.position(it.frame()), Slot::embryo(index)));
+        let embryos = embryos.map(|(index, it)| (self.names.of(it.frame()), Slot::embryo(index)));
         let mut all: Vec<(u64, Slot)> = live.chain(embryos).collect();
         all.sort_unstable_by_key(|(id, _)| *id);
         for (_, slot) in all {
@@ -193,7 +223,7 @@ impl Shard {
         let Some((towards, first, options)) = stray else {
             return self.open(arrival, settings, emit);
         };
-        let id = self.position(first.frame);
+        let id = self.names.of(first.frame);
         let stray = Arrival { id, forward: towards, segment: first, extras: &options, ..*arrival };
         let Some((index, _)) = self.begin(&stray, settings, emit) else { return };
         if let Some(live) = self.live.get_mut(index) {
@@ -268,12 +298,6 @@ impl Shard {
         Some((self.install(hatched, clock), effects))
     }
 
-    /// The frame's position in the run, counted from 1 over all inputs.
-    fn position(&self, frame: FrameId) -> u64 {
-        let at = self.files.partition_point(|(file, _)| *file < frame.file());
-        self.files.get(at).map_or(0, |(_, before)| before + frame.number())
-    }
-
     /// Turns an embryo into a connection with all its state.
     pub(super) fn grow(
         &mut self,
@@ -292,7 +316,7 @@ impl Shard {
     /// An embryo's id, its canonical tuple and its tunnel.
     fn origin(&self, embryo: u32) -> Option<(u64, (FourTuple, Vec<TunnelLayer>))> {
         let embryo = self.embryos.get(embryo)?;
-        Some((self.position(embryo.frame()), self.table.flow(embryo.key())?))
+        Some((self.names.of(embryo.frame()), self.table.flow(embryo.key())?))
     }
 
     fn hatch(&mut self, embryo: u32, settings: &Settings) -> Option<Hatched> {

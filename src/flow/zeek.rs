@@ -9,6 +9,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
@@ -105,11 +106,12 @@ impl ZeekShard {
         }
     }
 
-    /// Takes in the shard's segments of a batch. Batches come in the order of the capture.
-    pub fn take(&mut self, batch: &Batch, emit: &mut impl FnMut(ZeekRow)) {
-        let segments = batch.bucket(self.index).iter();
+    /// Takes in those of the shard's segments of a batch that stand at `part`. Batches come in the
+    /// order of the capture.
+    pub fn take(&mut self, batch: &Batch, part: Range<usize>, emit: &mut impl FnMut(ZeekRow)) {
+        let segments = batch.bucket(self.index).get(part).unwrap_or_default();
         let mut options = Extras::NONE;
-        for packed in segments.filter(|packed| !packed.kind.contains(Kind::QUOTE)) {
+        for packed in segments.iter().filter(|packed| !packed.kind.contains(Kind::QUOTE)) {
             let extras = batch.extras_of(self.index, packed, &mut options);
             let arrival = Arrival::new(batch, packed, extras);
             self.expire(arrival.clock, emit);

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::quality::{Seen, is_verified};
 use super::view::{READ, View};
-use crate::capture::{Context, DamageList, LinkType, Record, Source, Walk, Window};
+use crate::capture::{
+    Context, DamageList, LinkType, Oddities, Record, Source, Statistics, Walk, Window,
+};
 use crate::decode::{self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode, express};
 use crate::flow::Batch;
 use crate::stamp::Time;
@@ -65,8 +67,13 @@ pub(super) struct Found {
     pub(super) end: u64,
     /// What stands before the next chunk.
     pub(super) context: Option<Context>,
+    /// Records that have a number in the file.
     pub(super) frames: u64,
+    /// Those of them that are no frames.
+    pub(super) events: u64,
     pub(super) damage: DamageList,
+    pub(super) oddities: Oddities,
+    pub(super) statistics: Statistics,
     pub(super) skips: SkipCounts,
     /// Ascending.
     pub(super) links: Vec<LinkType>,
@@ -200,9 +207,12 @@ impl Visitor<'_> {
         let inside = |offset: u64| usize::try_from(offset - window.base).unwrap_or(usize::MAX);
         let range = inside(range.start)..inside(range.end);
         let frames = self.found.frames;
-        let walk = context.walk(window, range, &mut |record| self.visit(record));
+        let mut walk = context.walk(window, range, &mut |record| self.visit(record));
         self.found.damage.absorb(&walk.damage, frames);
         self.found.seen.told(walk.statistics.clone());
+        self.found.events += walk.events;
+        self.found.oddities += walk.oddities;
+        self.found.statistics.extend(std::mem::take(&mut walk.statistics));
         walk
     }
 
@@ -219,6 +229,9 @@ impl Visitor<'_> {
             self.found.times = Some((first.min(record.time), last.max(record.time)));
         }
         self.note_link(record.link);
+        if record.link == LinkType::EVENT {
+            return;
+        }
         let Record { link, data, wire_len, time, .. } = *record;
         let mut extras = None;
         let verify_checksums = self.settings.verify_checksums || is_verified(record.offset);
@@ -256,6 +269,9 @@ impl Visitor<'_> {
 
     fn note_link(&mut self, link: LinkType) {
         if self.found.links.last() == Some(&link) {
+            return;
+        }
+        if link == LinkType::EVENT {
             return;
         }
         if let Err(place) = self.found.links.binary_search(&link) {

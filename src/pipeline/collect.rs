@@ -3,11 +3,13 @@
 //! Records reach a collector in an order that only the capture decides, so whatever depends on
 //! order inside a shard is the same in every run.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use foldhash::fast::RandomState;
 
 use super::kept::Kept;
+use super::merge::Merged;
 use super::pending::{self, Pending};
 use super::rows::Rows;
 use super::segments::Segments;
@@ -38,6 +40,8 @@ pub(super) struct Collector {
     kept: Kept,
     /// Tuples whose Wireshark stream a limit cut in two.
     pub(super) streams_forgotten: u64,
+    /// Segments that another input had shown already, by input.
+    pub(super) seen_elsewhere: BTreeMap<u32, u64>,
     /// Rows of Zeek's conn.log that a limit closed early.
     pub(super) zeek_rows_evicted: u64,
     /// Formatted connections.
@@ -63,7 +67,7 @@ impl Worker {
     pub(super) fn take(&mut self, batch: &Batch, options: &Options, sink: &dyn Sink) {
         let Self { shard, collector, segments, rows } = self;
         if let Some(rows) = rows {
-            rows.take(batch, sink);
+            rows.take(batch, 0..batch.waiting(shard.index()), sink);
         }
         let mut desk = Desk { collector, options, sink };
         if sink.wants_segments() {
@@ -71,6 +75,23 @@ impl Worker {
         } else {
             shard.take(batch, &options.settings, &mut desk);
         }
+    }
+
+    /// Takes in the shard's segments of several sources, by time.
+    pub(super) fn take_merged(&mut self, merged: &Merged<'_>, options: &Options, sink: &dyn Sink) {
+        let Self { shard, collector, segments, rows } = self;
+        merged.visit(shard.index(), |batch, part| {
+            if let Some(rows) = rows {
+                rows.take(batch, part.clone(), sink);
+            }
+            let mut desk = Desk { collector, options, sink };
+            if sink.wants_segments() {
+                let watch = &mut segments.watch(desk, sink);
+                shard.take_part(batch, part, &options.settings, watch);
+            } else {
+                shard.take_part(batch, part, &options.settings, &mut desk);
+            }
+        });
     }
 
     /// Lets go of what has ended before `clock`.
@@ -163,7 +184,10 @@ pub(super) fn gather(workers: &mut [Worker], whole: &mut Kept, options: &Options
 /// Everything that the shards collected, in the order of the shards.
 pub(super) fn merge(workers: Vec<Worker>) -> Collector {
     let mut whole = Collector::default();
-    for Worker { collector, segments, rows, .. } in workers {
+    for Worker { shard, collector, segments, rows } in workers {
+        for (input, count) in shard.seen_elsewhere() {
+            *whole.seen_elsewhere.entry(*input).or_default() += count;
+        }
         whole.summary.merge(collector.summary);
         whole.accumulator.merge(collector.accumulator);
         whole.streams_forgotten += segments.forgotten();

@@ -1,26 +1,34 @@
 //! Cuts inputs into chunks until a wave is full.
 //!
-//! The first chunk of a wave begins where the wave before was verified to end; the others begin
-//! where they guess. Streams are read into the wave's memory, where what was left of the wave
-//! before comes first.
+//! The first chunk of an input in a wave begins where the wave before was verified to end; the
+//! others begin where they guess. Streams are read into the wave's memory, where what was left of
+//! the wave before comes first.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::Unreadable;
+use super::account::Account;
 use super::chunk::{Bytes, Order};
+use super::lane::Lane;
 use super::plan::{Pipe, Planned, compression_name, open};
-use super::reading::{Account, Reading};
+use super::reading::Reading;
 use super::wave::Wave;
 use crate::analysis::{Input as InputReport, InputDamage};
 use crate::capture::{CaptureError, Context, Format, Input, Source, Window};
-use crate::stamp::FrameId;
+use crate::stamp::{FrameId, Time};
 
 /// Chunks of a wave at most, where inputs are tiny.
 const MAX_CHUNKS: usize = 4096;
 
 /// The most that is read from a stream at once, whatever size of wave was asked for.
 const MAX_PIECE: usize = 64 << 20;
+
+/// The smallest record of any format in bytes.
+const MIN_RECORD: u64 = 12;
+
+/// More frames than a stream can have, for names of frames that do not collide.
+const MAX_STREAM_FRAMES: u64 = 1 << 36;
 
 /// Bytes of a stream in a wave at least.
 const MIN_PIECE: usize = 4 << 10;
@@ -30,7 +38,7 @@ const MIN_PIECE: usize = 4 << 10;
 pub(super) struct Feeding {
     path: String,
     /// Index of the input.
-    input: u32,
+    pub(super) input: u32,
     from: From,
     /// Where the next chunk begins.
     next: u64,
@@ -78,71 +86,106 @@ impl Feeding {
 }
 
 impl Reading<'_> {
-    /// Orders chunks until the wave is full or nothing is left.
+    /// Orders chunks until the wave is full or nothing is left that is to be read now.
     pub(super) fn feed(&mut self, wave: &mut Wave) {
-        let mut budget = self.wave_budget();
         self.resume();
-        while budget > 0 && wave.len() < MAX_CHUNKS {
-            let Some(mut feeding) = self.feeding.take().or_else(|| self.begin_next()) else {
-                return;
-            };
-            let chunk_size = self.options.chunk_size.clamp(1, u64::from(u32::MAX));
+        while self.next_is_due() && self.begin_next() {}
+        let mut budget = self.wave_budget();
+        let hungry = self.lanes.iter().filter(|lane| lane.is_hungry()).count();
+        // Those that wait keep what they hold: the room of a wave is everybody's.
+        let share = budget.div_ceil(self.lanes.len().max(1) as u64);
+        let share = if hungry == 1 && self.lanes.len() == 1 { budget } else { share };
+        let inputs: Vec<u32> =
+            self.lanes.iter().filter(|lane| lane.is_hungry()).map(|lane| lane.input).collect();
+        for input in inputs {
+            let mut part = share.min(budget.max(1));
+            budget = budget.saturating_sub(part);
+            self.feed_lane(input, wave, &mut part);
+            budget = budget.saturating_add(part);
+        }
+        while budget > 0 && wave.len() < MAX_CHUNKS && self.next_is_free() && self.begin_next() {
+            let Some(input) = self.lanes.last().map(|lane| lane.input) else { return };
+            self.feed_lane(input, wave, &mut budget);
+        }
+    }
+
+    /// Orders chunks of one input, and of those behind it in the same archive.
+    fn feed_lane(&mut self, mut input: u32, wave: &mut Wave, budget: &mut u64) {
+        let chunk_size = self.options.chunk_size.clamp(1, u64::from(u32::MAX));
+        while *budget > 0 && wave.len() < MAX_CHUNKS {
+            let lane = self.lanes.iter_mut().find(|lane| lane.input == input);
+            let Some(feeding) = lane.and_then(|lane| lane.feeding.as_mut()) else { return };
             let more = match &feeding.from {
-                From::File(_) => feed_file(&mut feeding, wave, chunk_size, &mut budget),
-                From::Stream { .. } => feed_stream(&mut feeding, wave, chunk_size, &mut budget),
+                From::File(_) => feed_file(feeding, wave, chunk_size, budget),
+                From::Stream { .. } => feed_stream(feeding, wave, chunk_size, budget),
             };
-            if more {
-                self.feeding = Some(feeding);
-            } else {
-                self.end_input(feeding);
+            if !more {
+                match self.end_input(input) {
+                    Some(next) => input = next,
+                    None => return,
+                }
             }
         }
     }
 
     /// Continues where the last wave was verified to end.
     fn resume(&mut self) {
-        let (Some(feeding), Some(position)) = (&mut self.feeding, &self.position) else { return };
-        if position.input != feeding.input {
-            return;
-        }
-        // Less than what was ordered: the file has become shorter.
-        let cut = matches!(feeding.from, From::File(_)) && position.at < feeding.next;
-        if position.broken || cut {
-            self.feeding = None;
-            return;
-        }
-        (feeding.start, feeding.next) = (Some(position.at), position.at);
-        feeding.context.clone_from(&position.context);
-        feeding.likely = None;
-    }
-
-    /// Keeps the bytes of a stream that the wave could not walk, for the next one.
-    pub(super) fn keep_rest(&mut self, wave: &Wave) {
-        let (Some(feeding), Some(position)) = (&mut self.feeding, &mut self.position) else {
-            return;
-        };
-        let From::Stream { piece: (place, base), rest, .. } = &mut feeding.from else { return };
-        if position.input != feeding.input {
-            return;
-        }
-        let walked = usize::try_from(position.at - *base).unwrap_or(usize::MAX);
-        let left = wave.memory.get(place.start.saturating_add(walked)..place.end);
-        rest.clear();
-        rest.extend_from_slice(left.unwrap_or_default());
-        // A walk gets on with this much, or never does.
-        position.broken = walked == 0 && place.len() > 4 * feeding.context.lookahead();
-    }
-
-    fn begin_next(&mut self) -> Option<Feeding> {
-        loop {
-            let planned = self.plan.inputs.pop()?;
-            let path = planned.path.to_string_lossy().into_owned();
-            match self.begin(planned, &path) {
-                Ok(Some(feeding)) => return Some(feeding),
-                Ok(None) => {}
-                Err(error) => self.plan.unreadable.push(Unreadable::new(&path, 0, &error)),
+        let mut over = Vec::new();
+        for lane in &mut self.lanes {
+            let (Some(feeding), Some(position)) = (&mut lane.feeding, &lane.position) else {
+                continue;
+            };
+            // Less than what was ordered: the file has become shorter.
+            let cut = matches!(feeding.from, From::File(_)) && position.at < feeding.next;
+            if position.broken || cut {
+                over.push(lane.input);
+                continue;
             }
+            (feeding.start, feeding.next) = (Some(position.at), position.at);
+            feeding.context.clone_from(&position.context);
+            feeding.likely = None;
         }
+        for input in over {
+            self.end_input(input);
+        }
+    }
+
+    /// Keeps the bytes of streams that the wave could not walk, for the next one.
+    pub(super) fn keep_rest(&mut self, wave: &Wave) {
+        for lane in &mut self.lanes {
+            let (Some(feeding), Some(position)) = (&mut lane.feeding, &mut lane.position) else {
+                continue;
+            };
+            let From::Stream { piece: (place, base), rest, .. } = &mut feeding.from else {
+                continue;
+            };
+            if place.start == place.end {
+                continue;
+            }
+            let walked = usize::try_from(position.at - *base).unwrap_or(usize::MAX);
+            let left = wave.memory.get(place.start.saturating_add(walked)..place.end);
+            rest.clear();
+            rest.extend_from_slice(left.unwrap_or_default());
+            // A walk gets on with this much, or never does.
+            position.broken = walked == 0 && place.len() > 4 * feeding.context.lookahead();
+            (*place, *base) = (0..0, position.at);
+        }
+    }
+
+    /// Begins to read the next input; false if it cannot be read.
+    fn begin_next(&mut self) -> bool {
+        let Some(planned) = self.plan.inputs.pop() else { return false };
+        let path = planned.path.to_string_lossy().into_owned();
+        let (first_time, alone) = (planned.first_time, planned.is_alone());
+        match self.begin(planned, &path) {
+            Ok(Some(feeding)) => {
+                self.lanes.push(Lane::new(feeding, first_time, alone));
+                return true;
+            }
+            Ok(None) => {}
+            Err(error) => self.plan.unreadable.push(Unreadable::new(&path, 0, &error)),
+        }
+        false
     }
 
     fn begin(&mut self, planned: Planned, path: &str) -> Result<Option<Feeding>, CaptureError> {
@@ -219,7 +262,11 @@ impl Reading<'_> {
         let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
         debug_assert!(self.accounts.len() < FrameId::MAX_FILES, "more inputs than frames can name");
         input.format = opening.format;
-        self.accounts.push(Account { input, ..Account::default() });
+        let bound = match &from {
+            From::File(source) => source.len() / MIN_RECORD,
+            From::Stream { .. } => MAX_STREAM_FRAMES,
+        };
+        self.accounts.push(Account::new(input, bound));
         let next = opening.header as u64;
         Feeding {
             path: path.to_owned(),
@@ -232,9 +279,11 @@ impl Reading<'_> {
         }
     }
 
-    /// The input has been cut to its end; a stream may go on with its next member.
-    fn end_input(&mut self, feeding: Feeding) {
-        let Feeding { path, input, from, .. } = feeding;
+    /// The input has been cut to its end; a stream may go on with its next member, whose index is
+    /// returned.
+    fn end_input(&mut self, input: u32) -> Option<u32> {
+        let lane = self.lanes.iter_mut().find(|lane| lane.input == input)?;
+        let Feeding { path, from, .. } = lane.feeding.take()?;
         match from {
             From::File(source) => self.bytes_done += source.len(),
             From::Stream { mut pipe, .. } => {
@@ -245,13 +294,16 @@ impl Reading<'_> {
                 }
                 if let Some(member) = pipe.stream.next_member() {
                     pipe.member = member;
-                    self.feeding = self.begin_member(pipe, &path);
-                } else {
-                    self.note_stream_damage(&pipe, &path, None);
-                    self.bytes_done += stored;
+                    let feeding = self.begin_member(pipe, &path)?;
+                    let next = feeding.input;
+                    self.lanes.push(Lane::new(feeding, Time::MIN, true));
+                    return Some(next);
                 }
+                self.note_stream_damage(&pipe, &path, None);
+                self.bytes_done += stored;
             }
         }
+        None
     }
 
     fn note_stream_damage(&mut self, pipe: &Pipe, path: &str, input: Option<u32>) {

@@ -26,6 +26,15 @@ pub(super) struct Planned {
     pub(super) first_time: Time,
     /// Standard input or another pipe, which cannot be opened again.
     pub(super) open: Option<Pipe>,
+    /// It is an archive: what is in it can only be read one member after the other.
+    pub(super) archive: bool,
+}
+
+impl Planned {
+    /// It cannot be read beside others: an archive, or a capture whose first frames have no time.
+    pub(super) fn is_alone(&self) -> bool {
+        self.archive || self.first_time == Time::MAX
+    }
 }
 
 /// A stream whose first member has begun.
@@ -85,7 +94,7 @@ fn look(path: &Path) -> Result<Planned, CaptureError> {
             let count = source.read_at(0, &mut head)?;
             head.truncate(count);
             let first_time = first_time(&head, count as u64 >= source.len())?;
-            Ok(Planned { path: path_buf, first_time, open: None })
+            Ok(Planned { path: path_buf, first_time, open: None, archive: false })
         }
         Input::Stream(mut stream) => {
             let Some(member) = stream.next_member() else {
@@ -100,9 +109,10 @@ fn look(path: &Path) -> Result<Planned, CaptureError> {
                 Err(_) if member.name.is_some() => Time::MAX,
                 judged => judged?,
             };
+            let archive = member.name.is_some();
             let is_file = path.is_file();
             let open = (!is_file).then_some(Pipe { stream, member, head });
-            Ok(Planned { path: path_buf, first_time, open })
+            Ok(Planned { path: path_buf, first_time, open, archive })
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Rows of Zeek's conn.log: cut out of the flows and formatted in the shards, beside what becomes
 //! of their connections.
 
+use std::ops::Range;
+
 use foldhash::fast::RandomState;
 
 use super::Sink;
@@ -26,9 +28,9 @@ impl Rows {
         Self { shard: ZeekShard::new(index, rules, hasher), collected: Collected::default() }
     }
 
-    pub(super) fn take(&mut self, batch: &Batch, sink: &dyn Sink) {
+    pub(super) fn take(&mut self, batch: &Batch, part: Range<usize>, sink: &dyn Sink) {
         let Self { shard, collected } = self;
-        shard.take(batch, &mut |row| collected.add(&row, sink));
+        shard.take(batch, part, &mut |row| collected.add(&row, sink));
     }
 
     pub(super) fn expire(&mut self, clock: Time, sink: &dyn Sink) {

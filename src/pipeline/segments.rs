@@ -13,15 +13,28 @@ use crate::analysis::JudgedSegment;
 use crate::compat::wireshark::Analyzer;
 use crate::connection::LoneSyn;
 use crate::flow::{Ending, Finished, Limits, Observer, PerTuple, Placed, SHARDS};
+use crate::stamp::Time;
+
+/// Frames for each segment from which on segments are sorted rather than placed.
+const SPARSE: usize = 64;
 
 /// What a shard keeps for the sake of segments.
 #[derive(Debug)]
 pub(super) struct Segments {
     streams: PerTuple<Analyzer>,
-    /// Formatted segments of the wave: each one's position in the run and where it ends in the
-    /// bytes.
-    lines: Vec<(u64, usize)>,
+    /// Formatted segments of the wave.
+    lines: Vec<Line>,
     bytes: Vec<u8>,
+}
+
+/// A formatted segment.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    /// The clock of its source.
+    clock: Time,
+    position: u64,
+    /// Where it ends in the bytes.
+    end: usize,
 }
 
 /// Watches a shard: takes segments, and hands on what else there is.
@@ -50,12 +63,12 @@ impl Segments {
         Watch { rest, segments: self, sink }
     }
 
-    /// The formatted segments, each with its position in the run.
-    fn formatted(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.lines.iter().scan(0, |start, (position, end)| {
-            let line = self.bytes.get(*start..*end).unwrap_or_default();
-            *start = *end;
-            Some((*position, line))
+    /// The formatted segments, each with its clock and its position in the run.
+    fn formatted(&self) -> impl Iterator<Item = (Time, u64, &[u8])> {
+        self.lines.iter().scan(0, |start, line| {
+            let text = self.bytes.get(*start..line.end).unwrap_or_default();
+            *start = line.end;
+            Some((line.clock, line.position, text))
         })
     }
 }
@@ -81,31 +94,38 @@ impl<O: Observer> Observer for Watch<'_, O> {
         let Some(stream) = streams.of(*tuple) else { return };
         let wireshark = stream.observe(*forward, segment, extras);
         self.sink.format_segment(&JudgedSegment { placed, wireshark }, bytes);
-        lines.push((placed.position, bytes.len()));
+        let (clock, position) = (placed.clock, placed.position);
+        lines.push(Line { clock, position, end: bytes.len() });
     }
 }
 
-/// Writes the segments of a wave, and forgets them.
-pub(super) fn flush(workers: &mut [Worker], sink: &mut dyn Sink) -> io::Result<()> {
-    let positions = || workers.iter().flat_map(|worker| &worker.segments.lines);
-    let first = positions().map(|(position, _)| *position).min();
-    let last = positions().map(|(position, _)| *position).max();
-    let Some((first, last)) = first.zip(last) else { return Ok(()) };
-    // A frame has one segment at most, so a place for every frame of the wave sorts them.
-    let mut places: Vec<&[u8]> = Vec::new();
-    places.resize(usize::try_from(last - first).map_or(0, |frames| frames + 1), &[]);
-    for worker in &*workers {
-        for (position, line) in worker.segments.formatted() {
+/// Writes the segments of a wave, and forgets them: in the order of their frames, or, where
+/// sources were merged, of that.
+pub(super) fn flush(
+    workers: &mut [Worker],
+    is_merged: bool,
+    sink: &mut dyn Sink,
+) -> io::Result<()> {
+    let lines = || workers.iter().flat_map(|worker| worker.segments.formatted());
+    let positions = || lines().map(|(_, position, _)| position);
+    let Some((first, last)) = positions().min().zip(positions().max()) else { return Ok(()) };
+    let span = usize::try_from(last - first).unwrap_or(usize::MAX).saturating_add(1);
+    if is_merged || span > SPARSE * lines().count() {
+        let mut sorted: Vec<_> = lines().collect();
+        sorted.sort_unstable_by_key(|(clock, position, _)| (*clock, *position));
+        sorted.into_iter().try_for_each(|(_, _, line)| sink.write_segment(line))?;
+    } else {
+        // A frame has one segment at most, so a place for every frame of the wave sorts them.
+        let mut places: Vec<&[u8]> = vec![&[]; span];
+        for (_, position, line) in lines() {
             let place = usize::try_from(position - first).ok().and_then(|at| places.get_mut(at));
             if let Some(place) = place {
                 *place = line;
             }
         }
+        let mut filled = places.into_iter().filter(|line| !line.is_empty());
+        filled.try_for_each(|line| sink.write_segment(line))?;
     }
-    places
-        .into_iter()
-        .filter(|line| !line.is_empty())
-        .try_for_each(|line| sink.write_segment(line))?;
     for worker in workers {
         worker.segments.lines.clear();
         worker.segments.bytes.clear();

@@ -9,11 +9,11 @@ use rayon::prelude::*;
 
 use super::Unreadable;
 use super::chunk::{Chunk, Order, Piece};
-use super::reading::{Account, Reading};
+use super::reading::Reading;
 use super::wave::Wave;
 use crate::capture::Context;
 use crate::decode::{Outcome, Pushed, Skip};
-use crate::stamp::{FrameId, Time};
+use crate::stamp::FrameId;
 
 /// How often in a wave the chunks behind a changed context are read again all at once; after that,
 /// each by itself, so that a capture full of changes costs no more than twice a serial walk.
@@ -22,7 +22,6 @@ const MAX_RESTARTS: usize = 2;
 /// Up to where an input has been walked.
 #[derive(Debug)]
 pub(super) struct Position {
-    pub(super) input: u32,
     /// Where the next record begins.
     pub(super) at: u64,
     pub(super) context: Context,
@@ -40,18 +39,25 @@ impl Reading<'_> {
             else {
                 return;
             };
+            let Some(input) = chunk.order.as_ref().map(|order| order.input) else { continue };
+            if !self.has_entered(input) {
+                self.enter(input);
+            }
+            let Some(lane) = self.lanes.iter_mut().find(|lane| lane.input == input) else {
+                chunk.skip();
+                continue;
+            };
             let Some(order) = &mut chunk.order else { continue };
-            let position = Position::of(&mut self.position, order);
+            let position = Position::of(&mut lane.position, order);
             if position.broken || position.at >= order.range.end {
                 chunk.skip();
-                self.stamp(chunk, None);
                 continue;
             }
             let other_context = order.context != position.context;
             if other_context || chunk.found.start != Some(position.at) {
                 order.start = Some(position.at);
                 order.context.clone_from(&position.context);
-                let (input, context) = (order.input, position.context.clone());
+                let context = position.context.clone();
                 chunk.read(memory, &self.buffers, self.options.decode);
                 let context = chunk.found.context.as_ref().unwrap_or(&context);
                 let changed = other_context
@@ -83,7 +89,8 @@ impl Reading<'_> {
     /// Accepts a chunk: the walk has come to its end.
     fn take_over(&mut self, chunk: &mut Chunk) {
         let Some(input) = chunk.order.as_ref().map(|order| order.input) else { return };
-        if let Some(position) = &mut self.position {
+        let lane = self.lanes.iter_mut().find(|lane| lane.input == input);
+        if let Some(position) = lane.and_then(|lane| lane.position.as_mut()) {
             position.at = chunk.found.end;
             if let Some(context) = chunk.found.context.take() {
                 position.context = context;
@@ -96,27 +103,32 @@ impl Reading<'_> {
             let (offset, reason) = (chunk.found.end, error.to_string());
             self.plan.unreadable.push(Unreadable { path, offset, reason });
         }
-        self.stamp(chunk, Some(input));
+        self.stamp(chunk, input);
     }
 
     /// Hands out frame numbers and the clock, and adds the chunk to its input's account.
-    fn stamp(&mut self, chunk: &mut Chunk, input: Option<u32>) {
-        chunk.batch.clock = self.clock;
-        let index = input.unwrap_or_default();
-        let Some(account) = input.and_then(|index| self.accounts.get_mut(index as usize)) else {
-            return;
-        };
-        chunk.batch.first = FrameId::new(index, account.input.frames + 1);
-        chunk.batch.frames_before = self.frames;
+    fn stamp(&mut self, chunk: &mut Chunk, input: u32) {
+        let Some(account) = self.accounts.get(input as usize) else { return };
+        chunk.batch.clock = account.clock;
+        chunk.batch.group = account.group;
+        chunk.batch.watched_from = self.watched_from(input, account.clock);
+        let Some(account) = self.accounts.get_mut(input as usize) else { return };
+        chunk.batch.first = FrameId::new(input, account.numbered + 1);
+        chunk.batch.frames_before = account.base.saturating_add(account.numbered);
         self.frames += chunk.found.frames;
-        self.clock = chunk.batch.clock_after();
+        account.clock = chunk.batch.clock_after();
         account.add(chunk);
+        self.joins.advance(account);
+        let clock = account.clock;
+        if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.input == input) {
+            lane.clock = clock;
+        }
         let pieces = std::mem::take(&mut chunk.found.pieces);
         let segments = chunk.batch.segments();
         for piece in pieces {
-            self.assemble(piece, index, chunk);
+            self.assemble(piece, input, chunk);
         }
-        if let Some(account) = self.accounts.get_mut(index as usize) {
+        if let Some(account) = self.accounts.get_mut(input as usize) {
             account.input.tcp_segments += chunk.batch.segments() - segments;
         }
     }
@@ -125,7 +137,8 @@ impl Reading<'_> {
         let Piece { frame, latest, time, fragment } = piece;
         let id = chunk.batch.first.plus(u64::from(frame));
         let (settings, decoded) = (&self.options.decode, &mut self.decoded);
-        let pushed = self.reassembler.push(&fragment, time, id, settings, decoded);
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.input == input) else { return };
+        let pushed = lane.reassembler.push(&fragment, time, id, settings, decoded);
         let Pushed::Complete(outcome) = pushed else { return };
         let skip = match outcome {
             Outcome::Segment => {
@@ -145,40 +158,13 @@ impl Reading<'_> {
 }
 
 impl Position {
-    /// The position in the input of `order`, which is at its beginning if it is another input than
-    /// before.
+    /// The position in the input of `order`, at its beginning if there is none yet.
     fn of<'a>(position: &'a mut Option<Self>, order: &Order) -> &'a mut Self {
         let beginning = || Self {
-            input: order.input,
             at: order.start.unwrap_or(order.range.start),
             context: order.context.clone(),
             broken: false,
         };
-        if position.as_ref().is_some_and(|position| position.input != order.input) {
-            *position = None;
-        }
         position.get_or_insert_with(beginning)
-    }
-}
-
-impl Account {
-    fn add(&mut self, chunk: &Chunk) {
-        let found = &chunk.found;
-        self.damage.absorb(&found.damage, self.input.frames);
-        self.seen.absorb(&found.seen, self.input.frames);
-        self.skips.merge(&found.skips);
-        let input = &mut self.input;
-        input.frames += found.frames;
-        input.tcp_segments += chunk.batch.segments();
-        for link in &found.links {
-            if let Err(place) = input.link_types.binary_search(link) {
-                input.link_types.insert(place, *link);
-            }
-        }
-        if let Some((first, last)) = found.times {
-            let earlier = |known: Time| known.min(first);
-            input.first_time = Some(input.first_time.map_or(first, earlier));
-            input.last_time = Some(input.last_time.map_or(last, |known| known.max(last)));
-        }
     }
 }

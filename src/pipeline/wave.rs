@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::chunk::{Buffers, Chunk, Order};
 use crate::decode;
+use crate::flow::Horizon;
 use crate::stamp::Time;
 
 /// Chunks of one or more inputs, in the order of the run. Keeps its memory when it is emptied.
@@ -13,10 +14,43 @@ pub(super) struct Wave {
     used: usize,
     /// Bytes of inputs that cannot be read by position.
     pub(super) memory: Vec<u8>,
+    pub(super) ready: Ready,
+}
+
+/// How much of what was read can be consumed: what comes later is behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready {
+    /// Where the source is that is furthest behind.
+    pub(super) lowest: Horizon,
+    /// Where the one before it is.
+    pub(super) second: Horizon,
+    /// The capture clock then.
+    pub(super) clock: Time,
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self { lowest: Horizon::END, second: Horizon::END, clock: Time::MIN }
+    }
+}
+
+impl Ready {
+    /// Up to where input `source` can be consumed: it keeps its own order, so only the others
+    /// count.
+    pub(super) fn of(&self, source: u32) -> Horizon {
+        if self.lowest.source == source { self.second } else { self.lowest }
+    }
+
+    /// Whether a segment that stands there can be consumed.
+    pub(super) fn includes(&self, place: Horizon) -> bool {
+        place < self.of(place.source)
+    }
 }
 
 impl Wave {
     pub(super) fn clear(&mut self) {
+        // What was ordered keeps a file open.
+        self.chunks.iter_mut().for_each(|chunk| chunk.order = None);
         self.used = 0;
         self.memory.clear();
     }
@@ -56,9 +90,9 @@ impl Wave {
         })
     }
 
-    /// The capture clock behind the wave.
-    pub(super) fn clock_after(&self) -> Time {
-        self.chunks().last().map_or(Time::MIN, |chunk| chunk.batch.clock_after())
+    /// The chunks, to take out.
+    pub(super) fn chunks_mut(&mut self) -> &mut [Chunk] {
+        self.chunks.get_mut(..self.used).unwrap_or_default()
     }
 
     /// Reads every chunk, in parallel.

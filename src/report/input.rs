@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::document::MAX_LISTED;
 use super::value::{Named, Stamp, nanos};
-use crate::analysis::{Analysis, Input, InputDamage};
+use crate::analysis::{Analysis, CountedInterface, Input, InputDamage};
 use crate::input;
+use crate::stamp::Span;
 use crate::summary::Evicted;
 
 /// One capture file, as far as it could be read.
@@ -25,12 +26,25 @@ pub(super) struct InputDoc<'a> {
     bytes: u64,
     /// Frames read.
     frames: u64,
+    /// Records that are no frames (a custom block, a system call) but are numbered as such, as
+    /// Wireshark does.
+    events: u64,
     /// TCP segments among them.
     tcp_segments: u64,
+    /// TCP segments that another file had shown a moment before: two taps saw the same. They count
+    /// once.
+    seen_elsewhere: u64,
     /// Earliest capture time.
     first_time: Option<Stamp>,
     /// Latest capture time.
     last_time: Option<Stamp>,
+    /// Time before the first frame that no file covers; null unless it stands out from the pauses
+    /// between frames.
+    gap_before_ns: Option<i64>,
+    /// What the interfaces counted, where the file says so.
+    interfaces: Vec<InterfaceDoc<'a>>,
+    /// Records that were odd but readable, by what was odd.
+    oddities: Named<u64>,
     /// Frames that are no TCP segment, by reason.
     skipped: Named<u64>,
     /// Damaged places, the first ones.
@@ -48,12 +62,55 @@ impl<'a> From<&'a Input> for InputDoc<'a> {
             link_types: input.link_types.iter().map(|link| link.0).collect(),
             bytes: input.bytes,
             frames: input.frames,
+            events: input.events,
+            seen_elsewhere: input.seen_elsewhere,
+            gap_before_ns: input.gap_before.map(Span::nanos),
+            interfaces: input.interfaces.iter().map(InterfaceDoc::from).collect(),
+            oddities: Named(input.oddities.clone()),
             tcp_segments: input.tcp_segments,
             first_time: input.first_time.map(Stamp),
             last_time: input.last_time.map(Stamp),
             skipped: Named(input.skipped.clone()),
             damage: input.damage.iter().map(DamageDoc::from).collect(),
             damage_total: input.damage_total,
+        }
+    }
+}
+
+/// An interface of a pcapng section and what it counted; null where the file does not say.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CountedInterface")]
+struct InterfaceDoc<'a> {
+    /// Index of the section in the file, from 0.
+    section: u32,
+    /// Index of the interface in the section, from 0.
+    interface: u32,
+    /// Its name.
+    name: &'a str,
+    /// Packets received.
+    received: Option<u64>,
+    /// Packets that the interface dropped.
+    dropped: Option<u64>,
+    /// Packets that passed the capture filter.
+    accepted: Option<u64>,
+    /// Packets that the operating system dropped.
+    os_dropped: Option<u64>,
+    /// Packets delivered to the capture program.
+    delivered: Option<u64>,
+}
+
+impl<'a> From<&'a CountedInterface> for InterfaceDoc<'a> {
+    fn from(it: &'a CountedInterface) -> Self {
+        let counted = &it.counted;
+        Self {
+            section: it.section,
+            interface: it.interface,
+            name: &counted.name,
+            received: counted.received,
+            dropped: counted.dropped,
+            accepted: counted.accepted,
+            os_dropped: counted.os_dropped,
+            delivered: counted.delivered,
         }
     }
 }

@@ -171,3 +171,27 @@ pub(crate) fn told(outcome: &Outcome) -> String {
     let json = String::from_utf8(json).unwrap();
     format!("{json}\n{:?}\n{:?}", outcome.unreadable, outcome.analysis.summary.shed)
 }
+
+/// Threads, chunk size, wave size. The first is one serial walk.
+const CUTS: [(usize, u64, u64); 6] = [
+    (1, 1 << 30, 1 << 40),
+    (1, 300, 1 << 20),
+    (2, 300, 7_000),
+    (7, 1_111, 50_000),
+    (7, 20_000, 100_000),
+    (2, 1 << 20, 1),
+];
+
+/// Analyses with every cut; all have to tell the same.
+pub(crate) fn assert_same(inputs: &[PathBuf], what: &str, change: impl Fn(Options) -> Options) {
+    let mut serial = None;
+    for (threads, chunk, wave) in CUTS {
+        let outcome = analyse(inputs, &change(options(threads, chunk, wave)));
+        let told = told(&outcome);
+        let serial = serial.get_or_insert_with(|| told.clone());
+        if *serial != told {
+            let differing = serial.lines().zip(told.lines()).find(|(one, other)| one != other);
+            panic!("{what} differs for {threads} threads, {chunk}, {wave}: {differing:#?}");
+        }
+    }
+}

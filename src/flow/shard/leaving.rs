@@ -150,7 +150,7 @@ impl Shard {
         let Some(key) = self.embryos.get(index).map(Embryo::key) else { return false };
         let Some(canonical) = self.table.tuple(key) else { return false };
         let tuple = if forward { canonical } else { canonical.reversed() };
-        let lone = LoneSyn::of(&syn, self.position(syn.frame), tuple, at, settings);
+        let lone = LoneSyn::of(&syn, self.names.of(syn.frame), tuple, at, settings);
         let ending = if lone.is_over { Ending::Expired } else { ending };
         self.embryos.drop_lone(index);
         self.table.remove(key, Slot::embryo(index));
@@ -179,7 +179,7 @@ impl Shard {
         emit.finished(Finished { record, at, ending });
         if let Some(((forward, syn, extras), flow)) = turned_away {
             let first = (forward, &syn, &extras);
-            let attempt = Connection::begun(self.position(syn.frame), flow, first, settings);
+            let attempt = Connection::begun(self.names.of(syn.frame), flow, first, settings);
             let record = attempt.finish(known_until, by, settings);
             emit.finished(Finished { record, at, ending });
         }

@@ -18,6 +18,7 @@ pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions)
     if full && analysis.inputs.len() > 1 {
         files(page, &analysis.inputs);
     }
+    gaps(page, &analysis.inputs, full);
     damage(page, &analysis.inputs, full);
     skips(page, &analysis.inputs, full);
     if analysis.summary.totals.connections == 0 {
@@ -94,10 +95,30 @@ fn files(page: &mut Page, inputs: &[Input]) {
             page.plain(counted(input.frames, "frame")),
             page.plain(counted(input.tcp_segments, "TCP segment")),
         ];
+        if input.seen_elsewhere > 0 {
+            let seen = counted(input.seen_elsewhere, "segment");
+            items.push(page.plain(format!("{seen} seen by another tap too")));
+        }
         if let (Some(first), Some(last)) = (input.first_time, input.last_time) {
             items.push(page.plain(period(first, last)));
         }
         page.items(&page.dim(" file        "), &items);
+    }
+}
+
+/// Times between files that none of them covers.
+fn gaps(page: &mut Page, inputs: &[Input], full: bool) {
+    let found = || inputs.iter().filter_map(|input| Some((input, input.gap_before?)));
+    let shown = if full { usize::MAX } else { NAMED };
+    for (input, gap) in found().take(shown) {
+        let first = input.first_time.unwrap_or_default();
+        let text = format!("{} before {}, until {first}", span(gap), input.path);
+        page.paragraph(&page.bold("gap      "), &text);
+    }
+    let more = found().count().saturating_sub(shown);
+    if more > 0 {
+        let text = format!("{} (-v lists them)", counted(more as u64, "more gap"));
+        page.paragraph(&page.bold("gap      "), &text);
     }
 }
 

@@ -1,0 +1,165 @@
+//! Inputs that overlap in time are read side by side: each in a lane of its own.
+//!
+//! A lane's clock is the highest time that its input has shown; segments are merged by it. What
+//! lies before the lowest clock of all lanes, and before the first time of the next input, can be
+//! consumed: nothing earlier can come any more. The lane that is behind is read on, the others
+//! wait, so no lane holds more than its share of one wave. Inputs that follow one another in time
+//! are one lane after the other, and nothing is ever held.
+//!
+//! Knows nothing of how lanes are fed or verified.
+
+use super::feed::Feeding;
+use super::joins::{Entry, is_near};
+use super::reading::Reading;
+use super::verify::Position;
+use super::wave::Ready;
+use crate::decode::Reassembler;
+use crate::flow::{Horizon, SIGHTING_WINDOW};
+use crate::stamp::Time;
+
+/// Inputs read side by side at most: each takes a file handle. A further one begins when the one
+/// so many places before it has ended; what it has from before is read late.
+pub(super) const MAX_LANES: usize = 200;
+
+/// An input that is being read.
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// Index of the input.
+    pub(super) input: u32,
+    /// None: it has been ordered to its end.
+    pub(super) feeding: Option<Feeding>,
+    pub(super) position: Option<Position>,
+    pub(super) reassembler: Reassembler,
+    /// What the plan says of its first time.
+    first_time: Time,
+    /// Nothing is read beside it.
+    alone: bool,
+    /// Its first chunk has been verified, or is about to be.
+    entered: bool,
+    /// Not all that was read of it can be consumed yet.
+    waits: bool,
+    /// The highest time that it has shown.
+    pub(super) clock: Time,
+}
+
+impl Lane {
+    pub(super) fn new(feeding: Feeding, first_time: Time, alone: bool) -> Self {
+        Self {
+            input: feeding.input,
+            feeding: Some(feeding),
+            position: None,
+            reassembler: Reassembler::new(),
+            first_time,
+            alone,
+            entered: false,
+            waits: false,
+            clock: Time::MIN,
+        }
+    }
+
+    /// It is to be read on.
+    pub(super) const fn is_hungry(&self) -> bool {
+        self.feeding.is_some() && !self.waits
+    }
+
+    /// Before which place nothing more of it can come.
+    const fn horizon(&self) -> Horizon {
+        let clock = if self.entered { self.clock } else { self.first_time };
+        Horizon::new(clock, self.input)
+    }
+}
+
+impl Reading<'_> {
+    /// The next input has to be read now: the lanes have come to its first time.
+    pub(super) fn next_is_due(&self) -> bool {
+        let Some(next) = self.next_horizon() else { return false };
+        let lowest = self.lanes.iter().map(Lane::horizon).min();
+        self.next_may_begin() && lowest.is_none_or(|lowest| next < lowest)
+    }
+
+    /// The next input may be read: those before it have been ordered to their ends.
+    pub(super) fn next_is_free(&self) -> bool {
+        self.next_may_begin() && self.lanes.iter().all(|lane| lane.feeding.is_none())
+    }
+
+    fn next_may_begin(&self) -> bool {
+        let Some(next) = self.plan.inputs.last() else { return false };
+        let mut unfinished = self.lanes.iter().filter(|lane| lane.feeding.is_some());
+        let oldest = self.lanes.first().map(|lane| lane.input as usize);
+        let has_room = oldest.is_none_or(|oldest| self.accounts.len() < oldest + MAX_LANES);
+        has_room && unfinished.all(|lane| !lane.alone && !next.is_alone())
+    }
+
+    /// Before which place nothing of the next input can come; none if there is no next input, or
+    /// if it waits for a lane to end.
+    fn next_horizon(&self) -> Option<Horizon> {
+        let next = self.plan.inputs.last()?;
+        let index = self.accounts.len();
+        let waited = index.checked_sub(MAX_LANES);
+        let is_waiting = self.lanes.iter().any(|lane| {
+            next.is_alone() || waited.is_some_and(|waited| lane.input as usize <= waited)
+        });
+        if is_waiting {
+            return None;
+        }
+        let floor = self.joins.floor(next.first_time, next.is_alone(), index, &self.accounts);
+        Some(Horizon::new(floor, u32::try_from(index).unwrap_or(u32::MAX)))
+    }
+
+    /// Works out, when the first chunk of an input is verified, how it lies to the others. By then
+    /// all inputs before it have been read to their ends, or beyond its first time.
+    pub(super) fn enter(&mut self, input: u32) {
+        let is_over = |lane: &Lane| lane.input < input && lane.feeding.is_none();
+        for lane in self.lanes.extract_if(.., |lane| is_over(lane)) {
+            if lane.entered {
+                self.joins.retire(lane.input, lane.clock, lane.reassembler);
+            }
+        }
+        let beside = self.lanes.iter().any(|lane| lane.input < input);
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.input == input) else { return };
+        let entry = Entry { input, first_time: lane.first_time, alone: lane.alone, beside };
+        let (floor, reassembler) = self.joins.enter(&entry, &mut self.accounts);
+        (lane.clock, lane.entered, lane.reassembler) = (floor, true, reassembler);
+    }
+
+    pub(super) fn has_entered(&self, input: u32) -> bool {
+        self.lanes.iter().any(|lane| lane.input == input && lane.entered)
+    }
+
+    /// From which time on other taps may have seen what input `input`, whose clock shows `clock`,
+    /// is about to show. Early rather than late: what is watched for nothing changes nothing.
+    pub(super) fn watched_from(&self, input: u32, clock: Time) -> Time {
+        let others = self.lanes.iter().filter(|lane| lane.input != input);
+        let others = others.filter(|lane| lane.feeding.is_some() || !lane.entered);
+        let beside = others.map(|lane| if lane.entered { Time::MIN } else { lane.first_time });
+        let next = self.plan.inputs.last().filter(|next| !next.is_alone());
+        let next = next.map(|next| next.first_time);
+        let near = is_near(input, clock, &self.accounts).then_some(Time::MIN);
+        let first = beside.chain(next).chain(near).min();
+        first.map_or(Time::MAX, |first| first - SIGHTING_WINDOW)
+    }
+
+    /// Takes out the lanes that have ended, and works out how much of what was read is ready to be
+    /// consumed.
+    pub(super) fn settle(&mut self) -> Ready {
+        for lane in self.lanes.extract_if(.., |lane| lane.feeding.is_none()) {
+            if lane.entered {
+                self.joins.retire(lane.input, lane.clock, lane.reassembler);
+            }
+        }
+        let mut all: Vec<Horizon> = self.lanes.iter().map(Lane::horizon).collect();
+        all.extend(self.next_horizon());
+        all.sort_unstable();
+        let mut all = all.into_iter().chain([Horizon::END, Horizon::END]);
+        let (lowest, second) = (all.next(), all.next());
+        let ready = Ready {
+            lowest: lowest.unwrap_or(Horizon::END),
+            second: second.unwrap_or(Horizon::END),
+            clock: lowest.map_or(Time::MAX, |lowest| lowest.time).min(self.joins.latest),
+        };
+        for lane in &mut self.lanes {
+            lane.waits = lane.entered && !ready.includes(lane.horizon());
+        }
+        ready
+    }
+}

@@ -1,0 +1,125 @@
+//! Segments of several sources in one order: by the sources' clocks, then by source.
+//!
+//! What is behind the source that is furthest behind has to wait; chunks with such segments are
+//! held until the next wave. Where sources follow one another, as they do as a rule, there is
+//! nothing to merge and nothing is held.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+use super::chunk::Chunk;
+use super::wave::{Ready, Wave};
+use crate::flow::{Batch, Horizon};
+
+/// Chunks of earlier waves that hold segments which have to wait.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    chunks: Vec<Chunk>,
+    /// What was ready the last time.
+    done: Ready,
+}
+
+/// What is ready of a wave and of the chunks held before, if it takes a merge.
+#[derive(Debug)]
+pub(super) struct Merged<'a> {
+    /// By source, in the order of each.
+    parts: Vec<Part<'a>>,
+    /// What was ready the last time.
+    done: Ready,
+    ready: Ready,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Part<'a> {
+    batch: &'a Batch,
+    /// A part of it may have been consumed.
+    begun: bool,
+}
+
+/// What is left of one source's parts.
+struct Cursor<'a, 'b> {
+    parts: &'b [Part<'a>],
+    range: Range<usize>,
+}
+
+impl Held {
+    /// Takes the chunks out of a wave that was consumed as far as was ready, and lets go of those
+    /// that are done.
+    pub(super) fn keep(&mut self, wave: &mut Wave) {
+        self.done = wave.ready;
+        let waits = |chunk: &Chunk| {
+            let place = Horizon::new(chunk.batch.clock_after(), chunk.batch.first.file());
+            chunk.batch.segments() > 0 && !wave.ready.includes(place)
+        };
+        self.chunks.retain(waits);
+        let ready = wave.ready;
+        for chunk in wave.chunks_mut() {
+            let place = Horizon::new(chunk.batch.clock_after(), chunk.batch.first.file());
+            if chunk.batch.segments() > 0 && !ready.includes(place) {
+                self.chunks.push(std::mem::take(chunk));
+            }
+        }
+    }
+}
+
+impl<'a> Merged<'a> {
+    /// None if the wave's chunks can be consumed whole, one after the other.
+    pub(super) fn of(held: &'a Held, wave: &'a Wave) -> Option<Self> {
+        let batches = || wave.chunks().iter().map(|chunk| &chunk.batch);
+        let end = |batch: &Batch| Horizon::new(batch.clock_after(), batch.first.file());
+        let filled = || batches().filter(|batch| batch.segments() > 0);
+        let follows = filled()
+            .zip(filled().skip(1))
+            .all(|(one, next)| end(one) <= Horizon::new(next.clock, next.first.file()));
+        if held.chunks.is_empty() && follows && filled().all(|it| wave.ready.includes(end(it))) {
+            return None;
+        }
+        let before = held.chunks.iter().map(|chunk| Part { batch: &chunk.batch, begun: true });
+        let new = filled().map(|batch| Part { batch, begun: false });
+        let mut parts: Vec<Part<'_>> = before.chain(new).collect();
+        // Stable: the chunks of a source stay in their order.
+        parts.sort_by_key(|part| part.batch.first.file());
+        Some(Self { parts, done: held.done, ready: wave.ready })
+    }
+
+    /// Visits the segments of a shard that are ready, in their order, as parts of its buckets.
+    pub(super) fn visit(&self, shard: usize, mut take: impl FnMut(&'a Batch, Range<usize>)) {
+        let sources = self.parts.chunk_by(|a, b| a.batch.first.file() == b.batch.first.file());
+        let mut cursors: Vec<Cursor<'a, '_>> =
+            sources.map(|parts| Cursor { parts, range: 0..0 }).collect();
+        let mut heads = BinaryHeap::new();
+        for (index, cursor) in cursors.iter_mut().enumerate() {
+            if let Some(first) = cursor.parts.first() {
+                cursor.range = self.range_of(first, shard);
+            }
+            heads.extend(self.head(cursor, shard).map(|head| Reverse((head, index))));
+        }
+        while let Some(Reverse((_, index))) = heads.pop() {
+            let Some(cursor) = cursors.get_mut(index) else { return };
+            let Some(part) = cursor.parts.first().copied() else { return };
+            // Up to where another source comes first.
+            let limit = heads.peek().map_or(Horizon::END, |Reverse((next, _))| *next);
+            let end = part.batch.before(shard, limit).clamp(cursor.range.start, cursor.range.end);
+            take(part.batch, cursor.range.start..end);
+            cursor.range.start = end;
+            heads.extend(self.head(cursor, shard).map(|head| Reverse((head, index))));
+        }
+    }
+
+    /// Which of the shard's segments in a part are ready and were not before.
+    fn range_of(&self, part: &Part<'_>, shard: usize) -> Range<usize> {
+        let source = part.batch.first.file();
+        let start = if part.begun { part.batch.before(shard, self.done.of(source)) } else { 0 };
+        start..part.batch.before(shard, self.ready.of(source)).max(start)
+    }
+
+    /// The place of the cursor's next segment, in the first part that has one.
+    fn head(&self, cursor: &mut Cursor<'a, '_>, shard: usize) -> Option<Horizon> {
+        while cursor.range.is_empty() {
+            cursor.parts = cursor.parts.get(1..)?;
+            cursor.range = self.range_of(cursor.parts.first()?, shard);
+        }
+        cursor.parts.first()?.batch.place_of(shard, cursor.range.start)
+    }
+}
