@@ -1,5 +1,6 @@
 //! The compatible columns against the peers' own answers for public captures.
 
+mod arkime;
 mod captures;
 pub(crate) mod conn_log;
 mod tcprs;
