@@ -295,7 +295,7 @@ impl Connection {
             peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
         }
         let start = me.stream.offset(segment.seq);
-        if start > me.stream.end && me.skipped_to.is_none() {
+        if start > me.stream.end && me.skipped_to.is_none_or(|(before, _)| before < start) {
             me.skipped_to = Some((start, mark));
         }
         let opening = &self.opening;
@@ -353,9 +353,11 @@ impl Connection {
     ) {
         let peer = self.sides.of_mut(from.peer());
         let fin_was_acknowledged = peer.stream.fin_acknowledged();
+        let before = peer.stream.acknowledged;
         let Some(offset) = peer.stream.hear(segment, extras, effects) else { return };
         let held = peer.stream.end > peer.stream.acknowledged || segment.window == 0;
-        if peer.held && !held {
+        let made_room = peer.stream.acknowledged > before && peer.stream.end - before > UNHINDERED;
+        if (peer.held && !held) || made_room {
             peer.released = segment.time;
         }
         peer.held = held;
@@ -392,6 +394,9 @@ const fn is_dropped_by_all(segment: &Segment) -> bool {
     let flags = segment.flags;
     if flags.syn() { flags.fin() || flags.rst() } else { !flags.ack() && !flags.rst() }
 }
+
+/// So many bytes every sender may have in flight (RFC 5681 3.1: the initial window).
+const UNHINDERED: i64 = 2_190;
 
 /// Who is the client: whether the sender of `segment` is, and how sure that is.
 fn roles(tuple: &FourTuple, segment: &Segment) -> (bool, Certainty) {

@@ -82,11 +82,16 @@ impl Connection {
                 .is_some_and(|block| peer.stream.is_duplicate_report(*block, segment.ack));
             receive_fin(me, segment, duplicate);
         }
+        // What lies wholly before the window is dropped, its acknowledgment as well (RFC 9293
+        // 3.10.7.4, first).
+        if me.stream.offset(segment.seq_end()) < me.stream.acknowledged {
+            return;
+        }
         peer.fin_acknowledged.get_or_insert(mark);
         peer.last_ack_of_fin = Some(mark);
         if peer.acks_of_fin_ignored > 1 {
             // It ignored several: the next one proves nothing by itself.
-            peer.pending_ack_of_fin = Some(mark);
+            peer.pending_ack_of_fin.get_or_insert(mark);
             return;
         }
         let correction = peer.correction.take();
@@ -169,12 +174,22 @@ impl Endpoint {
             .skipped_to
             .filter(|(offset, _)| self.stream.fin.is_some_and(|fin| *offset == fin + 1));
         let Some((_, earlier)) = sent_before else {
+            // It crossed the RST that was on its way to it.
+            let crossed = self.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst);
+            let end = if crossed { self.revert(State::Closed) } else { None };
             self.apply(Event::SendFin, reason);
+            if let Some(end) = end {
+                self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(mark.frame)));
+            }
             return;
         };
-        // The number after the FIN was in use before: the FIN left then, and what this side has
-        // received since, it received in FIN-WAIT-1.
-        let received = if self.state == State::CloseWait { self.revert(self.state) } else { None };
+        // The number after the FIN was in use before: the FIN left then. A FIN that the peer sent
+        // only once this side answered from there: the two had crossed, and it received that one in
+        // FIN-WAIT-1. Otherwise the answer was to a repetition, after its own FIN was lost.
+        let crossed = self
+            .last_entry()
+            .is_some_and(|last| last.state == State::CloseWait && last.corrected_by.is_none());
+        let received = if crossed { self.revert(State::CloseWait) } else { None };
         let at = received.map_or(earlier.time, |entry| entry.at.min(earlier.time));
         let sent = Reason { at, ..Reason::inferred(earlier, Cause::SentFin) };
         self.apply(Event::SendFin, sent.corrected(Some(mark.frame)));
@@ -231,6 +246,17 @@ fn receive_fin(me: &mut Endpoint, segment: &Segment, reported_duplicate: bool) {
         }
         None => Reason::inferred(Mark::of(segment), Cause::SentAckOfFin),
     };
+    // The FIN came with, or after, an acknowledgment of the own one, of which it was not sure
+    // whether it would be taken: at the latest with the FIN it was.
+    let pending = me.pending_ack_of_fin.filter(|ack| Some(ack.frame) <= reason.frame);
+    let with_it = || {
+        let acks = [me.fin_acknowledged, me.last_ack_of_fin];
+        acks.into_iter().flatten().find(|ack| Some(ack.frame) == reason.frame)
+    };
+    if let Some(ack) = pending.or_else(with_it).filter(|_| me.state == State::FinWait1) {
+        let taken = Reason::inferred(ack, Cause::ReceivedAckOfFin);
+        me.apply(Event::ReceiveAckOfFin, taken.corrected(me.last_fin.map(|fin| fin.frame)));
+    }
     // The acknowledgment of the own FIN came later than the peer's FIN: the FINs had crossed.
     let acknowledged = me
         .last_entry()

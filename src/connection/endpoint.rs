@@ -48,8 +48,8 @@ pub(super) struct Endpoint {
     pub(super) fin_stamps: Option<Timestamps>,
     /// The latest acknowledgment of the FIN that passed the tap.
     pub(super) last_ack_of_fin: Option<Mark>,
-    /// The first segment whose number shows that something before it was not captured: the number's
-    /// offset, and where. Perhaps it was the FIN.
+    /// The first segment with the highest number of those that show that something before them was
+    /// not captured: the number's offset, and where. Perhaps it was the FIN.
     pub(super) skipped_to: Option<(i64, Mark)>,
     /// Probes and repetitions since the peer was last heard: it may hear nothing either.
     pub(super) unanswered: u8,
@@ -198,7 +198,8 @@ impl Endpoint {
     /// Puts `state` before everything that is known: the endpoint began there, as came out later.
     pub(super) fn begin_with(&mut self, state: State, reason: Reason) {
         if self.timeline.len() < Self::MAX_ENTRIES {
-            self.timeline.insert(0, Entry::new(state, reason.at, reason));
+            let at = self.timeline.first().map_or(reason.at, |first| first.at.min(reason.at));
+            self.timeline.insert(0, Entry::new(state, at, reason));
         }
     }
 

@@ -155,6 +155,11 @@ impl Connection {
             None => Reason::inferred(mark, Cause::SentSynAck),
         };
         me.apply(Event::ReceiveSyn, reason);
+        // The SYN-ACKs cross as well: the peer's is on its way, and acknowledges the SYN.
+        if let Some(crossing) = self.opening.syn_acks.of(from.peer()).last() {
+            let reason = Reason::observed(crossing.mark, crossing.cause);
+            me.apply(Event::ReceiveSynAck, reason);
+        }
         // In a simultaneous open the peer is past SYN-SENT already, and this is its ACK.
         if peer.state == State::SynReceived {
             peer.apply(Event::ReceiveSynAck, Reason::observed(mark, Cause::ReceivedSynAck));

@@ -263,7 +263,7 @@ pub const fn next(state: State, event: Event) -> Option<State> {
     }
 }
 
-/// The table as Markdown, for `docs/transitions.md`.
+/// The table as Markdown, and as a diagram of states, for `docs/transitions.md`.
 #[must_use]
 pub fn as_markdown() -> String {
     let mut text = String::from(
@@ -290,7 +290,21 @@ pub fn as_markdown() -> String {
             text.push_str(" |");
         }
     }
-    text.push('\n');
+    text.push_str("\n\n```mermaid\nstateDiagram-v2\n");
+    for state in State::ALL {
+        text += &["    ", &format!("{state:?}"), " : ", state.name(), "\n"].concat();
+    }
+    for from in State::ALL {
+        for to in State::ALL {
+            let leads = |event: &Event| next(from, *event) == Some(to);
+            let events: Vec<_> = Event::ALL.into_iter().filter(leads).map(Event::name).collect();
+            if !events.is_empty() {
+                text += &["    ", &format!("{from:?} --> {to:?}"), " : ", &events.join(", "), "\n"]
+                    .concat();
+            }
+        }
+    }
+    text.push_str("```\n");
     text
 }
 

@@ -1,0 +1,145 @@
+//! The network between two simulated endpoints, and the tap somewhere on it.
+//!
+//! Each direction has two legs, before and behind the tap; each leg delays, loses, doubles and
+//! reorders by itself, by a seeded generator.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::endpoint::{Peer, Wire};
+
+/// What one leg does to segments: microseconds, and shares in thousandths.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Leg {
+    pub(crate) delay: i64,
+    pub(crate) jitter: i64,
+    pub(crate) loss: u64,
+    pub(crate) double: u64,
+}
+
+/// What an application does, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act {
+    Open,
+    Write(u32),
+    Close,
+    Abort,
+}
+
+/// One life: the legs from endpoint 0 to the tap and from the tap to endpoint 1 (each works in
+/// both directions), and what both applications do.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) legs: [Leg; 2],
+    pub(crate) acts: Vec<(i64, usize, Act)>,
+    pub(crate) seed: u64,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) peers: [Peer; 2],
+    /// What the tap saw, with the time.
+    pub(crate) seen: Vec<(i64, Wire)>,
+}
+
+/// An application acts no later, and a life lasts no longer than this, in microseconds.
+pub(crate) const LENGTH: i64 = 40_000_000;
+
+#[derive(Debug)]
+enum Event {
+    Act(usize, Act),
+    AtTap(Wire),
+    AtPeer(usize, Wire),
+    Timer(usize),
+}
+
+struct World {
+    now: i64,
+    order: u64,
+    queue: BinaryHeap<Reverse<(i64, u64)>>,
+    events: std::collections::BTreeMap<u64, Event>,
+    random: u64,
+    legs: [Leg; 2],
+}
+
+/// Lets a plan run to its end.
+pub(crate) fn run(plan: &Plan) -> Outcome {
+    let simultaneous = plan.acts.iter().any(|act| act.1 == 1 && matches!(act.2, Act::Open));
+    let mut peers = [Peer::new(0, 4_294_960_000, false), Peer::new(1, 77_000, !simultaneous)];
+    let mut world = World {
+        now: 0,
+        order: 0,
+        queue: BinaryHeap::new(),
+        events: std::collections::BTreeMap::new(),
+        random: plan.seed | 1,
+        legs: plan.legs,
+    };
+    let mut seen = Vec::new();
+    for (at, who, act) in &plan.acts {
+        world.schedule(*at, Event::Act(*who, *act));
+    }
+    while let Some(Reverse((at, order))) = world.queue.pop() {
+        if at > LENGTH {
+            break;
+        }
+        world.now = at.max(world.now + 1);
+        let now = world.now;
+        let (who, out) = match world.events.remove(&order).unwrap() {
+            Event::Act(who, act) => {
+                let peer = &mut peers[who];
+                let out = match act {
+                    Act::Open => peer.open(now),
+                    Act::Write(bytes) => peer.write(bytes, now),
+                    Act::Close => peer.close(now),
+                    Act::Abort => peer.abort(now),
+                };
+                (who, out)
+            }
+            Event::AtTap(it) => {
+                seen.push((now, it));
+                world.travel(1 - it.from, it, |it| Event::AtPeer(1 - it.from, it));
+                continue;
+            }
+            // An endpoint that has not opened yet, where both do so, is not up yet.
+            Event::AtPeer(who, _) if peers[who].is_unborn() => continue,
+            Event::AtPeer(who, it) => (who, peers[who].receive(&it, now)),
+            Event::Timer(who) => (who, peers[who].tick(now)),
+        };
+        for it in out {
+            world.travel(it.from, it, Event::AtTap);
+        }
+        if let Some(at) = peers[who].timer {
+            world.schedule(at, Event::Timer(who));
+        }
+    }
+    Outcome { peers, seen }
+}
+
+impl World {
+    fn schedule(&mut self, at: i64, event: Event) {
+        self.order += 1;
+        self.queue.push(Reverse((at, self.order)));
+        self.events.insert(self.order, event);
+    }
+
+    /// Sends `it` over the leg of endpoint `leg`.
+    fn travel(&mut self, leg: usize, it: Wire, arrives: impl Fn(Wire) -> Event) {
+        let Leg { delay, jitter, loss, double } = self.legs[leg];
+        let copies = 1 + u64::from(self.below(1_000) < double);
+        for _ in 0..copies {
+            let late = if jitter > 0 { self.below(jitter.unsigned_abs()) } else { 0 };
+            if self.below(1_000) >= loss {
+                let at = self.now + delay + i64::try_from(late).unwrap();
+                self.schedule(at, arrives(it));
+            }
+        }
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) % limit
+    }
+}
