@@ -6,6 +6,7 @@
 //! the parts beside it. Time is the capture's; there is no clock, no I/O and no thread here.
 
 mod attempts;
+mod before;
 mod closing;
 mod control;
 mod coverage;
@@ -32,6 +33,7 @@ mod transition;
 mod verdict;
 mod window;
 
+pub use before::{Blocked, TimeWaitBefore};
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
 pub use lone_syn::LoneSyn;
 pub use record::{
@@ -218,6 +220,12 @@ impl Connection {
         }
         // Shifts above 14 act as 14 (RFC 7323 2.3).
         Some(peers.window_scale.and(mine.window_scale).unwrap_or(0).min(14))
+    }
+
+    /// Says what the port pair's connection before this one left behind; to be called before the
+    /// first segment.
+    pub fn comes_after(&mut self, before: Option<TimeWaitBefore>) {
+        self.opening.before = before.map(Box::new);
     }
 
     /// Whether `segment` begins a new incarnation instead of belonging to this one.

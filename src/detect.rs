@@ -25,7 +25,7 @@ pub(crate) mod words;
 mod tests;
 
 pub use accumulate::Accumulator;
-pub use page::{HEADINGS, pages};
+pub use page::{HEADINGS, pages, table};
 pub use registry::{RULES, rule};
 pub use rule::{Rule, Scope};
 pub use run::{Detectors, Selection, UnknownDetector};

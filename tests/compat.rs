@@ -3,6 +3,7 @@
 mod arkime;
 mod captures;
 pub(crate) mod conn_log;
+mod streams;
 mod tcprs;
 mod tcptrace;
 mod tshark;

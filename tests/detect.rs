@@ -1,5 +1,6 @@
 //! The detectors from outside: their pages, and scenarios from segments to findings.
 
+mod filters;
 mod pages;
 mod replay;
 mod scenarios;

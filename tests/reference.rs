@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use tcpautopsy::capture::{Context, Window};
-use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark};
+use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark, TimeWaitBefore};
 use tcpautopsy::decode::{self, Decoded, Outcome};
 use tcpautopsy::settings::Settings;
 use tcpautopsy::stamp::{FrameId, Time};
@@ -73,6 +73,7 @@ impl<'s> Reference<'s> {
         let forward = orientation == Orientation::Forward;
         let key = (canonical.source, canonical.destination);
         let mut stray = None;
+        let mut before = None;
         if let Some(live) = self.live.get_mut(&key) {
             let due = live.deadline();
             if live.is_replaced_by(forward, segment) {
@@ -80,16 +81,17 @@ impl<'s> Reference<'s> {
                 stray = old.take_stray_syn(segment);
                 let next = stray.as_ref().map_or(segment, |(_, first, _)| first);
                 let by = (due > self.clock).then_some(Mark::of(next));
-                self.end(old, due.min(self.clock), by);
+                before = self.end(old, due.min(self.clock), by);
             }
         }
         if let Some((towards, first, options)) = stray {
             let tuple = if towards { canonical } else { canonical.reversed() };
             let settings = self.settings;
-            self.begin(key, tuple, towards, &first).observe(towards, &first, &options, settings);
+            self.begin(key, tuple, towards, &first, before)
+                .observe(towards, &first, &options, settings);
         }
         if !self.live.contains_key(&key) {
-            self.begin(key, tuple, forward, segment);
+            self.begin(key, tuple, forward, segment, before);
         }
         let settings = self.settings;
         self.live.get_mut(&key).unwrap().observe(forward, segment, extras, settings);
@@ -102,10 +104,16 @@ impl<'s> Reference<'s> {
         }
     }
 
-    fn end(&mut self, mut connection: Connection, until: Time, by: Option<Mark>) {
+    fn end(
+        &mut self,
+        mut connection: Connection,
+        until: Time,
+        by: Option<Mark>,
+    ) -> Option<TimeWaitBefore> {
         let turned_away = connection.take_turned_away();
         let record = connection.finish(until, by, self.settings);
         let (client, server) = (record.client, record.server);
+        let time_wait = TimeWaitBefore::of(&record);
         self.done.push(record);
         if let Some((forward, syn, extras)) = turned_away {
             let (canonical, _) = FourTuple { source: client, destination: server }.canonical();
@@ -113,6 +121,7 @@ impl<'s> Reference<'s> {
             let attempt = Connection::begun(id, flow, (forward, &syn, &extras), self.settings);
             self.done.push(attempt.finish(until, by, self.settings));
         }
+        time_wait
     }
 
     fn begin(
@@ -121,10 +130,15 @@ impl<'s> Reference<'s> {
         tuple: FourTuple,
         forward: bool,
         segment: &Segment,
+        before: Option<TimeWaitBefore>,
     ) -> &mut Connection {
         let id = segment.frame.number();
         let beginning = Beginning { id, tuple, forward, tunnel: Vec::new() };
-        self.live.entry(key).or_insert_with(|| Connection::new(beginning, segment))
+        self.live.entry(key).or_insert_with(|| {
+            let mut connection = Connection::new(beginning, segment);
+            connection.comes_after(before);
+            connection
+        })
     }
 
     fn finish(mut self) -> Vec<ConnectionRecord> {

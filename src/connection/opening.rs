@@ -6,7 +6,10 @@
 
 use super::attempts::Attempts;
 use super::closing::newer;
-use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn};
+use super::{
+    Blocked, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn,
+    TimeWaitBefore,
+};
 use crate::settings::Settings;
 use crate::stamp::Span;
 use crate::tcp::{Extras, Segment, Seq, Side, Sides};
@@ -42,6 +45,10 @@ pub(super) struct Opening {
     pub(super) fast_open: bool,
     /// An acknowledgment sent *to* the side that acknowledges nothing of its: answered with RST.
     pub(super) bad_ack: Sides<Option<Seq>>,
+    /// The TIME-WAIT of the connection before.
+    pub(super) before: Option<Box<TimeWaitBefore>>,
+    /// What that TIME-WAIT answered to the SYN.
+    pub(super) blocked: Option<Box<Blocked>>,
 }
 
 /// How many repetitions in a row a server must leave unanswered for it to have ignored them: fewer
@@ -224,6 +231,9 @@ impl Connection {
         let lost = if unanswered { 0 } else { 1 << 30 };
         if !(1..=peer.stream.end.max(1) + lost).contains(&offset) {
             *self.opening.bad_ack.of_mut(from.peer()) = Some(segment.ack);
+            if unanswered && let Some(by) = self.opening.before.take() {
+                self.opening.blocked = Some(Box::new(Blocked { by: *by, answer: mark }));
+            }
             return false;
         }
         if offset > peer.stream.end {

@@ -2,7 +2,7 @@
 //!
 //! Plain data: the detectors judge it, the summaries add it up, the reports print it.
 
-use super::{Entry, State, Traffic};
+use super::{Blocked, Entry, State, Traffic};
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
 use crate::compat::zeek::Columns;
@@ -154,6 +154,8 @@ pub struct Handshake {
     pub icmp_error: Option<IcmpError>,
     /// The SYN carried payload.
     pub syn_payload: u32,
+    /// A TIME-WAIT of the connection before turned the SYN away, though its time was over.
+    pub blocked: Option<Blocked>,
 }
 
 impl Handshake {

@@ -88,6 +88,7 @@ impl Connection {
             duration: syn.zip(ack).map(|(syn, ack)| ack.time.since(syn.time)),
             icmp_error: self.quoted.as_ref().and_then(|quoted| quoted.of_attempt),
             syn_payload: self.opening.syn_payload,
+            blocked: self.opening.blocked.as_deref().copied(),
         }
     }
 

@@ -29,6 +29,11 @@ pub(super) fn fold(findings: &[Finding], evicted: Evicted, limit: usize) -> Vec<
     folded
 }
 
+/// Whether the finding stands for several subjects.
+pub(super) fn is_folded(finding: &Finding) -> bool {
+    matches!(&finding.subject, Subject::Capture(name) if name == OTHERS)
+}
+
 fn rank(finding: &Finding) -> (Reverse<crate::finding::Severity>, Reverse<u64>, &Subject) {
     (Reverse(finding.severity), Reverse(finding.count), &finding.subject)
 }
@@ -60,9 +65,9 @@ fn together(mut rest: Vec<Finding>, evicted: &mut Option<Evicted>) -> Option<Fin
     ];
     let more = if beyond.connections > 0 { "more than " } else { "" };
     finding.summary = format!(
-        "the same at {more}{} other subjects, {} in all.",
-        words::count(subjects),
-        words::count(finding.count)
+        "the same at {more}{}: {}.",
+        words::counted(subjects, "other place"),
+        words::counted(finding.count, "connection")
     );
     finding.subject = Subject::Capture(OTHERS.to_owned());
     "tcp".clone_into(&mut finding.display_filter);

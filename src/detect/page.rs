@@ -60,16 +60,20 @@ impl Rule {
 /// Every file of `docs/detectors`: its name and what it has to hold.
 #[must_use]
 pub fn pages() -> Vec<(String, String)> {
-    let mut index = String::from(
-        "# Detectors\n\nWritten from the code; a test fails when a page is stale.\n\n\
-         | code | name | scope | what it sees |\n|---|---|---|---|\n",
-    );
-    let mut pages = Vec::new();
+    let head = "# Detectors\n\nWritten from the code; a test fails when a page is stale.\n\n";
+    let page = |rule: &&'static Rule| (format!("{}.md", rule.code), rule.page());
+    let mut pages: Vec<_> = RULES.iter().map(page).collect();
+    pages.push(("README.md".to_owned(), format!("{head}{}", table(""))));
+    pages
+}
+
+/// The table of all detectors in Markdown; `folder` leads to their pages.
+#[must_use]
+pub fn table(folder: &str) -> String {
+    let mut table = String::from("| code | name | scope | what it sees |\n|---|---|---|---|\n");
     for rule in RULES {
         let (code, name, scope, gist) = (rule.code, rule.name, rule.scope.name(), rule.gist());
-        let _ = writeln!(index, "| [{code}]({code}.md) | `{name}` | {scope} | {gist} |");
-        pages.push((format!("{code}.md"), rule.page()));
+        let _ = writeln!(table, "| [{code}]({folder}{code}.md) | `{name}` | {scope} | {gist} |");
     }
-    pages.push(("README.md".to_owned(), index));
-    pages
+    table
 }

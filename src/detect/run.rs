@@ -4,15 +4,15 @@ use std::cmp::Reverse;
 
 use super::accumulate::Accumulator;
 use super::doubt::{self, Touched};
-use super::fold::fold;
+use super::fold::{fold, is_folded};
 use super::registry::{RULES, rule};
 use super::rule::{Check, Context, Rule, Scope, Whole};
 use super::thresholds::{ThresholdInForce, Thresholds};
 use crate::connection::{Beginning, Connection, ConnectionRecord};
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity, Subject};
 use crate::input::Input;
 use crate::settings::Settings;
-use crate::stamp::Span;
+use crate::stamp::{FrameId, Span};
 use crate::summary::{Evicted, Summary};
 use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment};
 
@@ -131,7 +131,7 @@ impl Detectors {
         codes
     }
 
-    /// The findings of a run, the worst first, then by code, first frame and subject.
+    /// The findings of a run, the worst first, then by code and the number of connections.
     #[must_use]
     pub fn conclude(
         &self,
@@ -185,9 +185,12 @@ impl Detectors {
     }
 }
 
-type Rank<'a> = (Reverse<crate::finding::Severity>, Code, Option<&'a crate::stamp::FrameId>);
+type Rank<'a> = (Reverse<Severity>, Code, bool, Reverse<u64>, Option<&'a FrameId>);
 
-fn rank(finding: &Finding) -> (Rank<'_>, &crate::finding::Subject, &'static str) {
+/// The worst first, then by code; the largest of a code first, and what was folded together last.
+fn rank(finding: &Finding) -> (Rank<'_>, &Subject, &'static str) {
+    let Finding { severity, code, count, subject, variant, .. } = finding;
     let earliest = finding.frames.iter().min();
-    ((Reverse(finding.severity), finding.code, earliest), &finding.subject, finding.variant)
+    let rank = (Reverse(*severity), *code, is_folded(finding), Reverse(*count), earliest);
+    (rank, subject, variant)
 }

@@ -49,6 +49,15 @@ pub(crate) fn counted(value: u64, one: &str) -> String {
     if value == 1 { format!("1 {one}") } else { format!("{} {one}s", count(value)) }
 }
 
+/// `never repeated`, `repeated once`, `repeated up to 3 times`.
+pub(crate) fn repeated(most: u64) -> String {
+    match most {
+        0 => "never repeated".to_owned(),
+        1 => "repeated once".to_owned(),
+        _ => format!("repeated up to {}", counted(most, "time")),
+    }
+}
+
 /// Thousandths as a percentage: `99.8 %`, `41 %`.
 pub(crate) fn permille(value: u64) -> String {
     if value.is_multiple_of(10) {

@@ -25,7 +25,7 @@ use super::packed::Kind;
 use super::sightings::Sightings;
 use super::slab::Slab;
 use super::table::{Key, Slot, Table};
-use crate::connection::{Beginning, Connection, Effects, Mark};
+use crate::connection::{Beginning, Connection, Effects, Mark, TimeWaitBefore};
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Extras, FourTuple, TunnelLayer};
@@ -192,7 +192,7 @@ impl Shard {
 
     fn place(&mut self, arrival: &Arrival<'_>, settings: &Settings, emit: &mut impl Observer) {
         let Some(mut slot) = self.slot_of(arrival.flow) else {
-            return self.open(arrival, settings, emit);
+            return self.open(arrival, None, settings, emit);
         };
         if !slot.is_live() {
             let Arrival { forward, segment, extras, clock, .. } = arrival;
@@ -219,13 +219,13 @@ impl Shard {
         let stray = live.connection.take_stray_syn(&segment);
         let by = Some(Mark::of(stray.as_ref().map_or(&segment, |(_, first, _)| first)));
         let leave = Leave { at: clock, ending: Ending::Replaced, by };
-        self.finish_live(index, leave, settings, emit);
+        let before = self.finish_live(index, leave, settings, emit);
         let Some((towards, first, options)) = stray else {
-            return self.open(arrival, settings, emit);
+            return self.open(arrival, before, settings, emit);
         };
         let id = self.names.of(first.frame);
         let stray = Arrival { id, forward: towards, segment: first, extras: &options, ..*arrival };
-        let Some((index, _)) = self.begin(&stray, settings, emit) else { return };
+        let Some((index, _)) = self.begin(&stray, before, settings, emit) else { return };
         if let Some(live) = self.live.get_mut(index) {
             let effects = live.connection.observe(forward, &segment, extras, settings);
             arrival.tell((&live.connection, effects), emit);
@@ -239,10 +239,17 @@ impl Shard {
         self.table.find(flow, |slot| key_of(&self.embryos, &self.live, slot))
     }
 
-    /// Begins a connection on a flow that has none.
-    fn open(&mut self, arrival: &Arrival<'_>, settings: &Settings, emit: &mut impl Observer) {
+    /// Begins a connection on a flow that has none, or had one that left `before` behind.
+    fn open(
+        &mut self,
+        arrival: &Arrival<'_>,
+        before: Option<TimeWaitBefore>,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) {
         let Arrival { flow, forward, segment, extras, clock, .. } = *arrival;
-        if self.limits.embryonic > 0 && Embryos::accepts(&segment, extras, clock) {
+        let plain = before.is_none() && self.limits.embryonic > 0;
+        if plain && Embryos::accepts(&segment, extras, clock) {
             while self.embryos.len() >= self.limits.embryonic {
                 self.evict_embryo(clock, settings, emit);
             }
@@ -255,7 +262,7 @@ impl Shard {
             });
             return self.tell_embryo(index, arrival, settings, emit);
         }
-        let begun = self.begin(arrival, settings, emit);
+        let begun = self.begin(arrival, before, settings, emit);
         let live = begun.and_then(|(index, effects)| Some((self.live.get(index)?, effects)));
         if let Some((live, effects)) = live {
             arrival.tell((&live.connection, effects), emit);
@@ -283,6 +290,7 @@ impl Shard {
     fn begin(
         &mut self,
         arrival: &Arrival<'_>,
+        before: Option<TimeWaitBefore>,
         settings: &Settings,
         emit: &mut impl Observer,
     ) -> Option<(u32, Effects)> {
@@ -293,6 +301,7 @@ impl Shard {
         let tuple = if forward { canonical } else { canonical.reversed() };
         let beginning = Beginning { id, tuple, forward, tunnel };
         let mut connection = Connection::new(beginning, &segment);
+        connection.comes_after(before);
         let effects = connection.observe(forward, &segment, extras, settings);
         let hatched = Hatched { connection, id, key, time: segment.time, embryo: None };
         Some((self.install(hatched, clock), effects))

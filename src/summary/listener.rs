@@ -103,11 +103,21 @@ pub(super) fn add_intervals(
 ) {
     for (index, entry) in record.states.of(side).iter().enumerate() {
         if states.contains(&entry.state)
+            && (entry.state != State::Established || is_shown_open(record))
             && let Some((from, until)) = record.interval(side, index)
         {
             series.of_mut(entry.state).add_interval(from, until, record.known_until);
         }
     }
+}
+
+/// Whether the capture shows that the connection was open: its SYN or SYN-ACK, or segments of both
+/// sides. Lone segments out of nowhere, as of a scan with ACKs, show nothing.
+fn is_shown_open(record: &ConnectionRecord) -> bool {
+    let segments = |side| record.traffic.of(side).segments;
+    record.handshake.syn.is_some()
+        || record.handshake.syn_ack.is_some()
+        || (segments(Side::Client) > 0 && segments(Side::Server) > 0)
 }
 
 /// Adds the intervals that `side` spent in `state`.

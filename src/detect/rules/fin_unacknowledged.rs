@@ -60,6 +60,15 @@ const MIN_RETRIES: Threshold = Threshold {
     source: "Linux `tcp_retries1`: after three the network layer is told to look for another path",
 };
 
+const MIN_LATE: Threshold = Threshold {
+    code: CODE,
+    name: "min_late",
+    default: 1_000_000_000,
+    unit: Unit::Duration,
+    meaning: "how late the acknowledgment of such a FIN has to be",
+    source: "three repetitions by timer take 1.4 s at least (Linux `TCP_RTO_MIN`, 200 ms, doubling)",
+};
+
 /// The FIN was acknowledged after many repetitions.
 const LATE: &str = "late";
 
@@ -69,7 +78,7 @@ pub(in crate::detect) static RULE: Rule = Rule {
     name: "fin_unacknowledged",
     scope: Scope::Connection,
     variants: &["FIN-WAIT-1", "CLOSING", "LAST-ACK", LATE],
-    thresholds: &[&MIN_WAIT, &MIN_RETRIES],
+    thresholds: &[&MIN_WAIT, &MIN_RETRIES, &MIN_LATE],
     source: include_str!("fin_unacknowledged.rs"),
     check: Check::Grouped { judge, describe, marks: true },
 };
@@ -93,7 +102,10 @@ fn hanging(record: &ConnectionRecord, side: Side, context: &Context<'_>) -> Opti
     let until = acknowledged.map_or(record.known_until, |mark| mark.time);
     let wait = until.since(fin.time);
     let (variant, is_hit) = match acknowledged {
-        Some(_) => (LATE, u64::from(retries) >= context.thresholds.count(&MIN_RETRIES)),
+        Some(_) => {
+            let many = u64::from(retries) >= context.thresholds.count(&MIN_RETRIES);
+            (LATE, many && wait >= context.thresholds.span(&MIN_LATE))
+        }
         None => (hanging_state(record, side), wait >= context.thresholds.span(&MIN_WAIT)),
     };
     is_hit.then_some(Hit {
@@ -136,15 +148,15 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         (
             format!("FINs are never acknowledged ({variant})"),
             format!(
-                "{connections} stuck in {variant} for {}; FIN repeated up to {}.",
+                "{connections} stuck in {variant} for {}; FIN {}.",
                 words::longest(worst, group.count, group.ongoing),
-                words::counted(most, "time")
+                words::repeated(most)
             ),
         )
     };
     let open = whole.summary.listener(server).map_or(0, |listener| listener.totals.connections);
     Some(Draft {
-        severity: Severity::Notice,
+        severity: if most == 0 { Severity::Info } else { Severity::Notice },
         certainty: group.certainty,
         title,
         summary,
@@ -154,11 +166,19 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
             length("longest_wait_ns", worst),
             number("most_fin_retransmissions", most),
         ],
-        explanation: format!(
-            "In {connections} one side closed and repeated its FIN. The peer is gone, or something \
-             on the way forgot the connection. Without its application such a socket is an orphan; \
-             Linux gives up after eight repetitions."
-        ),
+        explanation: if most == 0 {
+            format!(
+                "In {connections} a FIN is neither acknowledged nor repeated, though its sender \
+                 would repeat it within seconds: the sender vanished, or the capture lacks what \
+                 followed."
+            )
+        } else {
+            format!(
+                "In {connections} one side closed and repeated its FIN. The peer is gone, or \
+                 something on the way forgot the connection. Without its application such a socket \
+                 is an orphan; Linux gives up after eight repetitions."
+            )
+        },
         advice: vec![
             setting(
                 "middleboxes on the path",
@@ -182,7 +202,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connection::{CloseOutcome, ResetKind};
+    use crate::connection::{CloseOutcome, Mark, ResetKind};
     use crate::detect::tests::Run;
     use crate::summary::samples::{graceful, reset, states};
 
@@ -216,12 +236,16 @@ mod tests {
 
     #[test]
     fn three_repetitions_are_late_and_two_are_ordinary_loss() {
-        let late = |retries| {
+        let late = |retries, after| {
             let mut record = graceful(1, 0, 90_000);
+            let fin = record.close.fin.client.unwrap();
             record.close.fin_retransmissions.client = retries;
+            record.close.fin_acknowledged.client =
+                Some(Mark { time: fin.time + Span::from_millis(after), ..fin });
             Run::of([record]).all(CODE).pop().map(|finding| finding.variant)
         };
-        assert_eq!([late(2), late(3)], [None, Some(LATE)]);
+        assert_eq!([late(2, 1_400), late(3, 1_400)], [None, Some(LATE)]);
+        assert_eq!([late(3, 999), late(3, 1_000)], [None, Some(LATE)], "copies are no timeouts");
     }
 
     #[test]

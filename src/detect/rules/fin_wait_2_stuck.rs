@@ -75,13 +75,14 @@ fn judge(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
     let limit = context.thresholds.span(&LIMIT).min(host.fin_timeout);
     (stay.idle >= limit).then_some(Hit {
         variant: stay.side.name(),
+        // Who is to blame is the side that does not close: one service, or one client of it.
         point: match stay.side {
-            Side::Server => Point::listener(record),
-            Side::Client => Point::pair(record),
+            Side::Client => Point::listener(record),
+            Side::Server => Point::pair(record),
         },
         first: stay.from,
         last: stay.until,
-        frame: stay.frame,
+        frame: record.close.fin.of(stay.side).map_or(stay.frame, |fin| fin.frame),
         certainty: stay.certainty,
         measure: stay.idle.nanos(),
         class: ownership(record, stay, host.fin_timeout),
@@ -105,11 +106,11 @@ fn ownership(record: &ConnectionRecord, stay: Stay, timeout: Span) -> u32 {
 
 fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let (side, point) = group.key?;
-    let address = match point {
-        Point::Listener(server) => server.address,
-        Point::Pair { client, .. } => client,
+    // The host that waits: the clients of a listener are many, and may differ.
+    let host = match point {
+        Point::Listener(_) => &whole.context.settings.default,
+        Point::Pair { server, .. } => whole.context.settings.of(server.address),
     };
-    let host = whole.context.settings.of(address);
     let of_class = |class| group.classes().iter().find(|(c, _)| *c == class).map_or(0, |(_, n)| *n);
     let (orphans, held) = (of_class(ORPHAN), of_class(HELD));
     let worst = Span::from_nanos(group.worst_measure());

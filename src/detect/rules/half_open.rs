@@ -171,7 +171,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
 
 /// The commonest number of SYN-ACK retransmissions among servers seen to give up.
 fn inferred_retries(group: &Group) -> Option<u32> {
-    let known = group.classes().iter().filter(|(class, _)| *class < Group::MAX_TALLIES);
+    // No repetition at all is no schedule: SYN cookies, or a capture that lacks the rest.
+    let known = group.classes().iter().filter(|(class, _)| (1..Group::MAX_TALLIES).contains(class));
     known.max_by_key(|(class, count)| (*count, *class)).map(|(class, _)| *class)
 }
 

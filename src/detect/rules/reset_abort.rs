@@ -73,6 +73,15 @@ const WARNING_COUNT: Threshold = Threshold {
     source: "chosen here: fewer are single events",
 };
 
+const NOTICE_BYTES: Threshold = Threshold {
+    code: CODE,
+    name: "notice_bytes",
+    default: 100,
+    unit: Unit::Count,
+    meaning: "bytes that a client that has finished may throw away without it being a notice",
+    source: "the alert with which TLS says goodbye fills at most 93 bytes (RFC 5246 6.2.3, 7.2.1)",
+};
+
 /// Higher classes belong to RSTs of the server.
 const BY_SERVER: u32 = 1;
 
@@ -95,7 +104,7 @@ pub(in crate::detect) static RULE: Rule = Rule {
     name: "reset_abort",
     scope: Scope::Connection,
     variants: &VARIANTS,
-    thresholds: &[&WARNING_SHARE, &WARNING_COUNT],
+    thresholds: &[&WARNING_SHARE, &WARNING_COUNT, &NOTICE_BYTES],
     source: include_str!("reset_abort.rs"),
     check: Check::Grouped { judge, describe, marks: true },
 };
@@ -146,7 +155,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let resets = words::counted(group.count, "connection");
     let filter = filter_endpoint(server);
     Some(Draft {
-        severity: severity(kind, group.count, permille, whole),
+        severity: severity(kind, (group, by_server), permille, whole),
         certainty: group.certainty,
         title: format!("connections end with RST: {}", gist(kind)),
         summary: format!(
@@ -187,8 +196,21 @@ fn thrown_away(kind: ResetKind, worst: i64) -> String {
     }
 }
 
-fn severity(kind: ResetKind, count: u64, permille: u64, whole: &Whole<'_>) -> Severity {
+fn severity(
+    kind: ResetKind,
+    (group, by_server): (&Group, u64),
+    permille: u64,
+    whole: &Whole<'_>,
+) -> Severity {
     let thresholds = whole.context.thresholds;
+    let count = group.count;
+    let is_many = count >= thresholds.count(&WARNING_COUNT);
+    // Few bytes at the end: the TLS alert that says goodbye meets a client that is gone already.
+    let is_goodbye = match kind {
+        ResetKind::UnreadData => by_server == 0,
+        ResetKind::OrphanFinWait2 => true,
+        _ => false,
+    } && group.worst_measure() <= thresholds.of(&NOTICE_BYTES);
     let is_frequent = count >= thresholds.count(&WARNING_COUNT)
         && permille >= thresholds.count(&WARNING_SHARE) * 10;
     match kind {
@@ -206,6 +228,10 @@ fn severity(kind: ResetKind, count: u64, permille: u64, whole: &Whole<'_>) -> Se
         | ResetKind::AfterFin
         | ResetKind::AfterPeerFin
         | ResetKind::ToTimeWait => Severity::Info,
+        ResetKind::UnreadData | ResetKind::OrphanFinWait2 if is_goodbye && !is_many => {
+            Severity::Info
+        }
+        ResetKind::Unknown if !is_many => Severity::Info,
         _ => Severity::Notice,
     }
 }

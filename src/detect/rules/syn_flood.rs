@@ -43,7 +43,7 @@ use super::half_open;
 use crate::connection::{ConnectionRecord, HandshakeOutcome, State};
 use crate::detect::accumulate::Group;
 use crate::detect::advice::{
-    filter_to, length, loss_caveat, moment, now, number, series, setting, share, text,
+    filter_endpoint, length, loss_caveat, moment, now, number, series, setting, share, text,
 };
 use crate::detect::rule::{Check, Context, Draft, Hit, Rule, Scope, Whole};
 use crate::detect::thresholds::{Threshold, Unit};
@@ -142,7 +142,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
 }
 
 fn filter(server: Endpoint) -> String {
-    format!("{} && tcp.flags.syn == 1 && tcp.flags.ack == 0", filter_to(server))
+    format!("{} && tcp.flags.syn == 1", filter_endpoint(server))
 }
 
 /// What is known about a pile of half-open handshakes.
@@ -252,9 +252,9 @@ impl PileUp {
 
     fn summary(&self) -> String {
         let mut parts = vec![format!(
-            "{} half-open at once, {} in {}",
+            "{} half-open at once; {} in {}",
             words::counted(self.peak.count, "handshake"),
-            words::count(self.half_open),
+            words::counted(self.during.attempts, "SYN"),
             words::span(self.until.since(self.from)),
         )];
         match (self.full, self.backlog.known) {
@@ -269,12 +269,11 @@ impl PileUp {
             }
             _ => {}
         }
-        let about = if self.sources_exact { "" } else { "about " };
-        let sources = format!("{about}{}", words::counted(self.sources, "source"));
         parts.push(if self.is_spoofed() {
-            format!("{sources}, one SYN each: spoofed")
+            format!("{} of a single SYN: spoofed", words::counted(self.lone_sources, "source"))
         } else {
-            sources
+            let about = if self.sources_exact { "" } else { "about " };
+            format!("{about}{}", words::counted(self.sources, "source"))
         });
         if let Some(harm) = self.harm() {
             parts.push(harm);
@@ -319,7 +318,7 @@ impl PileUp {
             number("syns_during", self.during.attempts),
             number("syns_per_second", self.during.attempts / seconds.max(1)),
             number("syns_dropped", self.dropped),
-            number("sources", self.sources),
+            number("half_open_sources", self.sources),
             number("sources_with_one_syn", self.lone_sources),
             Evidence { name: "spoofed", value: crate::finding::Value::Flag(self.is_spoofed()) },
             Evidence { name: "syn_cookies", value: crate::finding::Value::Flag(self.cookies) },
@@ -431,7 +430,7 @@ impl Known {
     const fn mark(self) -> &'static str {
         match self {
             Self::Settings => "",
-            Self::Inferred => " (inferred from its standing still while SYNs were dropped)",
+            Self::Inferred => " (inferred: it stood still while SYNs were dropped)",
             Self::Assumed => " (assumed)",
         }
     }

@@ -166,7 +166,10 @@ fn judge_host(address: IpAddr, host: &Host, whole: &Whole<'_>) -> Option<(Spot, 
             ),
             reuse_connections(),
         ],
-        display_filter: format!("{} && tcp.flags.fin == 1", filter_address(address)),
+        display_filter: format!(
+            "{} && (tcp.flags.syn == 1 || tcp.flags.fin == 1)",
+            filter_address(address)
+        ),
         caveat: if known.is_some() {
             String::new()
         } else {

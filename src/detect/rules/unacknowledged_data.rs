@@ -9,7 +9,8 @@
 //!
 //! # Why it matters
 //! What the application wrote did not arrive, or nobody said so. The sender repeats it for up to
-//! 15 min 24 s (Linux, `tcp_retries2` = 15) before the application hears of it.
+//! 15 min 24 s (Linux, `tcp_retries2` = 15) before the application hears of it. Where it is not
+//! repeated at all, the sender has vanished or the capture lacks what followed: that is only a remark.
 //!
 //! # Evidence
 //! Which side sent the data, how many bytes, how often they were repeated, and since when they wait.
@@ -119,16 +120,27 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let most = group.classes().last().map_or(0, |(class, _)| u64::from(*class));
     let warns = most >= whole.context.thresholds.count(&WARNING_RETRIES);
     let worst = Span::from_nanos(group.worst_measure());
-    let repeated = match most {
-        0 => "never repeated".to_owned(),
-        _ => format!("repeated up to {}", words::counted(most, "time")),
-    };
+    let repeated = words::repeated(most);
     let connections = words::counted(group.count, "connection");
+    let verdict = if most == 0 {
+        "The data was never sent again either, as a sender without an acknowledgment would have \
+         done within seconds: the sender vanished, or the capture lacks what followed."
+            .to_owned()
+    } else {
+        format!(
+            "Either the data did not arrive, or the acknowledgment did not come back; the \
+             application hears nothing of it until the {variant} gives up."
+        )
+    };
     let host = whole.context.settings.of(server.address);
     let current = if sender_is_server { now(host, Some(host.retries2)) } else { String::new() };
     let filter = if sender_is_server { filter_from(server) } else { filter_to(server) };
     Some(Draft {
-        severity: if warns { Severity::Warning } else { Severity::Notice },
+        severity: match most {
+            0 => Severity::Info,
+            _ if warns => Severity::Warning,
+            _ => Severity::Notice,
+        },
         certainty: group.certainty,
         title: format!("data of the {variant} is never acknowledged"),
         summary: format!(
@@ -142,9 +154,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
             number("most_retransmissions", most),
         ],
         explanation: format!(
-            "In {connections} the {variant} sent data and the {} never acknowledged it. Either the \
-             data did not arrive, or the acknowledgment did not come back; the application hears \
-             nothing of it until the {variant} gives up.",
+            "In {connections} the {variant} sent data and the {} never acknowledged it. {verdict}",
             receiver.name()
         ),
         advice: vec![
@@ -165,7 +175,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
                 ),
             ),
         ],
-        display_filter: format!("{filter} && tcp.analysis.retransmission"),
+        display_filter: format!("{filter} && tcp.len > 0"),
         caveat: loss_caveat(group.lossy, group.count, "the acknowledgment may be among them."),
     })
 }

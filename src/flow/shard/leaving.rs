@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{Live, Shard, Timer, half, remember};
-use crate::connection::{Connection, LoneSyn, Mark};
+use crate::connection::{Connection, LoneSyn, Mark, TimeWaitBefore};
 use crate::flow::embryo::Embryo;
 use crate::flow::observer::{Ending, Finished, Observer};
 use crate::flow::table::Slot;
@@ -158,16 +158,15 @@ impl Shard {
         true
     }
 
+    /// Lets go of a connection; says which TIME-WAIT of it ran out, if one did.
     pub(super) fn finish_live(
         &mut self,
         index: u32,
         Leave { at, ending, by }: Leave,
         settings: &Settings,
         emit: &mut impl Observer,
-    ) {
-        let Some(Live { mut connection, key, due, ticket, .. }) = self.live.remove(index) else {
-            return;
-        };
+    ) -> Option<TimeWaitBefore> {
+        let Live { mut connection, key, due, ticket, .. } = self.live.remove(index)?;
         self.over_count -= usize::from(ticket.is_some());
         // What was over at its deadline was not open any longer than that.
         let (known_until, by, ending) =
@@ -175,6 +174,7 @@ impl Shard {
         let turned_away =
             connection.take_turned_away().and_then(|syn| Some((syn, self.table.flow(key)?)));
         let record = connection.finish(known_until, by, settings);
+        let time_wait = TimeWaitBefore::of(&record);
         self.table.remove(key, Slot::live(index));
         emit.finished(Finished { record, at, ending });
         if let Some(((forward, syn, extras), flow)) = turned_away {
@@ -183,5 +183,6 @@ impl Shard {
             let record = attempt.finish(known_until, by, settings);
             emit.finished(Finished { record, at, ending });
         }
+        time_wait
     }
 }

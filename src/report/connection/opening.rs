@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::connection::{Handshake, IcmpErrors, Mark, OfferedOptions};
-use crate::report::value::{Moment, nanos};
+use crate::connection::{Blocked, Handshake, IcmpErrors, Mark, OfferedOptions};
+use crate::report::value::{Moment, Peer, Stamp, nanos};
 use crate::stamp::Span;
 use crate::tcp;
 
@@ -45,6 +45,33 @@ pub(super) struct HandshakeDoc {
     icmp_error: Option<IcmpError>,
     /// Payload that the SYN carried.
     syn_payload_bytes: u32,
+    /// A TIME-WAIT of the connection before turned the SYN away, though its time was over.
+    blocked: Option<BlockedDoc>,
+}
+
+/// An attempt that the connection before it on the same port pair turned away.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Blocked")]
+struct BlockedDoc {
+    /// Who was in TIME-WAIT.
+    by: Peer,
+    /// When it entered TIME-WAIT.
+    entered: Stamp,
+    /// When that should have ended.
+    expired: Stamp,
+    /// Its answer to the SYN: the acknowledgment of the old connection.
+    answer: Moment,
+}
+
+impl From<Blocked> for BlockedDoc {
+    fn from(Blocked { by, answer }: Blocked) -> Self {
+        Self {
+            by: by.endpoint.into(),
+            entered: Stamp(by.entered),
+            expired: Stamp(by.expired),
+            answer: answer.into(),
+        }
+    }
 }
 
 /// ICMP errors that quoted segments of the connection.
@@ -117,6 +144,7 @@ impl From<&Handshake> for HandshakeDoc {
             duration_ns: handshake.duration.map(nanos),
             icmp_error: handshake.icmp_error.as_ref().map(IcmpError::from),
             syn_payload_bytes: handshake.syn_payload,
+            blocked: handshake.blocked.map(BlockedDoc::from),
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::stamp::{FrameId, Time};
 
 /// Findings told in full on the first screen.
 const TOLD: usize = 6;
+/// Findings of one detector and severity among them.
+const ALIKE_TOLD: usize = 2;
 /// Notices told in full where nothing is worse.
 const NOTICES_TOLD: usize = 3;
 /// Frames named in a finding on the first screen.
@@ -23,12 +25,11 @@ const ADVICE_TOLD: usize = 3;
 
 pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let findings = &analysis.findings;
-    let told = match options.detail {
-        Detail::Full | Detail::Quiet => findings.len(),
+    let (shown, hidden) = match options.detail {
+        Detail::Full | Detail::Quiet => (findings.iter().collect(), Vec::new()),
         Detail::Normal => told(findings),
     };
     let capture = capture_period(&analysis.inputs).unwrap_or_default();
-    let (shown, hidden) = findings.split_at_checked(told).unwrap_or((findings, &[]));
     if !shown.is_empty() && options.detail > Detail::Quiet {
         page.blank();
     }
@@ -43,22 +44,30 @@ pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions)
         page.blank();
         page.paragraph(&page.plain(""), "No findings.");
     }
-    rest(page, hidden);
+    rest(page, &hidden);
 }
 
-/// How many findings the first screen tells: what is a warning or worse, and where nothing is, the
-/// first notices. Findings come the worst first.
-fn told(findings: &[Finding]) -> usize {
-    let down_to =
-        |severity| findings.iter().take_while(|finding| finding.severity >= severity).count();
-    match down_to(Severity::Warning) {
-        0 => down_to(Severity::Notice).min(NOTICES_TOLD),
-        serious => serious.min(TOLD),
+/// What the first screen tells, and what it only counts: what is a warning or worse, and where
+/// nothing is, the first notices; few of one kind, so that the next kind is told as well. Findings
+/// come the worst first.
+fn told(findings: &[Finding]) -> (Vec<&Finding>, Vec<&Finding>) {
+    let serious = findings.iter().any(|finding| finding.severity >= Severity::Warning);
+    let (least, limit) =
+        if serious { (Severity::Warning, TOLD) } else { (Severity::Notice, NOTICES_TOLD) };
+    let (mut shown, mut hidden) = (Vec::new(), Vec::new());
+    for finding in findings {
+        let alike =
+            |other: &&&Finding| (other.code, other.severity) == (finding.code, finding.severity);
+        let is_told = finding.severity >= least
+            && shown.len() < limit
+            && shown.iter().filter(alike).count() < ALIKE_TOLD;
+        if is_told { shown.push(finding) } else { hidden.push(finding) }
     }
+    (shown, hidden)
 }
 
 /// `3 more notices (-v)`.
-fn rest(page: &mut Page, hidden: &[Finding]) {
+fn rest(page: &mut Page, hidden: &[&Finding]) {
     let number = |severity, one: &str| {
         let number = hidden.iter().filter(|finding| finding.severity == severity).count() as u64;
         (number > 0).then(|| counted(number, one))

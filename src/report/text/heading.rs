@@ -1,5 +1,7 @@
 //! The head of the summary: what was read, and how connections were opened and closed.
 
+use std::cmp::Reverse;
+
 use super::human::{bytes, count, counted, period, share, span};
 use super::page::{Page, Piece};
 use super::{Detail, TextOptions};
@@ -7,7 +9,11 @@ use crate::analysis::{Analysis, Input};
 use crate::connection::{CloseOutcome, HandshakeOutcome, State};
 use crate::report::input::skipped;
 use crate::stamp::Time;
+use crate::summary::Host;
 use crate::tcp::Side;
+
+/// Sockets of one host in one state from which on the heading names them.
+const MANY: u64 = 10;
 
 /// Reasons for skipping frames, and damaged places, that a line names.
 const NAMED: usize = 3;
@@ -184,8 +190,15 @@ fn outcomes(page: &mut Page, analysis: &Analysis, full: bool) {
     let handshakes = HandshakeOutcome::ALL.iter();
     let handshakes = handshakes.map(|of| (handshake_text(*of), totals.with_handshake(*of)));
     counts(page, " handshake   ", handshakes);
-    let closes = CloseOutcome::ALL.iter().map(|of| (close_text(*of), totals.with_close(*of)));
-    counts(page, " close       ", closes);
+    // What never opened has not stayed open.
+    let unopened = [HandshakeOutcome::HalfOpen, HandshakeOutcome::Unanswered].iter();
+    let unopened: u64 = unopened.map(|of| totals.with_handshake(*of)).sum();
+    let unopened = unopened.min(totals.with_close(CloseOutcome::Open));
+    let closes = CloseOutcome::ALL.iter().map(|of| match of {
+        CloseOutcome::Open => (close_text(*of), totals.with_close(*of) - unopened),
+        _ => (close_text(*of), totals.with_close(*of)),
+    });
+    counts(page, " close       ", closes.chain([("never opened", unopened)]));
     if full {
         for side in Side::BOTH {
             let states = totals.final_states.of(side);
@@ -194,7 +207,29 @@ fn outcomes(page: &mut Page, analysis: &Analysis, full: bool) {
             counts(page, &lead, ends.chain([("unknown", states.unknown())]));
         }
     }
+    peaks(page, analysis);
     traffic(page, analysis);
+}
+
+/// The most sockets that one host had in each state at the same time, where that is a number to
+/// look at: `SYN-RECEIVED 292 (10.0.0.2:443)`.
+fn peaks(page: &mut Page, analysis: &Analysis) {
+    let hosts = analysis.summary.hosts();
+    let states = [State::SynReceived, State::CloseWait, State::FinWait2, State::TimeWait];
+    let items: Vec<Piece> = states
+        .into_iter()
+        .filter_map(|state| {
+            let peak = |host: &Host| Some(host.concurrency.peak(state)?.count);
+            let most =
+                hosts.iter().filter_map(|(address, host)| Some((peak(host)?, Reverse(*address))));
+            let (number, Reverse(address)) = most.max()?;
+            (number >= MANY)
+                .then(|| page.plain(format!("{} {} ({address})", state.name(), count(number))))
+        })
+        .collect();
+    if !items.is_empty() {
+        page.items(&page.dim(" at once     "), &items);
+    }
 }
 
 fn counts(page: &mut Page, lead: &str, counts: impl Iterator<Item = (&'static str, u64)>) {

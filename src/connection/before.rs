@@ -1,0 +1,47 @@
+//! What a connection inherits from the one that had its port pair before: a TIME-WAIT that had run
+//! out by the host's timer, and may not have.
+//!
+//! A peer that is in TIME-WAIT all the same answers the new SYN with the acknowledgment of the old
+//! connection (RFC 9293 3.10.7.4), and the new one cannot open.
+
+use super::{Cause, ConnectionRecord, Mark, State};
+use crate::stamp::Time;
+use crate::tcp::{Endpoint, Side};
+
+/// The TIME-WAIT of the connection before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeWaitBefore {
+    /// Who was in it.
+    pub endpoint: Endpoint,
+    /// When it was entered.
+    pub entered: Time,
+    /// When its timer ran out.
+    pub expired: Time,
+}
+
+impl TimeWaitBefore {
+    /// That of `record`, if one ran out; the server's where both did.
+    #[must_use]
+    pub fn of(record: &ConnectionRecord) -> Option<Self> {
+        let of = |side| {
+            let entries = record.states.of(side);
+            let (last, before) = entries.split_last()?;
+            let entered = before.last().filter(|entry| entry.state == State::TimeWait)?;
+            (last.cause == Cause::TimeWaitExpired).then_some(Self {
+                endpoint: record.endpoint(side),
+                entered: entered.at,
+                expired: last.at,
+            })
+        };
+        of(Side::Server).or_else(|| of(Side::Client))
+    }
+}
+
+/// An attempt to connect that the socket of the connection before turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// What still held the port pair.
+    pub by: TimeWaitBefore,
+    /// Its answer to the SYN.
+    pub answer: Mark,
+}
