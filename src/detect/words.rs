@@ -2,7 +2,7 @@
 //!
 //! Only for the sentences of findings. Knows nothing of what the numbers mean.
 
-use crate::stamp::Span;
+use crate::stamp::{FrameId, Span};
 
 /// `850 ns`, `41 us`, `3.1 ms`, `1.50 s`, `41 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`.
 pub(crate) fn span(span: Span) -> String {
@@ -18,6 +18,18 @@ pub(crate) fn span(span: Span) -> String {
         _ if seconds < 172_800 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
         _ => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
     }
+}
+
+/// A display filter that also selects the frames a finding cites, those of the first file: what
+/// Wireshark finds by its own rules may be others, or need a preference (`tcp.check_checksum`).
+pub(super) fn filter_with(expression: &str, frames: &[FrameId]) -> String {
+    let Some(first) = frames.first() else { return expression.to_owned() };
+    let cited: Vec<String> = frames
+        .iter()
+        .filter(|frame| frame.file() == first.file())
+        .map(|frame| frame.number().to_string())
+        .collect();
+    format!("{expression} || frame.number in {{{}}}", cited.join(", "))
 }
 
 /// The longest of some lengths of time: `63 s` for a single one, `up to 63 s` for several, and

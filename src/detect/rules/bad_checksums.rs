@@ -126,7 +126,7 @@ fn judge_input(input: &Input, index: u32, whole: &Whole<'_>) -> Option<(Spot, Dr
                 "Only for one capture that has to show checksums as they are sent; it costs CPU time.",
             )
         }],
-        display_filter: "tcp.checksum.status == \"Bad\"".to_owned(),
+        display_filter: words::filter_with("tcp.checksum.status == \"Bad\"", &spot.frames),
         caveat: if checksums.verified < input.tcp_segments {
             "Not every checksum was verified: those of cut segments cannot be, and behind the \
              beginning of a file only a sample is."

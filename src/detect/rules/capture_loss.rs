@@ -82,7 +82,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     let lost = permille(dropped, received.max(dropped));
     let limit = thresholds.count(&WARNING_SHARE).saturating_mul(10);
     let warned = missing >= limit || lost >= limit;
-    let frames = ground.lossy.first.map(|(_, frame)| frame).into_iter().collect();
+    let frames: Vec<_> = ground.lossy.first.map(|(_, frame)| frame).into_iter().collect();
     let count = ground.lossy.connections.max(u64::from(dropped > 0));
     let mut facts = Vec::new();
     if ground.lossy_bytes > 0 {
@@ -124,7 +124,10 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
             "A larger buffer, a shorter snaplen or a filter keeps up with more packets; look for \
              \"dropped by kernel\" when tcpdump ends.",
         )],
-        display_filter: "tcp.analysis.ack_lost_segment || tcp.analysis.lost_segment".to_owned(),
+        display_filter: words::filter_with(
+            "tcp.analysis.ack_lost_segment || tcp.analysis.lost_segment",
+            &frames,
+        ),
         caveat: String::new(),
     };
     vec![(whole.spot("", count, frames), draft)]

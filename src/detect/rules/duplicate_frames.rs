@@ -73,7 +73,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     let segments = totals.segments.client + totals.segments.server;
     let permille = copies.saturating_mul(1_000).checked_div(segments).unwrap_or(0);
     let warned = permille >= thresholds.count(&WARNING_SHARE).saturating_mul(10);
-    let frames = totals.ground.copied.first.map(|(_, frame)| frame).into_iter().collect();
+    let frames: Vec<_> = totals.ground.copied.first.map(|(_, frame)| frame).into_iter().collect();
     let draft = Draft {
         severity: if warned { Severity::Warning } else { Severity::Notice },
         certainty: Certainty::Observed,
@@ -102,7 +102,10 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
             "Mirror one port, or one direction per port; capture on one interface instead of `any`. \
              `editcap -d` removes the copies of a file.",
         )],
-        display_filter: "tcp.analysis.retransmission || tcp.analysis.duplicate_ack".to_owned(),
+        display_filter: words::filter_with(
+            "tcp.analysis.retransmission || tcp.analysis.duplicate_ack",
+            &frames,
+        ),
         caveat: String::new(),
     };
     vec![(whole.spot("", copies, frames), draft)]
