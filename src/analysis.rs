@@ -9,6 +9,7 @@ use crate::finding::{Code, Finding};
 use crate::flow::Placed;
 pub use crate::input::{CountedInterface, Input, InputDamage, Quality};
 use crate::settings::Settings;
+use crate::stamp::Time;
 use crate::summary::Summary;
 use crate::threshold::ThresholdInForce;
 
@@ -17,6 +18,8 @@ use crate::threshold::ThresholdInForce;
 pub struct Analysis {
     /// The files, in the order of their first time; a frame's file is an index into it.
     pub inputs: Vec<Input>,
+    /// What of the inputs was looked at.
+    pub selection: Selection,
     /// The settings of hosts that were in force.
     pub settings: Settings,
     /// The thresholds that were in force.
@@ -27,6 +30,17 @@ pub struct Analysis {
     pub findings: Vec<Finding>,
     /// The connections that the caller asked for, in the order in which they began.
     pub connections: Vec<JudgedConnection>,
+}
+
+/// What of the inputs was to be looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The filter's expression, if there was one.
+    pub filter: Option<String>,
+    /// The first moment of the period.
+    pub from: Option<Time>,
+    /// The first moment behind it.
+    pub to: Option<Time>,
 }
 
 /// A connection and what the detectors said about it.

@@ -9,6 +9,7 @@ mod classic;
 mod context;
 mod damage;
 mod ng;
+mod plain;
 mod source;
 mod stream;
 
@@ -106,17 +107,31 @@ pub enum Format {
     },
     /// The block format.
     PcapNg,
+    /// Solaris' format.
+    Snoop,
+    /// The format of Endace's cards.
+    Erf,
+}
+
+impl Format {
+    /// The format's name in the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PcapNg => "pcapng",
+            Self::Snoop => "snoop",
+            Self::Erf => "erf",
+            Self::Pcap { modified: true, .. } => "pcap-modified",
+            Self::Pcap { nanos: true, .. } => "pcap-ns",
+            Self::Pcap { .. } => "pcap",
+        }
+    }
 }
 
 /// The format's name in the report.
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PcapNg => "pcapng",
-            Self::Pcap { modified: true, .. } => "pcap-modified",
-            Self::Pcap { nanos: true, .. } => "pcap-ns",
-            Self::Pcap { .. } => "pcap",
-        })
+        f.write_str(self.name())
     }
 }
 

@@ -12,6 +12,7 @@ mod inputs;
 mod outputs;
 mod progress;
 mod schema;
+mod selection;
 mod settings;
 mod terminal;
 

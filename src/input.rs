@@ -24,8 +24,12 @@ pub struct Input {
     /// Records that are no frames (a custom block, a system call) but are numbered as such, as
     /// Wireshark does.
     pub events: u64,
-    /// TCP segments among them.
+    /// Frames among them that lie outside the period that was to be looked at.
+    pub outside_period: u64,
+    /// TCP segments among them that were looked at.
     pub tcp_segments: u64,
+    /// TCP segments that a filter left out.
+    pub left_out: u64,
     /// TCP segments that another input had shown a moment before: two taps saw the same.
     pub seen_elsewhere: u64,
     /// Earliest capture time.

@@ -11,6 +11,7 @@
 //! | 1 | [`tcp`] | sequence numbers, flags, options, segments, tuples |
 //! | 1 | [`settings`] | what governs the sockets of a host |
 //! | 2 | [`compat`] | what Wireshark and Zeek would have said |
+//! | 2 | [`filter`] | which segments to look at, as an expression |
 //! | 3 | [`capture`] | what a file is, chunks of records, damage and resync |
 //! | 3 | [`connection`] | sans-IO life of one connection |
 //! | 3 | [`finding`] | plain data of a finding |
@@ -44,6 +45,7 @@ pub mod compat;
 pub mod connection;
 pub mod decode;
 pub mod detect;
+pub mod filter;
 pub mod finding;
 pub mod flow;
 pub mod input;

@@ -17,8 +17,10 @@ mod feed;
 mod joins;
 mod kept;
 mod lane;
+mod look;
 mod merge;
 mod pending;
+mod period;
 mod plan;
 mod quality;
 mod reading;
@@ -38,12 +40,15 @@ use crate::analysis::Analysis;
 use crate::capture::CaptureError;
 use crate::decode;
 use crate::detect::Detectors;
+use crate::filter::Filter;
 use crate::flow::{Limits, SHARDS, ZeekRules};
 use crate::settings::Settings;
 
 use collect::{Collector, Worker};
 use kept::Kept;
+use look::Look;
 use merge::{Held, Merged};
+pub use period::{Moment, NoMoment, Period};
 use reading::Reading;
 pub use sink::{Discard, Sink};
 use wave::Wave;
@@ -65,6 +70,10 @@ pub struct Options {
     pub detectors: Detectors,
     /// What to look at in a frame.
     pub decode: decode::Settings,
+    /// Which segments to look at; none for all.
+    pub filter: Option<Filter>,
+    /// Which frames to look at.
+    pub period: Period,
     /// How many connections are remembered at once.
     pub limits: Limits,
     /// How Zeek is to cut flows, where its rows are wanted.
@@ -95,6 +104,8 @@ impl Options {
             settings,
             detectors,
             decode: decode::Settings::default(),
+            filter: None,
+            period: Period::default(),
             limits: Limits::default(),
             zeek: ZeekRules::default(),
             max_flagged: Self::MAX_FLAGGED,
@@ -182,7 +193,9 @@ pub fn run(
         options.wave_size = options.wave_size.min(Options::WAVE_OF_SEGMENTS);
     }
     pool.install(|| {
-        let reading = Reading::new(plan::order(inputs), &options);
+        let plan = plan::order(inputs);
+        let look = Look::new(&options, plan.start());
+        let reading = Reading::new(plan, &options, look);
         drive(reading, &options, sink, progress)
     })
 }
@@ -252,6 +265,7 @@ fn consume(
 }
 
 fn conclude(workers: Vec<Worker>, kept: Kept, reading: Reading<'_>, options: &Options) -> Outcome {
+    let selection = reading.look.selection();
     let (mut inputs, unreadable) = reading.finish();
     let collected = collect::merge(workers);
     let Collector { summary, accumulator, .. } = collected;
@@ -262,6 +276,7 @@ fn conclude(workers: Vec<Worker>, kept: Kept, reading: Reading<'_>, options: &Op
     let findings = options.detectors.conclude(&accumulator, &summary, &inputs);
     let analysis = Analysis {
         inputs,
+        selection,
         settings: options.settings.clone(),
         thresholds: options.detectors.thresholds_in_force(),
         summary,

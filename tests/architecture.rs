@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const RANKS: [&[&str]; 9] = [
     &["stamp", "certainty"],
     &["tcp", "settings"],
-    &["compat"],
+    &["compat", "filter"],
     &["capture", "connection", "finding"],
     &["input", "threshold", "decode", "flow", "summary"],
     &["detect"],

@@ -5,4 +5,5 @@ mod captures;
 mod cuts;
 mod merge;
 mod oracle;
+mod selection;
 mod sinks;

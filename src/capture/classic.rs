@@ -87,15 +87,17 @@ impl Classic {
         let (versions, snaplen, network) = (word(4), word(16), word(20));
         let (low, high) = (versions & 0xffff, versions >> 16);
         let version = if big_endian { (high, low) } else { (low, high) };
+        let aix = if version == (2, 2) { aix_link(network) } else { None };
         let mut classic = Self {
             big_endian,
-            link: LinkType(network & 0xffff),
-            nanos: magic.nanos,
+            link: aix.unwrap_or(LinkType(network & 0xffff)),
+            nanos: magic.nanos || aix.is_some(),
             snaplen,
             fcs_len: fcs_len(network),
             header_len: 16,
             lengths: match version {
-                (2, 0..3) => Lengths::WireFirst,
+                // DG/UX calls its version 543.0.
+                (2, 0..3) | (543, _) => Lengths::WireFirst,
                 (2, 3) => Lengths::SmallerIsKept,
                 _ => Lengths::KeptFirst,
             },
@@ -149,6 +151,21 @@ impl Classic {
         let (headers, common) = LOOKAHEAD_RECORDS;
         self.link.max_record() + headers * self.header_len + common * MAX_COMMON
     }
+}
+
+/// The link type that AIX's number stands for. Its tcpdump writes version 2.2 with nanoseconds and
+/// the interface types of RFC 1573; what other writers of that version could have meant by these
+/// numbers is rarer (Wireshark's libpcap.c).
+const fn aix_link(network: u32) -> Option<LinkType> {
+    Some(LinkType(match network {
+        // Ethernet
+        6 => 1,
+        // Token ring
+        9 => 6,
+        // Loopback
+        24 => 0,
+        _ => return None,
+    }))
 }
 
 /// FCS length in bytes out of the header's link field: bit 26 says that it is there, the upper

@@ -10,6 +10,7 @@ use byteorder_slice::{BigEndian, LittleEndian};
 use super::classic::{self, Classic};
 use super::damage::{Damage, DamageKind};
 use super::ng::{Interface, Ng};
+use super::plain::Plain;
 use super::{CaptureError, Format, LinkType, Record, Walk};
 
 /// A piece of a file in memory.
@@ -92,6 +93,7 @@ pub struct Context {
 enum Layout {
     Classic(Classic),
     Ng(Ng),
+    Plain(Plain),
 }
 
 impl Context {
@@ -115,6 +117,9 @@ impl Context {
         if let Some((ng, used)) = Ng::open(head) {
             return Ok((Self { layout: Layout::Ng(ng), scan: None }, used));
         }
+        if let Some((plain, used)) = Plain::open(head) {
+            return Ok((Self { layout: Layout::Plain(plain), scan: None }, used));
+        }
         Err(CaptureError::unknown(head))
     }
 
@@ -124,6 +129,7 @@ impl Context {
         match &self.layout {
             Layout::Classic(classic) => classic.format(),
             Layout::Ng(_) => Format::PcapNg,
+            Layout::Plain(plain) => plain.format(),
         }
     }
 
@@ -133,6 +139,7 @@ impl Context {
         match &self.layout {
             Layout::Classic(classic) => Some(classic.link),
             Layout::Ng(_) => None,
+            Layout::Plain(plain) => plain.link(),
         }
     }
 
@@ -140,7 +147,7 @@ impl Context {
     #[must_use]
     pub fn interfaces(&self) -> (u32, &[Interface]) {
         match &self.layout {
-            Layout::Classic(_) => (0, &[]),
+            Layout::Classic(_) | Layout::Plain(_) => (0, &[]),
             Layout::Ng(ng) => (ng.section, &ng.interfaces),
         }
     }
@@ -151,6 +158,7 @@ impl Context {
         match &self.layout {
             Layout::Classic(classic) => classic.lookahead(),
             Layout::Ng(_) => Ng::lookahead(),
+            Layout::Plain(_) => Plain::lookahead(),
         }
     }
 
@@ -167,6 +175,7 @@ impl Context {
             }
             Layout::Classic(classic) => classic::find::<LittleEndian>(classic, window, from),
             Layout::Ng(ng) => ng.find(window, from),
+            Layout::Plain(plain) => plain.find(window, from),
         };
         match found {
             Found::At(at) => Some(at),
@@ -194,6 +203,7 @@ impl Context {
                 classic::walk::<LittleEndian>(classic, scan, window, range, visit)
             }
             Layout::Ng(ng) => ng.walk(scan, window, range, visit),
+            Layout::Plain(plain) => plain.walk(scan, window, range, visit),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod build;
 mod classic;
 mod ng;
+mod plain;
 mod properties;
 mod public;
 

@@ -12,6 +12,7 @@ use super::exit::{self, Outcome};
 use super::inputs::Inputs;
 use super::outputs::{Format, OpenOutput, Output};
 use super::progress::Progress;
+use super::selection;
 use super::settings::{self, ProfileName, SysctlFile};
 use super::terminal::{self, Color};
 use crate::analysis::{Analysis, JudgedConnection, JudgedSegment};
@@ -74,6 +75,8 @@ pub(super) struct Arguments {
     /// 32 times as many flagged connections of each detector
     #[arg(long, value_name = "N", default_value_t = Detectors::MAX_FINDINGS_PER_VARIANT)]
     max_findings: usize,
+    #[command(flatten)]
+    selection: selection::Arguments,
     /// Worker threads; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -230,14 +233,15 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
     for assignment in &arguments.thresholds {
         thresholds.set(assignment).context("--set-threshold")?;
     }
-    let selection = selection(&arguments.only, &arguments.skip)?;
-    let detectors = Detectors::new(settings.clone(), thresholds, &selection);
+    let selected = chosen_detectors(&arguments.only, &arguments.skip)?;
+    let detectors = Detectors::new(settings.clone(), thresholds, &selected);
     let detectors = detectors.telling(arguments.max_findings);
     let mut options = Options::new(settings, detectors);
     options.decode.tunnels = !arguments.no_tunnels;
     options.threads = arguments.threads;
     options.zeek = arguments.zeek_splitting.map_or_else(ZeekRules::default, ZeekRules::from);
     options.max_flagged = arguments.max_findings.saturating_mul(FLAGGED_PER_FINDING);
+    arguments.selection.apply(&mut options);
     options.chunk_size = arguments.chunk_size.unwrap_or(options.chunk_size);
     // Lines are written as connections end; the JSON report needs them all at once, and the summary
     // in full tells what became of those that findings name.
@@ -253,7 +257,7 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
 }
 
 /// Detectors are named in any case.
-fn selection(only: &[String], skip: &[String]) -> Result<Selection, UnknownDetector> {
+fn chosen_detectors(only: &[String], skip: &[String]) -> Result<Selection, UnknownDetector> {
     let lower = |names: &[String]| -> Vec<String> {
         names.iter().map(|name| name.trim().to_ascii_lowercase()).collect()
     };

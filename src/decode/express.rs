@@ -6,7 +6,8 @@
 
 use super::{Settings, segment};
 use crate::capture::LinkType;
-use crate::tcp::{Extras, Marks, Segment};
+use crate::tcp::{Endpoint, Extras, FourTuple, Marks, Segment};
+use std::net::Ipv4Addr;
 
 /// A segment between two IPv4 addresses, outside tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,19 @@ pub struct Express {
     pub ports: (u16, u16),
     /// The segment; its time and frame are the caller's to fill.
     pub segment: Segment,
+}
+
+impl Express {
+    /// Addresses and ports in the direction of travel.
+    #[must_use]
+    pub fn tuple(&self) -> FourTuple {
+        let endpoint =
+            |address, port| Endpoint { address: Ipv4Addr::from_bits(address).into(), port };
+        FourTuple {
+            source: endpoint(self.source, self.ports.0),
+            destination: endpoint(self.destination, self.ports.1),
+        }
+    }
 }
 
 const ETHERNET: LinkType = LinkType(1);

@@ -56,6 +56,8 @@ impl Account {
         let input = &mut self.input;
         input.frames += found.frames - found.events;
         input.events += found.events;
+        input.outside_period += found.outside;
+        input.left_out += found.left_out;
         input.tcp_segments += chunk.batch.segments();
         for link in &found.links {
             if let Err(place) = input.link_types.binary_search(link) {

@@ -7,6 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::look::Look;
 use super::quality::{Seen, is_verified};
 use super::view::{READ, View};
 use crate::capture::{
@@ -71,6 +72,10 @@ pub(super) struct Found {
     pub(super) frames: u64,
     /// Those of them that are no frames.
     pub(super) events: u64,
+    /// Frames outside the period.
+    pub(super) outside: u64,
+    /// Segments that the filter left out.
+    pub(super) left_out: u64,
     pub(super) damage: DamageList,
     pub(super) oddities: Oddities,
     pub(super) statistics: Statistics,
@@ -100,13 +105,13 @@ pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Chunk {
     /// Reads and decodes what was ordered.
-    pub(super) fn read(&mut self, memory: &[u8], buffers: &Buffers, settings: decode::Settings) {
+    pub(super) fn read(&mut self, memory: &[u8], buffers: &Buffers, look: Look<'_>) {
         self.batch.clear();
         self.found = Found::default();
         let Some(order) = &self.order else { return };
         let mut context = order.context.clone();
         let (batch, found) = (&mut self.batch, &mut self.found);
-        let mut visitor = Visitor { batch, found, decoded: Decoded::default(), settings };
+        let mut visitor = Visitor { batch, found, decoded: Decoded::default(), look };
         match &order.bytes {
             Bytes::File(source) => {
                 let mut buffer = buffers.take();
@@ -151,7 +156,7 @@ struct Visitor<'a> {
     batch: &'a mut Batch,
     found: &'a mut Found,
     decoded: Decoded,
-    settings: decode::Settings,
+    look: Look<'a>,
 }
 
 impl Visitor<'_> {
@@ -223,6 +228,10 @@ impl Visitor<'_> {
         self.found.frames += 1;
         let mut latest = Time::MIN;
         if record.timed {
+            if !self.look.covers(record.time) {
+                self.found.outside += 1;
+                return;
+            }
             latest = self.batch.tick(record.time);
             self.found.seen.tick(self.found.frames, record.time);
             let (first, last) = self.found.times.unwrap_or((record.time, record.time));
@@ -234,9 +243,15 @@ impl Visitor<'_> {
         }
         let Record { link, data, wire_len, time, .. } = *record;
         let mut extras = None;
-        let verify_checksums = self.settings.verify_checksums || is_verified(record.offset);
-        let settings = decode::Settings { verify_checksums, ..self.settings };
-        if let Some(mut found) = express(link, data, wire_len, &settings, &mut extras) {
+        let verify_checksums = self.look.decode.verify_checksums || is_verified(record.offset);
+        let settings = decode::Settings { verify_checksums, ..self.look.decode };
+        if !self.look.needs_vlan
+            && let Some(mut found) = express(link, data, wire_len, &settings, &mut extras)
+        {
+            if !self.look.wants(|| found.tuple(), None) {
+                self.found.left_out += 1;
+                return;
+            }
             found.segment.time = time;
             let source = (found.source, found.ports.0);
             let destination = (found.destination, found.ports.1);
@@ -244,11 +259,14 @@ impl Visitor<'_> {
             return batch.push_narrow(frame, source, destination, segment, extras.as_ref());
         }
         match decode(link, data, wire_len, &settings, &mut self.decoded) {
+            Outcome::Segment if !self.look.wants(|| self.decoded.tuple, self.decoded.vlan) => {
+                self.found.left_out += 1;
+            }
             Outcome::Segment => {
                 let Decoded { tuple, segment, extras, has_extras, tunnel, .. } = &mut self.decoded;
                 segment.time = time;
                 self.found.seen.segment(self.found.frames, segment.marks);
-                if !self.settings.verify_checksums {
+                if !self.look.decode.verify_checksums {
                     // A sample judges the capture; a connection is judged by all or by none.
                     segment.marks = segment.marks.without(Marks::BAD_CHECKSUM);
                 }
@@ -260,7 +278,9 @@ impl Visitor<'_> {
             }
             Outcome::Quote(quote) => {
                 let error = IcmpError { time, ..quote.error };
-                self.batch.push_quote(frame, quote.tuple, &quote.tunnel, &error);
+                if self.look.wants(|| quote.tuple, quote.vlan) {
+                    self.batch.push_quote(frame, quote.tuple, &quote.tunnel, &error);
+                }
                 self.found.skips.add(Skip::Icmp, 1);
             }
             Outcome::Skip(skip) => self.found.skips.add(skip, 1),

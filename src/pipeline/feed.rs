@@ -15,7 +15,7 @@ use super::plan::{Pipe, Planned, compression_name, open};
 use super::reading::Reading;
 use super::wave::Wave;
 use crate::analysis::{Input as InputReport, InputDamage};
-use crate::capture::{CaptureError, Context, Format, Input, Source, Window};
+use crate::capture::{CaptureError, Context, Input, Source, Window};
 use crate::stamp::{FrameId, Time};
 
 /// Chunks of a wave at most, where inputs are tiny.
@@ -343,12 +343,7 @@ impl Opening {
         let window = Window { bytes: head, base: 0, at_end };
         // A search that reaches beyond the head is left to the first chunk.
         likely.walk(window, header..head.len() / 2, &mut |_| {});
-        let format = match context.format() {
-            Format::PcapNg => "pcapng",
-            Format::Pcap { modified: true, .. } => "pcap-modified",
-            Format::Pcap { nanos: true, .. } => "pcap-ns",
-            Format::Pcap { .. } => "pcap",
-        };
+        let format = context.format().name();
         Ok(Self { format, header, context, likely })
     }
 }

@@ -30,6 +30,14 @@ pub(super) struct Planned {
     pub(super) archive: bool,
 }
 
+impl Plan {
+    /// The first time of all inputs.
+    pub(super) fn start(&self) -> Time {
+        let times = self.inputs.iter().map(|input| input.first_time);
+        times.min().filter(|time| *time < Time::MAX).unwrap_or_default()
+    }
+}
+
 impl Planned {
     /// It cannot be read beside others: an archive, or a capture whose first frames have no time.
     pub(super) fn is_alone(&self) -> bool {

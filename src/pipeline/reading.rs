@@ -8,6 +8,7 @@ use super::chunk::Buffers;
 use super::feed::Feeding;
 use super::joins::Joins;
 use super::lane::Lane;
+use super::look::Look;
 use super::plan::Plan;
 use super::wave::Wave;
 use super::{Options, Progress, Unreadable};
@@ -19,6 +20,7 @@ use crate::stamp::Time;
 #[derive(Debug)]
 pub(super) struct Reading<'a> {
     pub(super) options: &'a Options,
+    pub(super) look: Look<'a>,
     pub(super) plan: Plan,
     pub(super) buffers: Buffers,
     /// The inputs that are being read, in the order of their indexes.
@@ -41,9 +43,10 @@ const WAVE_SEGMENTS: u64 = 1 << 18;
 const FEW_BYTES: u64 = 90;
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(plan: Plan, options: &'a Options) -> Self {
+    pub(super) fn new(plan: Plan, options: &'a Options, look: Look<'a>) -> Self {
         Self {
             options,
+            look,
             plan,
             buffers: Buffers::default(),
             lanes: Vec::new(),
@@ -68,7 +71,7 @@ impl<'a> Reading<'a> {
         wave.clear();
         while wave.is_empty() && self.is_unfinished() {
             self.feed(wave);
-            wave.read(&self.buffers, self.options.decode);
+            wave.read(&self.buffers, self.look);
             self.verify(wave);
             self.keep_rest(wave);
             wave.ready = self.settle();

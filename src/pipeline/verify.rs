@@ -58,7 +58,7 @@ impl Reading<'_> {
                 order.start = Some(position.at);
                 order.context.clone_from(&position.context);
                 let context = position.context.clone();
-                chunk.read(memory, &self.buffers, self.options.decode);
+                chunk.read(memory, &self.buffers, self.look);
                 let context = chunk.found.context.as_ref().unwrap_or(&context);
                 let changed = other_context
                     || chunk.order.as_ref().is_some_and(|order| order.context != *context);
@@ -82,8 +82,8 @@ impl Reading<'_> {
             Some(chunk)
         });
         let chunks: Vec<&mut Chunk> = of_input.collect();
-        let (buffers, settings) = (&self.buffers, self.options.decode);
-        chunks.into_par_iter().for_each(|chunk| chunk.read(memory, buffers, settings));
+        let (buffers, look) = (&self.buffers, self.look);
+        chunks.into_par_iter().for_each(|chunk| chunk.read(memory, buffers, look));
     }
 
     /// Accepts a chunk: the walk has come to its end.
@@ -136,13 +136,19 @@ impl Reading<'_> {
     fn assemble(&mut self, piece: Piece, input: u32, chunk: &mut Chunk) {
         let Piece { frame, latest, time, fragment } = piece;
         let id = chunk.batch.first.plus(u64::from(frame));
-        let (settings, decoded) = (&self.options.decode, &mut self.decoded);
+        let (settings, decoded) = (&self.look.decode, &mut self.decoded);
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.input == input) else { return };
         let pushed = lane.reassembler.push(&fragment, time, id, settings, decoded);
         let Pushed::Complete(outcome) = pushed else { return };
         let skip = match outcome {
             Outcome::Segment => {
                 decoded.segment.time = time;
+                if !self.look.wants(|| decoded.tuple, decoded.vlan) {
+                    if let Some(account) = self.accounts.get_mut(input as usize) {
+                        account.input.left_out += 1;
+                    }
+                    return;
+                }
                 let (tuple, tunnel) = (decoded.tuple, &decoded.tunnel);
                 let (segment, extras) = (&decoded.segment, &decoded.extras);
                 return chunk.batch.insert((frame, latest), tuple, tunnel, segment, extras);

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::chunk::{Buffers, Chunk, Order};
-use crate::decode;
+use super::look::Look;
 use crate::flow::Horizon;
 use crate::stamp::Time;
 
@@ -96,11 +96,8 @@ impl Wave {
     }
 
     /// Reads every chunk, in parallel.
-    pub(super) fn read(&mut self, buffers: &Buffers, settings: decode::Settings) {
+    pub(super) fn read(&mut self, buffers: &Buffers, look: Look<'_>) {
         let (chunks, memory) = self.parts_mut();
-        chunks
-            .par_iter_mut()
-            .with_max_len(1)
-            .for_each(|chunk| chunk.read(memory, buffers, settings));
+        chunks.par_iter_mut().with_max_len(1).for_each(|chunk| chunk.read(memory, buffers, look));
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::value::nanos;
+use super::value::{Stamp, nanos};
 use crate::analysis::Analysis;
 use crate::detect::ThresholdInForce;
 use crate::settings::{HostSettings, Network};
@@ -20,6 +20,20 @@ pub(super) struct SettingsDoc {
     hosts: Vec<NetworkDoc>,
     /// Thresholds of the detectors.
     thresholds: Vec<ThresholdDoc>,
+    /// What of the files was to be looked at.
+    selection: SelectionDoc,
+}
+
+/// What of the files was to be looked at; null for everything.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Selection")]
+struct SelectionDoc {
+    /// The filter's expression.
+    filter: Option<String>,
+    /// The first moment of the period.
+    from: Option<Stamp>,
+    /// The first moment behind it.
+    to: Option<Stamp>,
 }
 
 impl From<&Analysis> for SettingsDoc {
@@ -34,6 +48,11 @@ impl From<&Analysis> for SettingsDoc {
             default: (&settings.default).into(),
             hosts: hosts.collect(),
             thresholds: analysis.thresholds.iter().map(ThresholdDoc::from).collect(),
+            selection: SelectionDoc {
+                filter: analysis.selection.filter.clone(),
+                from: analysis.selection.from.map(Stamp),
+                to: analysis.selection.to.map(Stamp),
+            },
         }
     }
 }

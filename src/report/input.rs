@@ -29,8 +29,12 @@ pub(super) struct InputDoc<'a> {
     /// Records that are no frames (a custom block, a system call) but are numbered as such, as
     /// Wireshark does.
     events: u64,
-    /// TCP segments among them.
+    /// Frames among them that lie outside the period that was to be looked at.
+    outside_period: u64,
+    /// TCP segments among them that were looked at.
     tcp_segments: u64,
+    /// TCP segments that the filter left out.
+    left_out: u64,
     /// TCP segments that another file had shown a moment before: two taps saw the same. They count
     /// once.
     seen_elsewhere: u64,
@@ -63,6 +67,8 @@ impl<'a> From<&'a Input> for InputDoc<'a> {
             bytes: input.bytes,
             frames: input.frames,
             events: input.events,
+            outside_period: input.outside_period,
+            left_out: input.left_out,
             seen_elsewhere: input.seen_elsewhere,
             gap_before_ns: input.gap_before.map(Span::nanos),
             interfaces: input.interfaces.iter().map(InterfaceDoc::from).collect(),

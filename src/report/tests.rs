@@ -46,6 +46,7 @@ pub(super) fn with_inputs(inputs: Vec<Input>, records: Vec<ConnectionRecord>) ->
     Analysis {
         findings: detectors.conclude(&accumulator, &summary, &inputs),
         inputs,
+        selection: crate::analysis::Selection::default(),
         settings,
         thresholds: detectors.thresholds_in_force(),
         summary,

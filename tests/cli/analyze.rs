@@ -119,3 +119,15 @@ fn the_report_is_the_same_for_any_number_of_threads_and_any_chunk_size() {
     assert_eq!(one, report(&["--threads", "4", "b.pcap", "a.pcap"]));
     assert_eq!(one, report(&["--chunk-size", "64", "a.pcap", "b.pcap"]));
 }
+
+#[test]
+fn a_filter_and_a_period_are_named_with_what_they_left_out() {
+    let desk = Desk::new();
+    desk.clean("clean.pcap");
+    let all = desk.stdout(&["analyze", "clean.pcap"]);
+    assert!(!all.contains("filter") && !all.contains("period"), "{all}");
+    let out = desk.stdout(&["analyze", "clean.pcap", "--filter", "port 1", "--to", "2000-01-01"]);
+    assert!(out.contains("\nperiod   before 2000-01-01T00:00:00.000000000Z: "), "{out}");
+    let out = desk.stdout(&["analyze", "clean.pcap", "--filter", "port 1"]);
+    assert!(out.contains("\nfilter   port 1: ") && out.contains(" TCP segments left out"), "{out}");
+}

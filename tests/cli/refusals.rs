@@ -25,6 +25,11 @@ fn a_mistyped_argument_is_named() {
         (&["analyze", "clean.pcap", "--sysctl", "web01=x"], "\"web01\" is neither an address"),
         (&["analyze", "clean.pcap", "--sysctl", "none"], "reading none: No such file"),
         (&["analyze", "clean.pcap", "--profile", "plan9"], "possible values: linux"),
+        (&["analyze", "clean.pcap", "--from", "noon"], "not a time: use RFC 3339"),
+        (
+            &["analyze", "clean.pcap", "--filter", "host 10.0.0.1 and port"],
+            "a port, such as 443 was expected here\n  host 10.0.0.1 and port\n                        ^",
+        ),
         (&["explain", "TCP1O1"], "did you mean TCP101?"),
         (&["analyze", "*.pcapng"], "nothing fits the pattern *.pcapng"),
         (

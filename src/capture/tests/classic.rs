@@ -239,3 +239,20 @@ fn what_is_no_capture_is_refused_with_its_first_bytes() {
     let cut = &LITTLE.pcap(MICROS, 0, 1)[..20];
     assert!(matches!(Context::open(cut), Err(CaptureError::CutHeader { bytes: 20 })));
 }
+
+#[test]
+fn aix_numbers_links_and_counts_nanoseconds_in_its_own_way() {
+    let swapped = |sec, nanos| {
+        let mut record = BIG.words(&[sec, nanos, 90, 60]);
+        record.extend(payload(60));
+        record
+    };
+    for (network, link) in [(6, 1), (9, 6), (24, 0), (1, 1)] {
+        let head = BIG.pcap_version(MICROS, 2, 65_535, network);
+        let seen = serial(&[head, swapped(SEC, 7_000), swapped(SEC + 1, 9_000)].concat());
+        assert_eq!(seen.lengths(), [(60, 90), (60, 90)]);
+        assert_eq!(seen.records[0].link, link);
+        let nanos = if network == 1 { 7_000_000 } else { 7_000 };
+        assert_eq!(seen.records[0].time, Some(AT + nanos));
+    }
+}

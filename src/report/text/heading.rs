@@ -24,6 +24,7 @@ pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions)
     if full && analysis.inputs.len() > 1 {
         files(page, &analysis.inputs);
     }
+    selection(page, analysis);
     gaps(page, &analysis.inputs, full);
     damage(page, &analysis.inputs, full);
     skips(page, &analysis.inputs, full);
@@ -109,6 +110,24 @@ fn files(page: &mut Page, inputs: &[Input]) {
             items.push(page.plain(period(first, last)));
         }
         page.items(&page.dim(" file        "), &items);
+    }
+}
+
+/// What was looked at, where that is not everything.
+fn selection(page: &mut Page, analysis: &Analysis) {
+    let chosen = &analysis.selection;
+    let sum = |value: fn(&Input) -> u64| analysis.inputs.iter().map(value).sum();
+    if let Some(filter) = &chosen.filter {
+        let left_out = counted(sum(|input| input.left_out), "TCP segment");
+        page.paragraph(&page.bold("filter   "), &format!("{filter}: {left_out} left out"));
+    }
+    let from = chosen.from.map(|from| format!("from {from}"));
+    let to = chosen.to.map(|to| format!("before {to}"));
+    let bounds: Vec<String> = from.into_iter().chain(to).collect();
+    if !bounds.is_empty() {
+        let outside = counted(sum(|input| input.outside_period), "frame");
+        let text = format!("{}: {outside} outside", bounds.join(", "));
+        page.paragraph(&page.bold("period   "), &text);
     }
 }
 
