@@ -5,6 +5,7 @@ use crate::pipeline::{Moment, Options, Period};
 
 /// What of a capture to look at.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Arguments {
     /// Look only at these TCP segments, in the manner of tcpdump: host, net, port, portrange, src,
     /// dst, ip, ip6, vlan, and, or, not, parentheses (docs/filter.md)

@@ -15,7 +15,11 @@ fn connections(analysis: &Analysis) -> Vec<String> {
     let told = analysis.connections.iter().map(|judged| {
         let record = &judged.record;
         let sent = [&record.traffic.client, &record.traffic.server].map(|it| it.segments);
-        format!("{} {:?} {:?} {sent:?}", record.first_time, record.client, record.close)
+        // Not the frames: their numbers are those of the file.
+        let close = &record.close;
+        let fins = [close.fin.client, close.fin.server].map(|fin| fin.map(|mark| mark.time));
+        let (began, client, outcome) = (record.first_time, record.client, close.outcome);
+        format!("{began} {client:?} {outcome:?} {fins:?} {sent:?}")
     });
     let mut told: Vec<String> = told.collect();
     told.sort();
