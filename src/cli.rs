@@ -13,6 +13,7 @@ mod outputs;
 mod progress;
 mod schema;
 mod settings;
+mod size;
 mod terminal;
 
 use std::ffi::OsString;
