@@ -10,21 +10,24 @@
 )]
 
 use std::hint::black_box;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use hashbrown::HashMap;
 use tcpautopsy::capture::{Context, Window};
-use tcpautopsy::decode::{self, Decoded, Outcome, decode};
+use tcpautopsy::decode::{self, Decoded, Outcome, decode, express};
 use tcpautopsy::detect::{Detectors, Selection, Thresholds};
 use tcpautopsy::flow::Batch;
 use tcpautopsy::pipeline::{Discard, Keep, Options, run};
 use tcpautopsy::settings::Settings;
-use tcpautopsy::testkit::{Shape, generate};
+use tcpautopsy::testkit::{Format, Shape, generate};
 
 const PACKETS: u64 = 300_000;
-const SHAPES: [&str; 4] = ["mix", "many_small", "few_large", "flood"];
+const SHAPES: [&str; 5] = ["mix", "many_small", "few_large", "flood", "elephant"];
 
 /// A generated capture, in memory and in a file.
 struct Capture {
@@ -40,7 +43,35 @@ fn captures(folder: &tempfile::TempDir) -> Vec<(&'static str, Capture)> {
         std::fs::write(&path, &bytes).unwrap();
         (name, Capture { bytes, path })
     };
-    SHAPES.into_iter().map(capture).collect()
+    let mut captures: Vec<_> = SHAPES.into_iter().map(capture).collect();
+    captures.push(("snaplen_96", other(folder, "snaplen_96", Format::Pcap, 96)));
+    captures.push(("pcapng", other(folder, "pcapng", Format::Pcapng, 262_144)));
+    captures
+}
+
+/// Mixed traffic in another format or with another snapshot length.
+fn other(folder: &tempfile::TempDir, name: &str, format: Format, snaplen: u32) -> Capture {
+    let mut bytes = Vec::new();
+    let shape = Shape { format, snaplen, ..Shape::named("mix").unwrap() };
+    generate(shape, PACKETS, 1, &mut bytes).unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, &bytes).unwrap();
+    Capture { bytes, path }
+}
+
+/// The whole run on a compressed capture, beside nothing: what it costs is the decompression.
+fn compressed(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = other(&folder, "plain", Format::Pcap, 96);
+    let path = folder.path().join("mix.pcap.gz");
+    let mut gzip = GzEncoder::new(std::fs::File::create(&path).unwrap(), Compression::fast());
+    gzip.write_all(&plain.bytes).unwrap();
+    gzip.finish().unwrap();
+    let mut group = criterion.benchmark_group("gzip_snaplen_96");
+    group.throughput(Throughput::Elements(PACKETS));
+    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    whole(&mut group, &Capture { bytes: Vec::new(), path }, 1);
+    group.finish();
 }
 
 /// The least that any reader of flows does: 64 bytes of state for each.
@@ -92,6 +123,14 @@ fn decoded(bytes: &[u8], batch: &mut Batch) -> u64 {
     let mut frame = 0;
     context.walk(window, start..bytes.len(), &mut |record| {
         batch.tick(record.time);
+        let mut extras = None;
+        if let Some(found) = express(record.link, record.data, record.wire_len, &settings, &mut extras) {
+            let source = (found.source, found.ports.0);
+            let destination = (found.destination, found.ports.1);
+            batch.push_narrow(frame, source, destination, &found.segment, extras.as_ref());
+            frame += 1;
+            return;
+        }
         let outcome = decode(record.link, record.data, record.wire_len, &settings, &mut decoded);
         if outcome == Outcome::Segment {
             let Decoded { tuple, segment, extras, tunnel, .. } = &decoded;
@@ -124,7 +163,10 @@ fn stages(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements(PACKETS));
         group.sample_size(10).measurement_time(Duration::from_secs(3));
-        group.bench_function("floor", |bencher| bencher.iter(|| floor(black_box(&capture.bytes))));
+        if name != "pcapng" {
+            let bytes = &capture.bytes;
+            group.bench_function("floor", |bencher| bencher.iter(|| floor(black_box(bytes))));
+        }
         group.bench_function("walk", |bencher| bencher.iter(|| walk(black_box(&capture.bytes))));
         let mut batch = Batch::default();
         group.bench_function("decode", |bencher| {
@@ -137,5 +179,5 @@ fn stages(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, stages);
+criterion_group!(benches, stages, compressed);
 criterion_main!(benches);

@@ -14,6 +14,7 @@ mod progress;
 mod schema;
 mod selection;
 mod settings;
+mod size;
 mod terminal;
 
 use std::ffi::OsString;

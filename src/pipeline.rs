@@ -43,6 +43,7 @@ use crate::detect::Detectors;
 use crate::filter::Filter;
 use crate::flow::{Limits, SHARDS, ZeekRules};
 use crate::settings::Settings;
+use crate::summary::Summary;
 
 use collect::{Collector, Worker};
 use kept::Kept;
@@ -78,6 +79,10 @@ pub struct Options {
     pub limits: Limits,
     /// How Zeek is to cut flows, where its rows are wanted.
     pub zeek: ZeekRules,
+    /// Segments of a wave at most, about.
+    pub wave_segments: u64,
+    /// Entries that each table of a shard's summary keeps.
+    pub summary_bound: usize,
     /// How many connections that one detector marked the analysis lists at most: the earliest.
     pub max_flagged: usize,
 }
@@ -87,6 +92,14 @@ impl Options {
     pub const CHUNK: u64 = 1 << 20;
     /// Connections that one detector marked, listed by default.
     pub const MAX_FLAGGED: usize = 1_024;
+    /// Segments of a wave by default: 16 MiB of them.
+    pub const WAVE_SEGMENTS: u64 = 1 << 18;
+    /// The least memory that a run can be held to.
+    pub const LEAST_MEMORY: u64 = 64 << 20;
+    /// Bytes that a run takes whatever the capture: the program, read buffers.
+    const FIXED: u64 = 24 << 20;
+    /// Bytes for each segment of a wave: two waves of 64 bytes, and some room to grow.
+    const SEGMENT: u64 = 180;
     /// Bytes of a wave by default.
     pub const WAVE: u64 = 64 << 20;
     /// Bytes of a wave at most where segments are written one by one: their lines take up to ten
@@ -108,7 +121,24 @@ impl Options {
             period: Period::default(),
             limits: Limits::default(),
             zeek: ZeekRules::default(),
+            wave_segments: Self::WAVE_SEGMENTS,
+            summary_bound: Summary::MAX_PER_SHARD,
             max_flagged: Self::MAX_FLAGGED,
+        }
+    }
+
+    /// The same, in `memory` bytes, but for connections that the caller keeps itself. What that
+    /// costs follows from the capture and from `memory` alone, and is told in the summary.
+    #[must_use]
+    pub fn within(self, memory: u64) -> Self {
+        let rest = memory.saturating_sub(Self::FIXED);
+        let wave_segments = (rest / 6 / Self::SEGMENT).clamp(1 << 12, self.wave_segments);
+        Self {
+            wave_segments,
+            wave_size: self.wave_size.min(rest / 12).max(Self::CHUNK),
+            limits: Limits::within(rest / 100 * 40),
+            summary_bound: Summary::bound_within(rest / 3, SHARDS),
+            ..self
         }
     }
 }
@@ -208,9 +238,8 @@ fn drive(
 ) -> Result<Outcome, PipelineError> {
     let hasher = RandomState::default();
     let rules = sink.wants_zeek_rows().then_some(options.zeek);
-    let limits = options.limits.per_shard();
     let mut workers: Vec<Worker> =
-        (0..SHARDS).map(|index| Worker::new(index, limits, rules, &hasher)).collect();
+        (0..SHARDS).map(|index| Worker::new(index, options, rules, &hasher)).collect();
     let (mut current, mut next) = (Wave::default(), Wave::default());
     let mut kept = Kept::default();
     let mut held = Held::default();

@@ -40,7 +40,7 @@ use crate::connection::{ConnectionRecord, HandshakeOutcome, LoneSyn};
 use crate::tcp::{Endpoint, Side};
 
 /// Everything that is added up over connections.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Summary {
     /// The whole capture.
     pub totals: Totals,
@@ -49,6 +49,14 @@ pub struct Summary {
     listeners: Table<Endpoint, Listener>,
     hosts: Table<IpAddr, Host>,
     pairs: Table<PairKey, Pair>,
+    /// Entries of each table that are kept while connections are added.
+    bound: usize,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self::bounded(Self::MAX_PER_SHARD)
+    }
 }
 
 /// What the limits of memory cost: connections whose record ends before they did.
@@ -94,41 +102,62 @@ pub struct Evicted {
 }
 
 impl Summary {
-    /// Listeners kept in one shard; between two clearances it may hold twice as many.
-    pub const MAX_LISTENERS_PER_SHARD: usize = 1_024;
+    /// Listeners, hosts and pairs kept in one shard by default; between two clearances it may hold
+    /// twice as many of each.
+    pub const MAX_PER_SHARD: usize = 1_024;
     /// Listeners kept of the whole run.
     pub const MAX_LISTENERS: usize = 16_384;
-    /// Hosts kept in one shard.
-    pub const MAX_HOSTS_PER_SHARD: usize = 1_024;
     /// Hosts kept of the whole run.
     pub const MAX_HOSTS: usize = 16_384;
-    /// Pairs kept in one shard.
-    pub const MAX_PAIRS_PER_SHARD: usize = 1_024;
     /// Pairs kept of the whole run.
     pub const MAX_PAIRS: usize = 16_384;
+
+    /// Bytes that one listener, one host and one pair take, about, where nothing is busy.
+    const ENTRIES: u64 = 5_000;
+
+    /// A summary that keeps `bound` entries of each table while connections are added.
+    #[must_use]
+    pub fn bounded(bound: usize) -> Self {
+        Self {
+            totals: Totals::default(),
+            shed: Shed::default(),
+            listeners: Table::default(),
+            hosts: Table::default(),
+            pairs: Table::default(),
+            bound,
+        }
+    }
+
+    /// How many entries each table of a shard may keep if the summaries of `shards` shards may take
+    /// `memory` bytes in all; not more than by default.
+    #[must_use]
+    pub fn bound_within(memory: u64, shards: usize) -> usize {
+        let both = 2 * Self::ENTRIES * shards as u64;
+        usize::try_from(memory / both).unwrap_or(usize::MAX).clamp(16, Self::MAX_PER_SHARD)
+    }
 
     /// Adds one finished connection.
     pub fn add(&mut self, record: &ConnectionRecord) {
         self.totals.add(record);
         if is_service(record) {
-            self.listeners.entry(record.server, Self::MAX_LISTENERS_PER_SHARD).add(record);
+            self.listeners.entry(record.server, self.bound).add(record);
         }
         for side in Side::BOTH {
             if is_alive(record, side) {
                 let address = record.endpoint(side).address;
-                self.hosts.entry(address, Self::MAX_HOSTS_PER_SHARD).add(record, side);
+                self.hosts.entry(address, self.bound).add(record, side);
             }
         }
         if Pair::counts(record) {
             let key = PairKey { client: record.client.address, server: record.server };
-            self.pairs.entry(key, Self::MAX_PAIRS_PER_SHARD).add(record);
+            self.pairs.entry(key, self.bound).add(record);
         }
     }
 
     /// Adds a SYN that nothing followed, as [`Summary::add`] adds its record.
     pub fn add_lone_syn(&mut self, lone: &LoneSyn) {
         self.totals.add_lone_syn(lone);
-        self.listeners.entry(lone.server, Self::MAX_LISTENERS_PER_SHARD).add_lone_syn(lone);
+        self.listeners.entry(lone.server, self.bound).add_lone_syn(lone);
     }
 
     /// Adds what another shard found.

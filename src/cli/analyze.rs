@@ -14,6 +14,7 @@ use super::outputs::{Format, OpenOutput, Output};
 use super::progress::Progress;
 use super::selection;
 use super::settings::{self, ProfileName, SysctlFile};
+use super::size;
 use super::terminal::{self, Color};
 use crate::analysis::{Analysis, JudgedConnection, JudgedSegment};
 use crate::detect::{Detectors, Selection, Thresholds, UnknownDetector, rule};
@@ -77,6 +78,10 @@ pub(super) struct Arguments {
     max_findings: usize,
     #[command(flatten)]
     selection: selection::Arguments,
+    /// Keep to this much memory, such as 512M or 2G, at least 64M. What does not fit is added up
+    /// instead of being remembered one by one, and counted
+    #[arg(long, value_name = "SIZE", value_parser = size::at_least(Options::LEAST_MEMORY))]
+    max_memory: Option<u64>,
     /// Worker threads; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -243,6 +248,9 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
     options.max_flagged = arguments.max_findings.saturating_mul(FLAGGED_PER_FINDING);
     arguments.selection.apply(&mut options);
     options.chunk_size = arguments.chunk_size.unwrap_or(options.chunk_size);
+    if let Some(memory) = arguments.max_memory {
+        options = options.within(memory);
+    }
     // Lines are written as connections end; the JSON report needs them all at once, and the summary
     // in full tells what became of those that findings name.
     let is_kept = outputs.iter().any(|output| output.format == Format::Json);

@@ -195,6 +195,12 @@ impl Endpoint {
         Some(last)
     }
 
+    /// Reads a little of every part that the next segment will need.
+    #[inline]
+    pub(super) fn touch(&self) -> i64 {
+        self.timer.nanos() ^ self.stream.touch()
+    }
+
     /// Puts `state` before everything that is known: the endpoint began there, as came out later.
     pub(super) fn begin_with(&mut self, state: State, reason: Reason) {
         if self.timeline.len() < Self::MAX_ENTRIES {

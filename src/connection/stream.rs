@@ -147,6 +147,13 @@ impl Stream {
         self.reference.0.plus(distance)
     }
 
+    /// Reads a little of every part that the next segment will need.
+    #[inline]
+    pub(super) fn touch(&self) -> i64 {
+        let traffic = &self.traffic;
+        self.end ^ self.coverage.next() ^ (traffic.segments ^ traffic.max_in_flight).cast_signed()
+    }
+
     /// Whether any sequence number of this direction is known.
     pub(super) const fn is_started(&self) -> bool {
         self.started

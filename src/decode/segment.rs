@@ -124,6 +124,13 @@ pub(super) fn options(bytes: &[u8], marks: &mut Marks, extras: &mut Option<Extra
             *marks = marks.with(Marks::TIMESTAMPS);
             Timestamps { value: be32(v0, v1, v2, v3), echo: be32(e0, e1, e2, e3) }
         }
+        // A SYN of the simplest senders: MSS alone.
+        [2, 4, m0, m1] => {
+            let mss = Some(u16::from_be_bytes([m0, m1]));
+            let syn = SynOptions { mss, ..Extras::NONE.syn };
+            *extras = Some(Extras { syn, ..Extras::NONE });
+            Timestamps::default()
+        }
         // A SYN or SYN-ACK of Linux: MSS, SACK permitted, timestamps, NOP, window scale.
         [2, 4, m0, m1, 4, 2, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3, 1, 3, 3, scale] => {
             *marks = marks.with(Marks::TIMESTAMPS);

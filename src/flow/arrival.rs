@@ -3,6 +3,7 @@
 use super::batch::{Batch, Flow};
 use super::observer::{Observer, Placed};
 use super::packed::{Kind, Packed};
+use super::table::Key;
 use crate::connection::{Connection, Effects};
 use crate::stamp::Time;
 use crate::tcp::{Extras, Segment};
@@ -27,6 +28,15 @@ impl<'a> Arrival<'a> {
             segment: packed.segment(batch.first),
             extras,
             clock: batch.clock_at(packed),
+        }
+    }
+
+    /// Whether its flow has this key; false also where only a look-up could tell.
+    #[inline]
+    pub(super) fn is_of(&self, key: Option<Key>) -> bool {
+        match (self.flow, key) {
+            (Flow::Narrow(flow), Some(Key::Narrow(key))) => flow == key,
+            _ => false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! How much a shard may remember, so that no capture can make it grow without end.
 
 use super::batch::SHARDS;
+use super::shard::Shard;
 
 /// How many connections a shard remembers at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,26 @@ impl Limits {
     pub const TUPLES: usize = 1 << 20;
     /// Connections of a run that are over, by default: about 20 MB.
     pub const OVER: usize = 1 << 14;
+
+    /// Bytes that a remembered connection takes, about, with its timelines and its place in the
+    /// tables.
+    const CONNECTION: u64 = Shard::CONNECTION_SIZE as u64 + 900;
+    /// Bytes that a half-open handshake takes, about, with its place in the tables.
+    const EMBRYO: u64 = 120;
+
+    /// The limits of a run whose connections may take `memory` bytes, at most the default ones.
+    #[must_use]
+    pub fn within(memory: u64) -> Self {
+        let of = |share: u64, size: u64, most: usize| {
+            let count = memory / 100 * share / size;
+            usize::try_from(count).unwrap_or(usize::MAX).clamp(SHARDS, most)
+        };
+        Self {
+            embryonic: of(30, Self::EMBRYO, Self::EMBRYONIC),
+            connections: of(70, Self::CONNECTION, Self::CONNECTIONS),
+            over: of(15, Self::CONNECTION, Self::OVER),
+        }
+    }
 
     /// The share of one shard in the limits of a run.
     #[must_use]

@@ -91,6 +91,18 @@ impl Table {
         self.flows.get(*index).map(|flow| flow.slot)
     }
 
+    /// Whether a narrow flow has this slot: brings its place in the table close to the core.
+    #[inline]
+    pub(super) fn touch(&self, key: Key, slot: Slot) -> bool {
+        match key {
+            Key::Narrow(key) => {
+                let hash = hash_narrow(&self.hasher, key);
+                self.narrow.find(hash, |other| *other == slot).is_some()
+            }
+            Key::Wide(_) => false,
+        }
+    }
+
     /// The key of a flow that is not in the table; [`Table::bind`] must follow.
     pub(super) fn claim(&mut self, flow: Flow<'_>) -> Key {
         match flow {

@@ -17,7 +17,7 @@ use super::{Keep, Options, Sink};
 use crate::analysis::JudgedConnection;
 use crate::connection::LoneSyn;
 use crate::detect::Accumulator;
-use crate::flow::{Batch, Ending, Finished, Limits, Observer, Shard, ZeekRules};
+use crate::flow::{Batch, Ending, Finished, Observer, Shard, ZeekRules};
 use crate::stamp::Time;
 use crate::summary::Summary;
 
@@ -51,13 +51,15 @@ pub(super) struct Collector {
 impl Worker {
     pub(super) fn new(
         index: usize,
-        limits: Limits,
+        options: &Options,
         zeek: Option<ZeekRules>,
         hasher: &RandomState,
     ) -> Self {
+        let limits = options.limits.per_shard();
+        let summary = Summary::bounded(options.summary_bound);
         Self {
             shard: Shard::new(index, limits, hasher.clone()),
-            collector: Collector::default(),
+            collector: Collector { summary, ..Collector::default() },
             segments: Segments::new(hasher.clone()),
             rows: zeek.map(|rules| Rows::new(index, rules, hasher.clone())),
         }

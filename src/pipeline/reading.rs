@@ -36,10 +36,7 @@ pub(super) struct Reading<'a> {
     bytes_per_segment: u64,
 }
 
-/// Segments of a wave at most, roughly: with 64 bytes for each, 16 MiB.
-const WAVE_SEGMENTS: u64 = 1 << 18;
-
-/// A guess for the first wave, low, so that a flood is not far above [`WAVE_SEGMENTS`].
+/// A guess for the first wave, low, so that a flood's is not too large.
 const FEW_BYTES: u64 = 90;
 
 impl<'a> Reading<'a> {
@@ -62,7 +59,7 @@ impl<'a> Reading<'a> {
     /// Bytes of the next wave: what was asked for, or what is likely to hold as many segments as
     /// the memory for a wave is meant for.
     pub(super) fn wave_budget(&self) -> u64 {
-        let enough = self.bytes_per_segment.saturating_mul(WAVE_SEGMENTS);
+        let enough = self.bytes_per_segment.saturating_mul(self.options.wave_segments);
         self.options.wave_size.min(enough).max(1)
     }
 

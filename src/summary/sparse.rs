@@ -27,7 +27,7 @@ impl Amount for i64 {
 pub(crate) struct Sparse<V, const BOUND: usize, const START: u8> {
     shift: u8,
     /// Entries in order and without repetition; those behind it are as they came.
-    settled: usize,
+    settled: u32,
     entries: Vec<(i64, V)>,
 }
 
@@ -49,7 +49,13 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
         let tick = at.nanos() >> self.shift;
         match self.entries.last_mut() {
             Some((last, sum)) if *last == tick => sum.add(&amount),
-            _ => self.entries.push((tick, amount)),
+            _ => {
+                // Most series never get more: a capture has many hosts and few busy ones.
+                if self.entries.capacity() == 0 {
+                    self.entries.reserve_exact(2);
+                }
+                self.entries.push((tick, amount));
+            }
         }
         self.settle_many();
     }
@@ -80,7 +86,7 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
     }
 
     const fn is_settled(&self) -> bool {
-        self.settled == self.entries.len()
+        self.settled as usize == self.entries.len()
     }
 
     fn settled(&self) -> Self {
@@ -92,7 +98,8 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
     /// Settles once the entries that are not are as many as the others, so that sorting costs the
     /// same for every entry, however many additions and merges there are.
     fn settle_many(&mut self) {
-        if self.entries.len() >= self.settled + self.settled.max(Self::MIN_PENDING) {
+        let settled = self.settled as usize;
+        if self.entries.len() >= settled + settled.max(Self::MIN_PENDING) {
             self.settle();
         }
     }
@@ -107,7 +114,7 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
         while self.entries.len() > BOUND {
             self.widen_to(self.shift + 1);
         }
-        self.settled = self.entries.len();
+        self.settled = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
     }
 
     /// Brings the entries to ticks of 2^`shift` ns; order is preserved, since `>>` is monotone.

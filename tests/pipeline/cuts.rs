@@ -20,6 +20,16 @@ fn every_cut_of_a_capture_tells_the_same() {
 }
 
 #[test]
+fn a_limit_of_memory_costs_the_same_for_every_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in all() {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        assert_same(&[path], name, |options| options.within(Options::LEAST_MEMORY));
+    }
+}
+
+#[test]
 fn evictions_are_the_same_for_every_cut() {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in all() {
