@@ -61,6 +61,7 @@ impl Analyzer {
         shown |= Self::about_window(sender, peer, segment, mptcp_seen);
         if segment.ack != sender.last_ack {
             sender.duplicates = Duplicates::None;
+            sender.overtaken = false;
         }
         shown |= Self::about_acknowledgment(peer, segment);
         let keep_alive = shown.contains(AnalysisFlags::KEEP_ALIVE);
@@ -178,8 +179,8 @@ impl Analyzer {
         }
         // Nothing to catch up with: reported once, until the peer repeats or moves its own
         // acknowledgment.
-        let first = peer.duplicates == Duplicates::None;
-        peer.duplicates = Duplicates::Reported;
+        let first = peer.duplicates == Duplicates::None && !peer.overtaken;
+        peer.overtaken = true;
         if first { AnalysisFlags::ACK_LOST_SEGMENT } else { AnalysisFlags::NONE }
     }
 
@@ -197,7 +198,7 @@ impl Analyzer {
         if !behind || after_probe {
             return AnalysisFlags::NONE;
         }
-        if peer.duplicates == Duplicates::Several
+        if (peer.duplicates == Duplicates::Several || peer.overtaken)
             && peer.last_ack == segment.seq
             && within(segment.time, peer.last_at, FAST_RETRANSMISSION_WITHIN)
         {

@@ -31,8 +31,6 @@ pub(super) enum Duplicates {
     /// None since the acknowledgment number last moved.
     #[default]
     None,
-    /// None, and an acknowledgment of uncaptured bytes was reported: not to be reported again.
-    Reported,
     /// One.
     One,
     /// Two or more.
@@ -42,7 +40,7 @@ pub(super) enum Duplicates {
 impl Duplicates {
     pub(super) const fn one_more(self) -> Self {
         match self {
-            Self::None | Self::Reported => Self::One,
+            Self::None => Self::One,
             Self::One | Self::Several => Self::Several,
         }
     }
@@ -70,6 +68,9 @@ pub(super) struct Direction {
     pub(super) window: Option<u16>,
     pub(super) scale: Scale,
     pub(super) duplicates: Duplicates,
+    /// Since this side last moved its acknowledgment, the peer has acknowledged bytes of it that
+    /// were not captured: not to be reported again, and as good as duplicate acknowledgments.
+    pub(super) overtaken: bool,
     /// What was said of the last segment.
     pub(super) last_flags: AnalysisFlags,
     /// A SYN was sent, and nothing with an ACK since: the window in force is not scaled yet.
@@ -92,6 +93,7 @@ impl Default for Direction {
             window: None,
             scale: Scale::Unknown,
             duplicates: Duplicates::None,
+            overtaken: false,
             last_flags: AnalysisFlags::NONE,
             window_unscaled: false,
             mptcp_seen: 0,

@@ -73,6 +73,21 @@ fn behind_ten_thousand_unacknowledged_segments_a_fin_takes_no_number() {
 }
 
 #[test]
+fn an_acknowledgment_of_uncaptured_bytes_does_for_duplicate_acknowledgments() {
+    let shown = |acknowledged: u32| {
+        let mut analyzer = Analyzer::default();
+        analyzer.observe(true, &segment(1, SYN, (99, 0), 0), &Extras::NONE);
+        analyzer.observe(false, &segment(2, SYN_ACK, (499, 100), 0), &Extras::NONE);
+        analyzer.observe(false, &segment(3, FIN_ACK, (500, 100), 0), &Extras::NONE);
+        analyzer.observe(true, &segment(90_000, Flags::ACK, (100, 500), 10), &Extras::NONE);
+        let again = segment(90_001, FIN_ACK, (500, acknowledged), 0);
+        analyzer.observe(false, &again, &Extras::NONE)
+    };
+    assert_eq!(shown(110), named("retransmission"));
+    assert_eq!(shown(118), named("fast_retransmission,retransmission,ack_lost_segment"));
+}
+
+#[test]
 fn a_first_segment_that_is_no_syn_counts_when_another_one_follows() {
     let mut completeness = Completeness::default();
     completeness.observe(&segment(1, Flags::ACK, (100, 500), 10));
