@@ -124,7 +124,9 @@ fn decoded(bytes: &[u8], batch: &mut Batch) -> u64 {
     context.walk(window, start..bytes.len(), &mut |record| {
         batch.tick(record.time);
         let mut extras = None;
-        if let Some(found) = express(record.link, record.data, record.wire_len, &settings, &mut extras) {
+        if let Some(found) =
+            express(record.link, record.data, record.wire_len, &settings, &mut extras)
+        {
             let source = (found.source, found.ports.0);
             let destination = (found.destination, found.ports.1);
             batch.push_narrow(frame, source, destination, &found.segment, extras.as_ref());

@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
                 let mut out = Decoded::default();
                 let outcome = decode(link, frame, wire_len, &settings, &mut out);
                 let mut extras = None;
-                if let Some(short) = express(link, frame, &settings, &mut extras) {
+                if let Some(short) = express(link, frame, wire_len, &settings, &mut extras) {
                     assert_eq!(outcome, Outcome::Segment, "the short way found a segment");
                     assert_eq!(short.segment, out.segment);
                     let address = IpAddr::V4(Ipv4Addr::from_bits(short.source));
