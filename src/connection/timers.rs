@@ -130,9 +130,22 @@ fn backoff(step: u32, longest: Span) -> Span {
 fn linear_timeouts(host: &HostSettings, gaps: &[Span]) -> u32 {
     host.syn_linear_timeouts.map_or_else(
         || match *gaps {
-            [first, second] if second.nanos() < first.nanos() + first.nanos() / 2 => 4,
+            [first, second] if second < first + Span::from_nanos(first.nanos() / 2) => 4,
             _ => 0,
         },
         u32::from,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Profile;
+
+    #[test]
+    fn distances_of_centuries_between_syns_are_no_reason_to_panic() {
+        let host = HostSettings::of_profile(Profile::Linux);
+        let gaps = [Span::from_nanos(i64::MAX), Span::from_nanos(i64::MIN)];
+        assert!(give_up(&host, Time::MAX, 2, &gaps) >= Time::MAX);
+    }
 }

@@ -57,7 +57,7 @@ pub(super) fn gave_up(first: Time, gaps: &[Span], until: Time) -> bool {
 /// Within a quarter of `seconds`: timers are late, never that early.
 fn is_near(gap: Span, seconds: u32) -> bool {
     let expected = i64::from(seconds) * 1_000_000_000;
-    (gap.nanos() - expected).abs() <= expected / 4
+    gap.nanos().abs_diff(expected) <= expected.unsigned_abs() / 4
 }
 
 #[cfg(test)]
