@@ -2,6 +2,7 @@
 
 mod analyze;
 mod conn_log;
+mod damage;
 mod help;
 mod outputs;
 mod refusals;
