@@ -131,7 +131,14 @@ class Relay:
         with self._lock:
             self.rules.remove(rule)
 
-    def release(self):
+    def release(self, frames=1, timeout=4.0):
+        """Sends what `hold` kept back, once at least `frames` have come: a host's state changes
+        before its frame has reached the relay."""
+        limit = time.monotonic() + timeout
+        while len(self.held) < frames:
+            if time.monotonic() > limit:
+                raise TimeoutError(f"{len(self.held)} of {frames} frames came to be held")
+            time.sleep(0.001)
         with self._lock:
             for side, frame in self.held:
                 self._later(side, frame, 0)

@@ -110,7 +110,7 @@ def orphans_die_in_closing(net):
     net.await_table(net.client, "FIN-WAIT-1")
     net.await_table(net.server, "FIN-WAIT-1")
     net.relay.drop(lambda p, side: True, count=None)
-    net.relay.release()
+    net.relay.release(2)
     net.await_table(net.client, "CLOSING")
     net.await_table(net.server, "CLOSING")
     net.await_table(net.client, "CLOSING", 0)

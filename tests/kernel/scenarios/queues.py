@@ -36,8 +36,8 @@ def overflow(net):
     clients = [net.dial(80), net.dial(80)]
     for client in clients:
         net.reach(client, "ESTABLISHED")
+    net.relay.release(2)
     net.relay.forget(held)
-    net.relay.release()
     net.await_table(net.server, "ESTABLISHED", 3)
     return listener, *clients
 
