@@ -321,6 +321,26 @@ impl Connection {
         }
     }
 
+    /// A server in SYN-RECEIVED answers the client's latest acknowledgment with a RST that repeats
+    /// its number: it completes nothing, and whoever sent it never got the SYN-ACK.
+    pub(super) fn refuse_handshake(&mut self, from: Side, rst: &Segment) {
+        if from == Side::Client || self.opening.last_ack_seq != Some(rst.seq) {
+            return;
+        }
+        if self.opening.ack == self.opening.last_ack {
+            self.opening.ack = None;
+            let client = &mut self.sides.client;
+            let only = u64::from(self.opening.syns.client.segments()) + 1;
+            if client.stream.traffic.segments == only
+                && client.revert(State::Established).is_some()
+            {
+                self.opening.client_rtt = None;
+            }
+        }
+        self.opening.last_ack = None;
+        self.opening.last_ack_seq = None;
+    }
+
     /// A valid acknowledgment from `from`: completes the peer's handshake if that waits for it.
     pub(super) fn on_ack_of_syn(&mut self, from: Side, segment: &Segment) {
         let mark = Mark::of(segment);

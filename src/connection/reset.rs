@@ -33,6 +33,7 @@ impl Connection {
         me.was_never_there(segment);
         self.take_back_unproven(from, segment);
         if self.answers_bad_ack(from, segment) {
+            self.refuse_handshake(from, segment);
             return;
         }
         if segment.flags.ack() && self.sides.of(from).state != State::SynSent {
