@@ -331,8 +331,7 @@ impl Connection {
             self.opening.ack = None;
             let client = &mut self.sides.client;
             let only = u64::from(self.opening.syns.client.segments()) + 1;
-            if client.stream.traffic.segments == only
-                && client.revert(State::Established).is_some()
+            if client.stream.traffic.segments == only && client.revert(State::Established).is_some()
             {
                 self.opening.client_rtt = None;
             }

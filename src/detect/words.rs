@@ -79,6 +79,16 @@ pub(crate) fn permille(value: u64) -> String {
     }
 }
 
+/// A share of a whole in tenths of a percent: `0.4 %`.
+pub(crate) fn share(part: u64, whole: u64) -> String {
+    let scaled = u128::from(part) * 1_000 + u128::from(whole) / 2;
+    let thousandths = scaled.checked_div(u128::from(whole)).unwrap_or(0);
+    match u64::try_from(thousandths).unwrap_or(u64::MAX) {
+        0 if part > 0 => "under 0.1 %".to_owned(),
+        thousandths => permille(thousandths),
+    }
+}
+
 /// Two units, the smaller one only where it says something.
 fn two(large: i64, unit: &str, small: i64, smaller: &str) -> String {
     if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
@@ -117,5 +127,14 @@ mod tests {
         );
         assert_eq!([counted(1, "SYN"), counted(2, "SYN")], ["1 SYN", "2 SYNs"]);
         assert_eq!([permille(998), permille(410)], ["99.8 %", "41 %"]);
+    }
+
+    #[test]
+    fn shares_never_round_something_to_nothing() {
+        assert_eq!(
+            [share(0, 9), share(1, 1_000_000), share(1, 3)],
+            ["0 %", "under 0.1 %", "33.3 %"]
+        );
+        assert_eq!(share(0, 0), "0 %");
     }
 }

@@ -91,7 +91,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
             words::count(ground.lossy.connections),
             words::counted(whole.summary.totals.connections, "connection"),
             words::counted(ground.lossy_bytes, "byte"),
-            words::permille(missing),
+            words::share(ground.lossy_bytes, ground.stream_bytes),
         ));
     }
     if dropped > 0 {

@@ -137,11 +137,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         severity: severity(side, is_leak, group),
         certainty: group.certainty,
         title: format!("the {side} does not close its connections"),
-        summary: format!(
-            "{sockets} of the {side} in CLOSE-WAIT for {}; {} still there at the end.",
-            words::longest(worst, group.count, group.ongoing),
-            words::count(group.ongoing),
-        ),
+        summary: summary(side, group, is_leak.then_some(at_end)),
         evidence,
         explanation: format!(
             "The peer closed, the {side}'s kernel acknowledged its FIN, and the application of the \
@@ -166,6 +162,25 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         display_filter: format!("{filter} && tcp.flags.fin == 1"),
         caveat: loss_caveat(group.lossy, group.count, "a FIN may be among them."),
     })
+}
+
+/// A leak is told by its number at the end; most of its sockets may be too young to count as stuck.
+fn summary(side: &str, group: &Group, leaked: Option<u64>) -> String {
+    let sockets = words::counted(group.count, "socket");
+    let worst = Span::from_nanos(group.worst_measure());
+    let longest = words::longest(worst, group.count, group.ongoing);
+    match leaked.filter(|at_end| *at_end >= group.count) {
+        Some(at_end) => format!(
+            "{} of the {side} in CLOSE-WAIT at the end, and their number only grew; {} of them idle \
+             for {longest}.",
+            words::counted(at_end, "socket"),
+            words::count(group.ongoing),
+        ),
+        None => format!(
+            "{sockets} of the {side} in CLOSE-WAIT for {longest}; {} still there at the end.",
+            words::count(group.ongoing),
+        ),
+    }
 }
 
 /// Clients keep idle connections in CLOSE-WAIT until they need them; a server has no such reason.
@@ -219,6 +234,7 @@ mod tests {
         let finding = Run::of(records).only(CODE);
         assert_eq!(finding.severity, Severity::Warning);
         assert!(finding.explanation.contains("a leak"), "{}", finding.explanation);
+        assert!(finding.summary.starts_with("10 sockets of the server in"), "{}", finding.summary);
     }
 
     #[test]

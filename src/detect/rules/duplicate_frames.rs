@@ -82,7 +82,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
             "{} of {} are copies ({}).",
             words::count(copies),
             words::counted(segments, "segment"),
-            words::permille(permille),
+            words::share(copies, segments),
         ),
         evidence: vec![
             number("copies", copies),

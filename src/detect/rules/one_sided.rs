@@ -73,7 +73,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
             "{} of {} show one side only ({}).",
             words::count(affected),
             words::counted(of, "conversation"),
-            words::permille(permille),
+            words::share(affected, of),
         ),
         evidence: vec![
             number("one_sided", affected),

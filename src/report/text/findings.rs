@@ -1,5 +1,6 @@
 //! Findings in the summary: the worst in full, the rest by number.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use super::heading::capture_period;
@@ -9,7 +10,7 @@ use super::story::stories;
 use super::{Detail, TextOptions};
 use crate::analysis::Analysis;
 use crate::detect::words;
-use crate::finding::{Advice, Finding, Severity, Value};
+use crate::finding::{Advice, Code, Finding, Severity, Value};
 use crate::stamp::{FrameId, Time};
 
 /// Findings told in full on the first screen.
@@ -18,6 +19,8 @@ const TOLD: usize = 6;
 const ALIKE_TOLD: usize = 2;
 /// Notices told in full where nothing is worse.
 const NOTICES_TOLD: usize = 3;
+/// Detectors named among the findings that are only counted.
+const KINDS_NAMED: usize = 4;
 /// Frames named in a finding on the first screen.
 const FRAMES_TOLD: usize = 3;
 /// Advice named in a finding on the first screen.
@@ -44,6 +47,9 @@ pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions)
         page.blank();
         page.paragraph(&page.plain(""), "No findings.");
     }
+    if !hidden.is_empty() && hidden.len() == findings.len() {
+        page.blank();
+    }
     rest(page, &hidden);
 }
 
@@ -66,24 +72,48 @@ fn told(findings: &[Finding]) -> (Vec<&Finding>, Vec<&Finding>) {
     (shown, hidden)
 }
 
-/// `3 more notices (-v)`.
+/// `more with -v   31 warnings (29 TCP201, 2 TCP306)   3 notices (TCP304)   2 remarks (TCP110)`.
 fn rest(page: &mut Page, hidden: &[&Finding]) {
-    let number = |severity, one: &str| {
-        let number = hidden.iter().filter(|finding| finding.severity == severity).count() as u64;
-        (number > 0).then(|| counted(number, one))
+    let part = |severity, one: &str| {
+        let codes = hidden.iter().filter(|finding| finding.severity == severity);
+        let mut numbers: Vec<(Code, u64)> = Vec::new();
+        for code in codes.map(|finding| finding.code) {
+            match numbers.iter_mut().find(|(known, _)| *known == code) {
+                Some((_, number)) => *number += 1,
+                None => numbers.push((code, 1)),
+            }
+        }
+        numbers.sort_by_key(|(code, number)| (Reverse(*number), *code));
+        let all: u64 = numbers.iter().map(|(_, number)| number).sum();
+        (all > 0).then(|| format!("{} ({})", counted(all, one), kinds(&numbers)))
     };
     let parts: Vec<_> = [
-        number(Severity::Critical, "more critical finding"),
-        number(Severity::Warning, "more warning"),
-        number(Severity::Notice, "more notice"),
-        number(Severity::Info, "remark"),
+        part(Severity::Critical, "critical finding"),
+        part(Severity::Warning, "warning"),
+        part(Severity::Notice, "notice"),
+        part(Severity::Info, "remark"),
     ]
     .into_iter()
     .flatten()
+    .map(|text| page.plain(text))
     .collect();
     if !parts.is_empty() {
-        page.paragraph(&page.plain(""), &format!("{} (-v)", parts.join(", ")));
+        page.items(&page.dim("more with -v   "), &parts);
     }
+}
+
+/// `29 TCP201, 2 TCP306`; the number only where it says something.
+fn kinds(numbers: &[(Code, u64)]) -> String {
+    let named =
+        numbers.iter().take(KINDS_NAMED).map(|(code, number)| match (numbers.len(), number) {
+            (1, _) | (_, 1) => code.to_string(),
+            _ => format!("{} {code}", words::count(*number)),
+        });
+    let mut parts: Vec<_> = named.collect();
+    if numbers.len() > KINDS_NAMED {
+        parts.push("...".to_owned());
+    }
+    parts.join(", ")
 }
 
 /// `CRITICAL  TCP101 syn_flood   10.0.0.2:443   03:07:31 - 03:11:42`.

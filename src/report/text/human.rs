@@ -2,7 +2,7 @@
 
 use crate::stamp::{Span, Time};
 
-pub(super) use crate::detect::words::{count, counted, permille, span};
+pub(super) use crate::detect::words::{count, counted, share, span};
 
 /// `512 bytes`, `1.4 kB`, `23 MB`, `1.2 GB`: decimal units.
 pub(super) fn bytes(value: u64) -> String {
@@ -54,16 +54,6 @@ pub(super) fn when(first: Time, last: Time, capture: (Time, Time)) -> String {
         shown(&from, 23)
     } else {
         format!("{} - {}", shown(&from, 19), shown(&until, 19))
-    }
-}
-
-/// A share of a whole in tenths of a percent: `0.4 %`.
-pub(super) fn share(part: u64, whole: u64) -> String {
-    let scaled = u128::from(part) * 1_000 + u128::from(whole) / 2;
-    let thousandths = scaled.checked_div(u128::from(whole)).unwrap_or(0);
-    match u64::try_from(thousandths).unwrap_or(u64::MAX) {
-        0 if part > 0 => "under 0.1 %".to_owned(),
-        thousandths => permille(thousandths),
     }
 }
 
@@ -142,15 +132,6 @@ mod tests {
         assert_eq!(sparkline(&[0, 1, 500, 1_000]), "▁▂▅█");
         assert_eq!(sparkline(&[0, 0]), "▁▁");
         assert_eq!(sparkline(&[i64::MAX, i64::MIN]), "█▁");
-    }
-
-    #[test]
-    fn shares_never_round_something_to_nothing() {
-        assert_eq!(
-            [share(0, 9), share(1, 1_000_000), share(1, 3)],
-            ["0 %", "under 0.1 %", "33.3 %"]
-        );
-        assert_eq!(share(0, 0), "0 %");
     }
 
     #[test]
