@@ -175,12 +175,13 @@ impl Connection {
         match segment.control() {
             _ if is_dropped_by_all(segment) => self.sides.of_mut(from).stream.count(segment),
             Control::Rst => self.on_reset(from, segment, settings),
-            Control::Syn => self.on_syn(from, segment, extras),
+            Control::Syn => {
+                self.on_syn(from, segment, extras);
+                self.agree_on_scales();
+            }
             Control::SynAck => {
                 self.on_syn_ack(from, segment, extras, settings);
-                for side in Side::BOTH {
-                    self.sides.of_mut(side).stream.peer_shift = self.window_shift(side.peer());
-                }
+                self.agree_on_scales();
             }
             Control::Fin | Control::None => self.on_segment(from, segment, extras, &mut effects),
         }
@@ -213,22 +214,34 @@ impl Connection {
     }
 
     /// The window that `segment` of `side` advertises, in bytes: scaled by what both sides agreed
-    /// on (RFC 7323 2.2), or as sent where a handshake was not captured and in SYNs.
+    /// on (RFC 7323 2.2), by what one offered where the other's SYN was not captured, or as sent:
+    /// in SYNs, and where nothing is known.
     #[must_use]
     pub fn window(&self, side: Side, segment: &Segment) -> u64 {
         let shift = if segment.flags.syn() { 0 } else { self.window_shift(side).unwrap_or(0) };
         u64::from(segment.window) << shift
     }
 
+    fn agree_on_scales(&mut self) {
+        for side in Side::BOTH {
+            self.sides.of_mut(side).stream.peer_shift = self.window_shift(side.peer());
+        }
+    }
+
     /// The shift count of `side`'s windows; none while it is unknown.
     fn window_shift(&self, side: Side) -> Option<u8> {
         let (me, peer) = (self.sides.of(side), self.sides.of(side.peer()));
         let (mine, peers) = (&me.stream.options, &peer.stream.options);
-        if !mine.seen || !peers.seen {
-            return None;
-        }
+        let agreed = match (mine.seen, peers.seen) {
+            (false, false) => return None,
+            (true, true) => peers.window_scale.and(mine.window_scale),
+            // A SYN-ACK answers the option, and nearly every host answers it.
+            (true, false) => mine.window_scale,
+            (false, true) if peers.window_scale.is_none() => None,
+            (false, true) => return None,
+        };
         // Shifts above 14 act as 14 (RFC 7323 2.3).
-        Some(peers.window_scale.and(mine.window_scale).unwrap_or(0).min(14))
+        Some(agreed.unwrap_or(0).min(14))
     }
 
     /// Says what the port pair's connection before this one left behind; to be called before the

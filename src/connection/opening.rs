@@ -66,7 +66,14 @@ impl Connection {
         let me = self.sides.of_mut(from);
         match me.stream.isn() {
             Some(isn) if isn == segment.seq => {
+                if !me.stream.options.seen {
+                    me.stream.offer(segment, extras);
+                }
                 me.stream.send(segment);
+                // The capture shows the answer before the SYN.
+                if !me.is_known() {
+                    me.apply(Event::SendSyn, Reason::observed(mark, Cause::SentSyn));
+                }
                 if me.state == State::Closed {
                     me.take_back_estimate();
                 }

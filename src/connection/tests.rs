@@ -160,3 +160,26 @@ fn an_unanswered_client_stays_in_syn_sent_until_its_retries_are_over() {
     assert_eq!(records[0].states.client[1].certainty, Certainty::Inferred);
     assert!(records[0].states.server.is_empty(), "nothing is known of the server");
 }
+
+#[test]
+fn a_syn_that_was_captured_after_its_answer_still_says_what_it_offered() {
+    let records = scenario("handshake-syn-captured-late.tcp");
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].options.client.window_scale, Some(4));
+    assert_eq!(states(&records[0], Side::Client)[..2], ["SYN-SENT", "ESTABLISHED"]);
+}
+
+#[test]
+fn one_captured_syn_tells_the_scale_of_its_senders_windows_and_its_lack_that_of_both() {
+    let largest = |option: &str, side| {
+        let text = format!(
+            "# one SYN\nclient 10.0.0.1:40000\nserver 10.0.0.2:80\n@0 > S 0:0(0) win 65535 <mss 1460{option}>\n\
+             +0.002 > . 1:1(0) ack 1 win 1000\n+0.001 < . 1:1(0) ack 1 win 500\n"
+        );
+        let window = lives(&text)[0].traffic.of(side).window.unwrap();
+        (window.max, window.scaled)
+    };
+    assert_eq!(largest(",wscale 4", Side::Client), (16_000, true));
+    assert_eq!(largest(",wscale 4", Side::Server), (500, false));
+    assert_eq!(largest("", Side::Server), (500, true));
+}

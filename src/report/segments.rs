@@ -39,8 +39,8 @@ pub(super) struct SegmentDoc {
     ack: u32,
     /// Bytes of payload, by the headers.
     len: u32,
-    /// Advertised window in bytes: scaled as the handshake agreed, or as sent where no SYN of the
-    /// sender was captured.
+    /// Advertised window in bytes: scaled as the handshake agreed, as the sender offered where only
+    /// its own SYN was captured, or as sent where no SYN of the sender was captured.
     window: u64,
     /// What Wireshark shows on the segment: names of its `tcp.analysis` fields.
     #[schemars(with = "Vec<String>")]
