@@ -233,12 +233,11 @@ impl Connection {
         let (me, peer) = (self.sides.of(side), self.sides.of(side.peer()));
         let (mine, peers) = (&me.stream.options, &peer.stream.options);
         let agreed = match (mine.seen, peers.seen) {
-            (false, false) => return None,
             (true, true) => peers.window_scale.and(mine.window_scale),
             // A SYN-ACK answers the option, and nearly every host answers it.
             (true, false) => mine.window_scale,
             (false, true) if peers.window_scale.is_none() => None,
-            (false, true) => return None,
+            (false, _) => return None,
         };
         // Shifts above 14 act as 14 (RFC 7323 2.3).
         Some(agreed.unwrap_or(0).min(14))
