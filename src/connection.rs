@@ -7,6 +7,7 @@
 
 mod attempts;
 mod before;
+mod calm;
 mod closing;
 mod control;
 mod coverage;
@@ -97,6 +98,8 @@ pub struct Connection {
     stray_syn: Option<Box<StraySyn>>,
     /// ICMP errors that quoted its segments.
     quoted: Option<Box<Quoted>>,
+    /// Only data and acknowledgments are to be expected.
+    is_calm: bool,
 }
 
 impl Connection {
@@ -127,6 +130,7 @@ impl Connection {
             zeek: Tracker::new(beginning.forward, segment),
             stray_syn: None,
             quoted: None,
+            is_calm: false,
         }
     }
 
@@ -155,6 +159,22 @@ impl Connection {
         extras: &Extras,
         settings: &Settings,
     ) -> Effects {
+        if self.observe_expected(forward, segment, extras) {
+            return Effects::none(self.side_of(forward));
+        }
+        let effects = self.observe_closely(forward, segment, extras, settings);
+        self.is_calm = self.becomes_calm();
+        effects
+    }
+
+    /// Takes a segment of any kind.
+    fn observe_closely(
+        &mut self,
+        forward: bool,
+        segment: &Segment,
+        extras: &Extras,
+        settings: &Settings,
+    ) -> Effects {
         let from = self.side_of(forward);
         let mut effects = Effects::none(from);
         self.completeness.observe(segment);
@@ -163,11 +183,8 @@ impl Connection {
             self.zeek.observe(forward, segment);
         }
         self.expire_timers(segment.time);
-        let gap = segment.time.since(self.last.time);
+        let gap = self.note_gap(segment);
         self.sides.of_mut(from.peer()).unanswered = 0;
-        if gap > self.longest_idle.1.time.since(self.longest_idle.0.time) {
-            self.longest_idle = (self.last, Mark::of(segment));
-        }
         if self.is_seen_twice(from, segment, &mut effects) {
             self.last = Mark::of(segment);
             return effects;

@@ -4,6 +4,7 @@
 //! Knows nothing of files' formats or of TCP.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 
 /// A moment of capture time: nanoseconds since 1970-01-01T00:00:00Z.
@@ -128,9 +129,16 @@ impl Add for Span {
 
 /// A frame's name: which input file, and its number there, counted from 1 as Wireshark counts.
 ///
-/// Orders by file, then by number. Packed into 64 bits: 24 for the file, 40 for the number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FrameId(u64);
+/// Orders by file, then by number. Packed into 64 bits: 24 for the file, 40 for the number. What is
+/// stored is one more than that, so that an optional name takes no more room than a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FrameId(NonZeroU64);
+
+impl Default for FrameId {
+    fn default() -> Self {
+        Self::new(0, 0)
+    }
+}
 
 impl FrameId {
     const NUMBER_BITS: u32 = 40;
@@ -141,25 +149,30 @@ impl FrameId {
     /// The frame `number` (from 1) of the file with index `file`.
     #[must_use]
     pub const fn new(file: u32, number: u64) -> Self {
-        Self(((file as u64) << Self::NUMBER_BITS) | (number & Self::NUMBER_MASK))
+        let packed = ((file as u64) << Self::NUMBER_BITS) | (number & Self::NUMBER_MASK);
+        Self(NonZeroU64::MIN.saturating_add(packed))
     }
 
     /// Index of the file in the report's `inputs`.
     #[must_use]
     pub const fn file(self) -> u32 {
-        (self.0 >> Self::NUMBER_BITS) as u32
+        (self.packed() >> Self::NUMBER_BITS) as u32
     }
 
     /// Number of the frame in its file, from 1.
     #[must_use]
     pub const fn number(self) -> u64 {
-        self.0 & Self::NUMBER_MASK
+        self.packed() & Self::NUMBER_MASK
     }
 
     /// The frame `count` frames later in the same file.
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {
         Self::new(self.file(), self.number() + count)
+    }
+
+    const fn packed(self) -> u64 {
+        self.0.get() - 1
     }
 }
 
@@ -185,5 +198,7 @@ mod tests {
         assert!(FrameId::new(0, 900) < FrameId::new(1, 1));
         assert_eq!(FrameId::new(3, 7).plus(2), FrameId::new(3, 9));
         assert_eq!((FrameId::new(3, 7).file(), FrameId::new(3, 7).number()), (3, 7));
+        assert_eq!((FrameId::default().file(), FrameId::default().number()), (0, 0));
+        assert_eq!(size_of::<Option<FrameId>>(), 8);
     }
 }

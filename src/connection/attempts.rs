@@ -4,7 +4,7 @@
 //! timestamp tells, where there is one (RFC 7323 4.1).
 
 use super::{Cause, Mark};
-use crate::stamp::{Span, Time};
+use crate::stamp::Span;
 use crate::tcp::Segment;
 
 /// One transmission.
@@ -90,16 +90,9 @@ impl Attempts {
 
     /// Times between neighbours, at most `limit`.
     pub(super) fn gaps(&self, limit: usize) -> Vec<Span> {
-        let times: Vec<Time> =
-            self.first.iter().chain(&self.later).map(|attempt| attempt.mark.time).collect();
-        times
-            .windows(2)
-            .filter_map(|pair| match pair {
-                &[earlier, later] => Some(later.since(earlier)),
-                _ => None,
-            })
-            .take(limit)
-            .collect()
+        let times = || self.first.iter().chain(&self.later).map(|attempt| attempt.mark.time);
+        let pairs = times().zip(times().skip(1));
+        pairs.map(|(earlier, later)| later.since(earlier)).take(limit).collect()
     }
 
     /// Forgets all of them.
@@ -111,6 +104,7 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stamp::Time;
     use crate::tcp::{Marks, Timestamps};
 
     fn at(secs: i64, value: u32) -> Segment {

@@ -11,10 +11,10 @@ use crate::tcp::{Extras, Segment};
 impl Stream {
     /// The peer acknowledged up to `segment.ack`. Returns the offset, if it is a plausible one.
     pub(super) fn acknowledge(&mut self, segment: &Segment) -> Option<i64> {
-        let offset = self.offset(segment.ack);
-        if (offset - self.end).abs() > Self::PLAUSIBLE {
+        if !self.is_plausible(segment.ack) {
             return None;
         }
+        let offset = self.offset(segment.ack);
         if offset > self.acknowledged {
             self.advance(offset, segment);
         } else if offset == self.acknowledged

@@ -267,12 +267,29 @@ impl Stream {
     /// Whether `segment` is the packet that this side sent last, delivered twice by the tap: same IP
     /// identification, checksum and sequence number, almost the same time.
     pub(super) fn is_same_packet(&self, segment: &Segment) -> bool {
-        segment.ip_id != 0
-            && self.print == print(segment)
+        self.resembles_last(segment)
             && self
                 .traffic
                 .last_segment
                 .is_some_and(|last| segment.time.since(last.time).abs() < SAME_FRAME)
+    }
+
+    /// Whether `segment` has what tells packets apart from this side's last one.
+    #[inline]
+    pub(super) fn resembles_last(&self, segment: &Segment) -> bool {
+        segment.ip_id != 0 && self.print == print(segment)
+    }
+
+    /// Whether `seq` comes after the last byte sent.
+    #[inline]
+    pub(super) fn is_next(&self, seq: Seq) -> bool {
+        self.reference == (seq, self.end)
+    }
+
+    /// Whether `ack` is near enough to be an acknowledgment of this stream.
+    #[inline]
+    pub(super) fn is_plausible(&self, ack: Seq) -> bool {
+        (self.offset(ack) - self.end).abs() <= Self::PLAUSIBLE
     }
 
     /// Counts a segment that the tap delivered twice, and nothing else of it.
@@ -336,7 +353,7 @@ impl Stream {
     }
 
     /// Takes bytes that lie beyond all that were sent before.
-    fn take_new(&mut self, start: i64, end: i64, segment: &Segment) {
+    pub(super) fn take_new(&mut self, start: i64, end: i64, segment: &Segment) {
         let mark = Mark::of(segment);
         let troubled = self.repair.is_some();
         self.coverage.add(start, end);

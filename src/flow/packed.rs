@@ -94,6 +94,12 @@ impl Packed {
         self.ts_echo == 0
     }
 
+    /// Whether the flow is a narrow one and no options lie elsewhere.
+    pub(super) const fn is_ordinary(&self) -> bool {
+        let usual = Kind::FORWARD.with(Kind::LATE);
+        usual.contains(self.kind) && self.extras == Self::NO_EXTRAS
+    }
+
     /// Holds packed options; the segment must echo no timestamp.
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of 64 bits")]
     pub(super) const fn put_options(&mut self, bits: u64) {

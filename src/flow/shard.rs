@@ -112,12 +112,12 @@ impl Shard {
     }
 
     /// Takes in those of the shard's segments of a batch that stand at `part`.
-    pub fn take_part(
+    pub fn take_part<O: Observer>(
         &mut self,
         batch: &Batch,
         part: Range<usize>,
         settings: &Settings,
-        emit: &mut impl Observer,
+        emit: &mut O,
     ) {
         let bucket = batch.bucket(self.index).get(part).unwrap_or_default();
         if !bucket.is_empty() {
@@ -131,6 +131,12 @@ impl Shard {
                 if packed.kind.contains(Kind::QUOTE) {
                     self.quote(batch, packed, settings, emit);
                     continue;
+                }
+                if !watched && !O::SEGMENTS {
+                    self.expire(batch.clock_at(packed), settings, emit);
+                    if likely.is_some_and(|slot| self.place_expected(batch, packed, slot)) {
+                        continue;
+                    }
                 }
                 let extras = batch.extras_of(self.index, packed, &mut options);
                 let arrival = Arrival::new(batch, packed, extras);
@@ -223,6 +229,22 @@ impl Shard {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Hands a segment to the connection in `slot`, if that is the right one and expects such a
+    /// segment. It has no deadline then, before or after.
+    #[inline]
+    fn place_expected(&mut self, batch: &Batch, packed: &Packed, slot: Slot) -> bool {
+        if !slot.is_live() || !packed.is_ordinary() {
+            return false;
+        }
+        let Some(live) = self.live.get_mut(slot.index()) else { return false };
+        let segment = packed.segment(batch.first);
+        let forward = packed.kind.contains(Kind::FORWARD);
+        let is_taken = live.key == Key::Narrow(packed.flow)
+            && live.connection.observe_expected(forward, &segment, &Extras::NONE);
+        live.touched |= is_taken;
+        is_taken
     }
 
     /// Hands a segment to its connection. `likely` is where that was a moment ago.

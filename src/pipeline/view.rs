@@ -11,6 +11,9 @@ pub(super) const READ: usize = 256 << 10;
 /// Bytes read beyond a chunk's end, so that its last record is whole as a rule.
 const BEYOND: u64 = 4 << 10;
 
+/// So many bytes are walked before more are read. A record that is longer is asked for by itself.
+const MUCH: u64 = READ as u64 / 2;
+
 /// The part of a file that lies in a buffer.
 #[derive(Debug)]
 pub(super) struct View<'a> {
@@ -41,8 +44,11 @@ impl<'a> View<'a> {
     }
 
     /// Moves on to offset `to`, which is not before the present one, and reads what is needed for
-    /// the records up to `until`.
+    /// the records up to `until`; nothing while much of what was read is still ahead.
     pub(super) fn advance(&mut self, to: u64, until: u64) -> io::Result<()> {
+        if self.end().saturating_sub(to) >= MUCH {
+            return Ok(());
+        }
         let left = usize::try_from(until.saturating_sub(to).saturating_add(BEYOND));
         self.hold(to, left.map_or(READ, |left| left.min(READ)))
     }

@@ -97,6 +97,18 @@ impl Delivery {
         }
     }
 
+    /// Whether nothing is held behind a hole, and holes still count.
+    #[inline]
+    pub(super) const fn waits_for_nothing(&self) -> bool {
+        self.ahead.is_none() && !self.skipping && self.trimmed <= self.next
+    }
+
+    /// The next `length` bytes were acknowledged and never delivered.
+    #[inline]
+    pub(super) const fn skip_lost(&mut self, length: u64) {
+        self.next = self.next.wrapping_add(length);
+    }
+
     /// Everything below `offset` was acknowledged; tells `gap` the length of every hole below it.
     /// `tolerates` is set where a hole at the very beginning proves nothing.
     pub(super) fn acknowledge(&mut self, offset: u64, tolerates: bool, mut gap: impl FnMut(u64)) {

@@ -15,7 +15,7 @@ pub struct Tracker {
     backward: Endpoint,
     originator_is_forward: bool,
     /// The first segment of a side was no SYN (`is_partial`).
-    is_partial: bool,
+    pub(super) is_partial: bool,
     /// A close waits for payload to be delivered.
     pub(super) close_deferred: bool,
     /// Zeek still asks now and then whether the connection is over.
@@ -23,7 +23,7 @@ pub struct Tracker {
     /// Only data and acknowledgments are to be expected.
     is_calm: bool,
     history: History,
-    missed_bytes: u64,
+    pub(super) missed_bytes: u64,
     first: Time,
     pub(super) last: Time,
 }
@@ -299,7 +299,7 @@ impl Tracker {
     }
 
     /// Enters a letter, of which the upper-case form is given.
-    fn enter(&mut self, forward: bool, letter: u8) {
+    pub(super) fn enter(&mut self, forward: bool, letter: u8) {
         let from_originator = forward == self.originator_is_forward;
         self.history.push(if from_originator { letter } else { letter.to_ascii_lowercase() });
     }
@@ -418,7 +418,7 @@ fn acknowledge(peer: &mut Endpoint, segment: &Segment) -> u64 {
 }
 
 /// Established, and closed by nothing but a FIN.
-fn is_clean(endpoint: &Endpoint) -> bool {
+pub(super) fn is_clean(endpoint: &Endpoint) -> bool {
     match endpoint.state {
         EndpointState::Established => true,
         EndpointState::Closed => endpoint.before == EndpointState::Established,
