@@ -8,6 +8,7 @@
 mod classic;
 mod context;
 mod damage;
+mod foreign;
 mod ng;
 mod plain;
 mod source;
@@ -23,6 +24,7 @@ use std::fmt::{self, Write as _};
 use std::ops::AddAssign;
 
 use crate::stamp::Time;
+use foreign::Foreign;
 
 /// Largest packet that a record may hold: `MAXIMUM_SNAPLEN` of libpcap and
 /// `WTAP_MAX_PACKET_SIZE_STANDARD` of Wireshark. A longer one is damage.
@@ -214,6 +216,16 @@ pub enum CaptureError {
         /// The first bytes in hexadecimal.
         head: String,
     },
+    /// A file of another kind.
+    #[error("not a capture file that can be read here, but {name}: {advice}")]
+    Foreign {
+        /// What it is.
+        name: &'static str,
+        /// What to do about it.
+        advice: &'static str,
+        /// It holds frames all the same.
+        is_capture: bool,
+    },
     /// The file ends inside its header.
     #[error("the file ends inside its header: {bytes} bytes")]
     CutHeader {
@@ -227,6 +239,10 @@ pub enum CaptureError {
 
 impl CaptureError {
     fn unknown(head: &[u8]) -> Self {
+        if let Some(foreign) = Foreign::of(head) {
+            let (is_capture, advice) = (foreign.is_capture(), foreign.advice);
+            return Self::Foreign { name: foreign.name, advice, is_capture };
+        }
         let shown = head.iter().take(8).fold(String::new(), |mut shown, byte| {
             let _ = write!(shown, "{byte:02x}");
             shown

@@ -7,3 +7,4 @@ mod merge;
 mod oracle;
 mod selection;
 mod sinks;
+mod turns;

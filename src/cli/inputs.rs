@@ -119,8 +119,14 @@ fn may_be_capture(path: &Path) -> bool {
     }
 }
 
+/// A capture in a format that is not read counts as one, so that it is reported as well.
 const fn is_something_else(error: &CaptureError) -> bool {
-    matches!(error, CaptureError::Empty | CaptureError::UnknownFormat { .. })
+    matches!(
+        error,
+        CaptureError::Empty
+            | CaptureError::UnknownFormat { .. }
+            | CaptureError::Foreign { is_capture: false, .. }
+    )
 }
 
 #[cfg(test)]
@@ -154,6 +160,16 @@ mod tests {
         let typed = [folder.path().to_path_buf()];
         assert_eq!(names(&typed, folder.path()), ["a.pcap", "b.pcap", "deep/er/c.cap"]);
         assert_eq!(Inputs::find(&typed).unwrap().passed_over, 2);
+    }
+
+    #[test]
+    fn a_capture_in_a_format_that_is_not_read_is_not_passed_over() {
+        let folder = folder();
+        fs::write(folder.path().join("monitor.cap"), b"GMBU\0\x02\x01\0").unwrap();
+        fs::write(folder.path().join("packed.zip"), b"PK\x03\x04\x14\0").unwrap();
+        let typed = [folder.path().to_path_buf()];
+        assert!(names(&typed, folder.path()).contains(&"monitor.cap".to_owned()));
+        assert_eq!(Inputs::find(&typed).unwrap().passed_over, 3);
     }
 
     #[test]

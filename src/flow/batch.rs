@@ -8,13 +8,14 @@ use std::net::IpAddr;
 
 use super::options::{pack, unpack};
 use super::packed::{Kind, Packed};
-use crate::stamp::{FrameId, Time};
+use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Endpoint, Extras, FourTuple, IcmpError, Orientation, Segment, TunnelLayer};
 
 /// How many shards flows are dealt to. Fixed: part of the order in which records come out.
 pub const SHARDS: usize = 64;
 
-/// Segments of one range of a capture, in the order of their frames within each shard's bucket.
+/// Segments of one range of a capture, in the order of their frames within each shard's bucket, or
+/// of their times ([`Batch::put_in_order`]).
 #[derive(Debug)]
 pub struct Batch {
     /// The first frame of the range, whether or not it holds a segment.
@@ -38,12 +39,13 @@ pub struct Batch {
     late: Vec<Late>,
     latest: Time,
     segments: u64,
+    is_ordered: bool,
 }
 
 /// A place in the order in which segments of several sources are merged: by time, then by source.
 ///
 /// The time is the highest one that the source has had up to there, so that a source's own order
-/// is kept.
+/// is kept, unless its segments were put in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Horizon {
     /// The source's clock.
@@ -134,6 +136,7 @@ impl Default for Batch {
             late: Vec::new(),
             latest: Time::MIN,
             segments: 0,
+            is_ordered: false,
         }
     }
 }
@@ -150,7 +153,7 @@ impl Batch {
         self.layers.clear();
         self.late.clear();
         (self.latest, self.clock, self.segments) = (Time::MIN, Time::MIN, 0);
-        (self.group, self.watched_from) = (0, Time::MAX);
+        (self.group, self.watched_from, self.is_ordered) = (0, Time::MAX, false);
     }
 
     /// Moves the clock within the batch on by a frame, whatever the frame holds; to be called for
@@ -252,19 +255,60 @@ impl Batch {
         self.segments += 1;
     }
 
+    /// Puts segments that are behind the clock by at most `slack` where their times say. Those
+    /// further behind stay where they are: there the clock itself was changed. Nothing can be pushed
+    /// or inserted any more.
+    pub fn put_in_order(&mut self, slack: Span) {
+        let after = self.clock_after();
+        let mut buckets = std::mem::take(&mut self.buckets);
+        let mut late = Vec::new();
+        for packed in buckets.iter_mut().flat_map(|bucket| &mut bucket.segments) {
+            let clock = self.clock_at(packed);
+            let stays = clock.since(packed.time) > slack;
+            packed.kind = packed.kind.without(Kind::LATE);
+            if stays {
+                packed.kind = packed.kind.with(Kind::LATE);
+                late.push(Late { frame: packed.frame, clock });
+            }
+        }
+        late.sort_unstable_by_key(|late| late.frame);
+        (self.late, self.clock, self.latest, self.is_ordered) = (late, Time::MIN, after, true);
+        for bucket in &mut buckets {
+            // Stable: frames of the same time keep their order.
+            bucket.segments.sort_by_key(|packed| self.clock_at(packed));
+        }
+        self.buckets = buckets;
+        let firsts = (0..SHARDS).filter_map(|shard| self.bucket(shard).first());
+        self.clock = firsts.map(|first| self.clock_at(first)).min().unwrap_or(after);
+    }
+
+    /// The segments were put in the order of their times: those of the next batch of the source may
+    /// come between them.
+    #[must_use]
+    pub const fn is_ordered(&self) -> bool {
+        self.is_ordered
+    }
+
     /// How many of the shard's segments stand before `horizon` in the order of the merge.
     #[must_use]
     pub fn before(&self, shard: usize, horizon: Horizon) -> usize {
-        let file = self.first.file();
-        self.bucket(shard)
-            .partition_point(|packed| Horizon::new(self.clock_at(packed), file) < horizon)
+        self.bucket(shard).partition_point(|packed| self.place(packed) < horizon)
+    }
+
+    /// The same, with those that stand there.
+    #[must_use]
+    pub fn up_to(&self, shard: usize, horizon: Horizon) -> usize {
+        self.bucket(shard).partition_point(|packed| self.place(packed) <= horizon)
+    }
+
+    fn place(&self, packed: &Packed) -> Horizon {
+        Horizon::new(self.clock_at(packed), self.first.file())
     }
 
     /// Where the shard's segment at `index` stands in the order of the merge.
     #[must_use]
     pub fn place_of(&self, shard: usize, index: usize) -> Option<Horizon> {
-        let packed = self.bucket(shard).get(index)?;
-        Some(Horizon::new(self.clock_at(packed), self.first.file()))
+        self.bucket(shard).get(index).map(|packed| self.place(packed))
     }
 
     /// The segments for a shard.

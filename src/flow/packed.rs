@@ -59,6 +59,10 @@ impl Kind {
     pub(super) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+
+    pub(super) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 }
 
 impl Packed {

@@ -3,9 +3,10 @@
 //! Zeek begins a new connection with a SYN that does not fit the old one, and, unless its timers are
 //! set to a day, forgets connections that were closed, idle or never answered. None of this is what
 //! [`Shard`](super::Shard) does, so it is followed beside it, and only when asked for. Nor do tunnels
-//! count: Zeek takes a tuple for the same flow inside and outside of them. A connection
-//! whose time is over leaves before the next segment is looked at, in the order of those times, so
-//! that rows come in the same order however the capture was cut.
+//! count: Zeek takes a tuple for the same flow inside and outside of them. What several inputs saw
+//! counts once, as if the copies had been taken out before Zeek read them. A connection whose time is
+//! over leaves before the next segment is looked at, in the order of those times, so that rows come
+//! in the same order however the capture was cut.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,6 +17,7 @@ use foldhash::fast::RandomState;
 use super::arrival::Arrival;
 use super::batch::{Batch, SHARDS};
 use super::packed::Kind;
+use super::sightings::Sightings;
 use super::slab::Slab;
 use super::table::{Key, Slot, Table};
 use crate::compat::zeek::{Columns, Lifetime, Timers, Tracker};
@@ -63,6 +65,7 @@ pub struct ZeekShard {
     index: usize,
     rules: ZeekRules,
     limit: usize,
+    sightings: Sightings,
     table: Table,
     live: Slab<Live>,
     timers: BinaryHeap<Reverse<Timer>>,
@@ -95,11 +98,12 @@ impl ZeekShard {
 
     /// An empty shard. `index` is its number; `hasher` is keyed once a run.
     #[must_use]
-    pub const fn new(index: usize, rules: ZeekRules, hasher: RandomState) -> Self {
+    pub fn new(index: usize, rules: ZeekRules, hasher: RandomState) -> Self {
         Self {
             index,
             rules,
             limit: Self::MAX_CONNECTIONS / SHARDS,
+            sightings: Sightings::new(hasher.clone()),
             table: Table::new(hasher),
             live: Slab::new(),
             timers: BinaryHeap::new(),
@@ -111,9 +115,13 @@ impl ZeekShard {
     pub fn take(&mut self, batch: &Batch, part: Range<usize>, emit: &mut impl FnMut(ZeekRow)) {
         let segments = batch.bucket(self.index).get(part).unwrap_or_default();
         let mut options = Extras::NONE;
+        let watched = batch.clock_after() >= batch.watched_from;
         for packed in segments.iter().filter(|packed| !packed.kind.contains(Kind::QUOTE)) {
             let extras = batch.extras_of(self.index, packed, &mut options);
             let arrival = Arrival::new(batch, packed, extras);
+            if watched && self.sightings.is_repeated_in(batch, packed, &arrival.segment) {
+                continue;
+            }
             self.expire(arrival.clock, emit);
             self.place(&arrival, emit);
         }

@@ -1,6 +1,7 @@
 //! What was read of one input: filled chunk by chunk, in the order of the file.
 
 use super::chunk::Chunk;
+use super::lane::SLACK;
 use super::quality::Seen;
 use crate::analysis::{CountedInterface, Input, InputDamage};
 use crate::capture::{DamageList, MAX_INTERFACES, Oddities, Statistics};
@@ -33,6 +34,8 @@ pub(super) struct Account {
     pub(super) bound: u64,
     /// The first input of those that it overlaps with.
     pub(super) group: u32,
+    /// Segments that are a little behind the clock are put in the order of their times.
+    pub(super) is_ordered: bool,
 }
 
 impl Account {
@@ -74,9 +77,14 @@ impl Account {
     fn finish(self) -> Input {
         let Self { mut input, damage, skips, seen, oddities, statistics, numbered, .. } = self;
         input.quality = seen.finish();
+        let clock = &mut input.quality.clock;
+        // Interfaces that take turns in the file are no clock that was set.
+        let took_turns = self.is_ordered && clock.steps > 0 && clock.largest <= SLACK;
+        let turns = if took_turns { std::mem::take(clock).steps } else { 0 };
         let found = skips.iter().filter(|(_, frames)| *frames > 0);
         input.skipped = found.map(|(skip, frames)| (skip.name(), frames)).collect();
-        input.oddities = oddities.named().into_iter().filter(|(_, count)| *count > 0).collect();
+        let odd = oddities.named().into_iter().chain([("interfaces_took_turns", turns)]);
+        input.oddities = odd.filter(|(_, count)| *count > 0).collect();
         let interfaces = statistics.into_iter();
         input.interfaces = interfaces
             .map(|((section, interface), counted)| CountedInterface { section, interface, counted })

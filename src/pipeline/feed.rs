@@ -11,7 +11,7 @@ use super::Unreadable;
 use super::account::Account;
 use super::chunk::{Bytes, Order};
 use super::lane::Lane;
-use super::plan::{Pipe, Planned, compression_name, open};
+use super::plan::{Pipe, Planned, compression_name, is_shuffled, likely_end, open};
 use super::reading::Reading;
 use super::wave::Wave;
 use crate::analysis::{Input as InputReport, InputDamage};
@@ -49,6 +49,8 @@ pub(super) struct Feeding {
     context: Context,
     /// What is likely to stand before the chunks behind the first one.
     likely: Option<Context>,
+    /// Its interfaces may have been written in blocks, one after the other.
+    pub(super) is_shuffled: bool,
 }
 
 /// How a capture begins.
@@ -177,7 +179,7 @@ impl Reading<'_> {
     fn begin_next(&mut self) -> bool {
         let Some(planned) = self.plan.inputs.pop() else { return false };
         let path = planned.path.to_string_lossy().into_owned();
-        let (first_time, alone) = (planned.first_time, planned.is_alone());
+        let (first_time, alone) = (planned.earliest(), planned.is_alone());
         match self.begin(planned, &path) {
             Ok(Some(feeding)) => {
                 self.lanes.push(Lane::new(feeding, first_time, alone));
@@ -275,6 +277,7 @@ impl Reading<'_> {
             from,
             next,
             start: Some(next),
+            is_shuffled: is_shuffled(&opening.likely),
             context: opening.context,
             likely: Some(opening.likely),
         }
@@ -342,8 +345,7 @@ impl Opening {
         let (context, header) = Context::open(head)?;
         let mut likely = context.clone();
         let window = Window { bytes: head, base: 0, at_end };
-        // A search that reaches beyond the head is left to the first chunk.
-        likely.walk(window, header..head.len() / 2, &mut |_| {});
+        likely.walk(window, header..likely_end(head, at_end), &mut |_| {});
         let format = context.format().name();
         Ok(Self { format, header, context, likely })
     }

@@ -6,16 +6,23 @@
 //! wait, so no lane holds more than its share of one wave. Inputs that follow one another in time
 //! are one lane after the other, and nothing is ever held.
 //!
+//! A capture of several interfaces is written a block of one after a block of the other. Its segments
+//! are put in the order of their times, as far as those blocks reach; what may still be overtaken
+//! waits.
+//!
 //! Knows nothing of how lanes are fed or verified.
+
+use std::collections::VecDeque;
 
 use super::feed::Feeding;
 use super::joins::{Entry, is_near};
+use super::plan::Planned;
 use super::reading::Reading;
 use super::verify::Position;
 use super::wave::Ready;
 use crate::decode::Reassembler;
-use crate::flow::{Horizon, SIGHTING_WINDOW};
-use crate::stamp::Time;
+use crate::flow::{Batch, Horizon, SIGHTING_WINDOW};
+use crate::stamp::{Span, Time};
 
 /// Inputs read side by side at most: each takes a file handle. A further one begins when the one
 /// so many places before it has ended; what it has from before is read late.
@@ -30,7 +37,7 @@ pub(super) struct Lane {
     pub(super) feeding: Option<Feeding>,
     pub(super) position: Option<Position>,
     pub(super) reassembler: Reassembler,
-    /// What the plan says of its first time.
+    /// Before which time, by the plan, nothing of it comes.
     first_time: Time,
     /// Nothing is read beside it.
     alone: bool,
@@ -40,11 +47,26 @@ pub(super) struct Lane {
     waits: bool,
     /// The highest time that it has shown.
     pub(super) clock: Time,
+    /// How far behind that its segments may be and still be put in their place.
+    slack: Span,
+    /// What may still wait for those: segments of the latest chunks, and the clock behind each.
+    recent: VecDeque<(Time, u64)>,
 }
+
+/// How far apart the interfaces of one capture are written: dumpcap reads each of them in blocks of
+/// up to 250 ms (its `CAP_READ_TIMEOUT`).
+pub(super) const SLACK: Span = Span::from_millis(500);
+
+/// Waves of segments that may wait at most. Beyond that a capture is taken in the order of its
+/// frames: so many in so short a time come from no interface.
+const MAX_WAITING_WAVES: u64 = 4;
 
 impl Lane {
     pub(super) fn new(feeding: Feeding, first_time: Time, alone: bool) -> Self {
+        let slack = if feeding.is_shuffled { SLACK } else { Span::ZERO };
         Self {
+            slack,
+            recent: VecDeque::new(),
             input: feeding.input,
             feeding: Some(feeding),
             position: None,
@@ -63,9 +85,31 @@ impl Lane {
     }
 
     /// Before which place nothing more of it can come.
-    const fn horizon(&self) -> Horizon {
-        let clock = if self.entered { self.clock } else { self.first_time };
+    fn horizon(&self) -> Horizon {
+        let clock = if self.entered { self.clock - self.slack } else { self.first_time };
         Horizon::new(clock, self.input)
+    }
+
+    /// Takes in what the next chunk of it holds, and puts that in order.
+    ///
+    /// False if it does not put anything in order.
+    pub(super) fn advance(&mut self, batch: &mut Batch) -> bool {
+        self.clock = batch.clock_after();
+        if self.slack > Span::ZERO {
+            self.recent.push_back((self.clock, batch.segments()));
+            batch.put_in_order(self.slack);
+        }
+        self.slack > Span::ZERO
+    }
+
+    /// Gives up order if too much waits for it.
+    fn bound(&mut self, max_waiting: u64) {
+        let ready = self.clock - self.slack;
+        while self.recent.pop_front_if(|(clock, _)| *clock < ready).is_some() {}
+        if self.recent.iter().map(|(_, segments)| segments).sum::<u64>() > max_waiting {
+            self.slack = Span::ZERO;
+            self.recent.clear();
+        }
     }
 }
 
@@ -102,7 +146,7 @@ impl Reading<'_> {
         if is_waiting {
             return None;
         }
-        let floor = self.joins.floor(next.first_time, next.is_alone(), index, &self.accounts);
+        let floor = self.joins.floor(next.earliest(), next.is_alone(), index, &self.accounts);
         Some(Horizon::new(floor, u32::try_from(index).unwrap_or(u32::MAX)))
     }
 
@@ -133,7 +177,7 @@ impl Reading<'_> {
         let others = others.filter(|lane| lane.feeding.is_some() || !lane.entered);
         let beside = others.map(|lane| if lane.entered { Time::MIN } else { lane.first_time });
         let next = self.plan.inputs.last().filter(|next| !next.is_alone());
-        let next = next.map(|next| next.first_time);
+        let next = next.map(Planned::earliest);
         let near = is_near(input, clock, &self.accounts).then_some(Time::MIN);
         let first = beside.chain(next).chain(near).min();
         first.map_or(Time::MAX, |first| first - SIGHTING_WINDOW)
@@ -147,18 +191,22 @@ impl Reading<'_> {
                 self.joins.retire(lane.input, lane.clock, lane.reassembler);
             }
         }
+        let max_waiting = MAX_WAITING_WAVES * self.options.wave_segments;
+        self.lanes.iter_mut().for_each(|lane| lane.bound(max_waiting));
         let mut all: Vec<Horizon> = self.lanes.iter().map(Lane::horizon).collect();
         all.extend(self.next_horizon());
         all.sort_unstable();
         let mut all = all.into_iter().chain([Horizon::END, Horizon::END]);
         let (lowest, second) = (all.next(), all.next());
+        let behind = self.lanes.iter().find(|lane| Some(lane.horizon()) == lowest);
         let ready = Ready {
             lowest: lowest.unwrap_or(Horizon::END),
             second: second.unwrap_or(Horizon::END),
+            is_shuffled: behind.is_some_and(|lane| lane.slack > Span::ZERO),
             clock: lowest.map_or(Time::MAX, |lowest| lowest.time).min(self.joins.latest),
         };
         for lane in &mut self.lanes {
-            lane.waits = lane.entered && !ready.includes(lane.horizon());
+            lane.waits = lane.entered && lane.horizon() != ready.lowest;
         }
         ready
     }

@@ -78,14 +78,17 @@ impl<'a> Merged<'a> {
         let before = held.chunks.iter().map(|chunk| Part { batch: &chunk.batch, begun: true });
         let new = filled().map(|batch| Part { batch, begun: false });
         let mut parts: Vec<Part<'_>> = before.chain(new).collect();
-        // Stable: the chunks of a source stay in their order.
+        // Stable: the chunks of a source stay in their order, and so do segments of the same time.
         parts.sort_by_key(|part| part.batch.first.file());
         Some(Self { parts, done: held.done, ready: wave.ready })
     }
 
     /// Visits the segments of a shard that are ready, in their order, as parts of its buckets.
     pub(super) fn visit(&self, shard: usize, mut take: impl FnMut(&'a Batch, Range<usize>)) {
-        let sources = self.parts.chunk_by(|a, b| a.batch.first.file() == b.batch.first.file());
+        // Batches that were put in order may reach into one another, like sources.
+        let sources = self
+            .parts
+            .chunk_by(|a, b| a.batch.first.file() == b.batch.first.file() && !b.batch.is_ordered());
         let mut cursors: Vec<Cursor<'a, '_>> =
             sources.map(|parts| Cursor { parts, range: 0..0 }).collect();
         let mut heads = BinaryHeap::new();
@@ -98,9 +101,13 @@ impl<'a> Merged<'a> {
         while let Some(Reverse((_, index))) = heads.pop() {
             let Some(cursor) = cursors.get_mut(index) else { return };
             let Some(part) = cursor.parts.first().copied() else { return };
-            // Up to where another source comes first.
-            let limit = heads.peek().map_or(Horizon::END, |Reverse((next, _))| *next);
-            let end = part.batch.before(shard, limit).clamp(cursor.range.start, cursor.range.end);
+            // Up to where another source comes first, or a batch of the same one.
+            let end = match heads.peek() {
+                None => cursor.range.end,
+                Some(Reverse((next, other))) if *other > index => part.batch.up_to(shard, *next),
+                Some(Reverse((next, _))) => part.batch.before(shard, *next),
+            };
+            let end = end.clamp(cursor.range.start, cursor.range.end);
             take(part.batch, cursor.range.start..end);
             cursor.range.start = end;
             heads.extend(self.head(cursor, shard).map(|head| Reverse((head, index))));

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Unreadable;
-use crate::capture::{CaptureError, Compression, Context, Input, Member, Stream, Window};
+use super::lane::SLACK;
+use crate::capture::{CaptureError, Compression, Context, Input, Member, Record, Stream, Window};
 use crate::stamp::Time;
 
 /// The inputs in the order in which they are to be read.
@@ -24,6 +25,8 @@ pub(super) struct Plan {
 pub(super) struct Planned {
     pub(super) path: PathBuf,
     pub(super) first_time: Time,
+    /// Its interfaces may have been written in blocks, one after the other.
+    is_shuffled: bool,
     /// Standard input or another pipe, which cannot be opened again.
     pub(super) open: Option<Pipe>,
     /// It is an archive: what is in it can only be read one member after the other.
@@ -42,6 +45,15 @@ impl Planned {
     /// It cannot be read beside others: an archive, or a capture whose first frames have no time.
     pub(super) fn is_alone(&self) -> bool {
         self.archive || self.first_time == Time::MAX
+    }
+
+    /// Before which time nothing of it comes.
+    pub(super) fn earliest(&self) -> Time {
+        if self.is_shuffled && self.first_time < Time::MAX {
+            self.first_time - SLACK
+        } else {
+            self.first_time
+        }
     }
 }
 
@@ -73,7 +85,7 @@ pub(super) fn order(paths: &[PathBuf]) -> Plan {
         plan.total += std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     }
     plan.inputs
-        .sort_by(|one, other| (other.first_time, &other.path).cmp(&(one.first_time, &one.path)));
+        .sort_by(|one, other| (other.earliest(), &other.path).cmp(&(one.earliest(), &one.path)));
     plan
 }
 
@@ -101,8 +113,9 @@ fn look(path: &Path) -> Result<Planned, CaptureError> {
         Input::File(source) => {
             let count = source.read_at(0, &mut head)?;
             head.truncate(count);
-            let first_time = first_time(&head, count as u64 >= source.len())?;
-            Ok(Planned { path: path_buf, first_time, open: None, archive: false })
+            let (first_time, is_shuffled) = begins(&head, count as u64 >= source.len())?;
+            let archive = false;
+            Ok(Planned { path: path_buf, first_time, is_shuffled, open: None, archive })
         }
         Input::Stream(mut stream) => {
             let Some(member) = stream.next_member() else {
@@ -113,27 +126,43 @@ fn look(path: &Path) -> Result<Planned, CaptureError> {
             let at_end = count < head.len();
             head.truncate(count);
             // In an archive, other members may be captures where the first is none.
-            let first_time = match first_time(&head, at_end) {
-                Err(_) if member.name.is_some() => Time::MAX,
+            let (first_time, is_shuffled) = match begins(&head, at_end) {
+                Err(_) if member.name.is_some() => (Time::MAX, false),
                 judged => judged?,
             };
             let archive = member.name.is_some();
             let is_file = path.is_file();
             let open = (!is_file).then_some(Pipe { stream, member, head });
-            Ok(Planned { path: path_buf, first_time, open, archive })
+            Ok(Planned { path: path_buf, first_time, is_shuffled, open, archive })
         }
     }
 }
 
-/// The time of the first frame in a capture's head; late where there is none.
-fn first_time(head: &[u8], at_end: bool) -> Result<Time, CaptureError> {
+/// Whether a capture with this context behind its first records has several interfaces, which
+/// dumpcap writes in blocks.
+pub(super) fn is_shuffled(context: &Context) -> bool {
+    context.interfaces().1.len() > 1
+}
+
+/// The time of the first frame in a capture's head, late where there is none, and whether frames
+/// may not be in the order of their times.
+fn begins(head: &[u8], at_end: bool) -> Result<(Time, bool), CaptureError> {
     let (mut context, used) = Context::open(head)?;
     let window = Window { bytes: head, base: 0, at_end };
     let mut first = None;
-    context.walk(window, used..head.len(), &mut |record| {
+    let mut visit = |record: &Record<'_>| {
         if record.timed && first.is_none() {
             first = Some(record.time);
         }
-    });
-    Ok(first.unwrap_or(Time::MAX))
+    };
+    let begun = context.walk(window, used..likely_end(head, at_end), &mut visit);
+    let is_shuffled = is_shuffled(&context);
+    context.walk(window, begun.end..head.len(), &mut visit);
+    Ok((first.unwrap_or(Time::MAX), is_shuffled))
+}
+
+/// Up to where the head of a capture is walked to learn what is likely to stand before its later
+/// parts: a search that reaches beyond the head is left to the first chunk.
+pub(super) fn likely_end(head: &[u8], at_end: bool) -> usize {
+    if at_end { head.len() } else { head.len() / 2 }
 }

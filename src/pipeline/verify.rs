@@ -119,17 +119,16 @@ impl Reading<'_> {
         account.clock = chunk.batch.clock_after();
         account.add(chunk);
         self.joins.advance(account);
-        let clock = account.clock;
-        if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.input == input) {
-            lane.clock = clock;
-        }
         let pieces = std::mem::take(&mut chunk.found.pieces);
         let segments = chunk.batch.segments();
         for piece in pieces {
             self.assemble(piece, input, chunk);
         }
+        let lane = self.lanes.iter_mut().find(|lane| lane.input == input);
+        let is_ordered = lane.is_some_and(|lane| lane.advance(&mut chunk.batch));
         if let Some(account) = self.accounts.get_mut(input as usize) {
             account.input.tcp_segments += chunk.batch.segments() - segments;
+            account.is_ordered = is_ordered;
         }
     }
 

@@ -24,21 +24,24 @@ pub(super) struct Ready {
     pub(super) lowest: Horizon,
     /// Where the one before it is.
     pub(super) second: Horizon,
+    /// The source that is furthest behind does not keep its own order.
+    pub(super) is_shuffled: bool,
     /// The capture clock then.
     pub(super) clock: Time,
 }
 
 impl Default for Ready {
     fn default() -> Self {
-        Self { lowest: Horizon::END, second: Horizon::END, clock: Time::MIN }
+        Self { lowest: Horizon::END, second: Horizon::END, is_shuffled: false, clock: Time::MIN }
     }
 }
 
 impl Ready {
-    /// Up to where input `source` can be consumed: it keeps its own order, so only the others
+    /// Up to where input `source` can be consumed: if it keeps its own order, only the others
     /// count.
     pub(super) fn of(&self, source: u32) -> Horizon {
-        if self.lowest.source == source { self.second } else { self.lowest }
+        let leads = self.lowest.source == source && !self.is_shuffled;
+        if leads { self.second } else { self.lowest }
     }
 
     /// Whether a segment that stands there can be consumed.

@@ -61,7 +61,9 @@ fn what_can_be_read_is_reported_though_something_else_cannot() {
     assert_eq!(code, Some(2));
     assert!(out.contains("TCP105"), "{out}");
     assert!(
-        errors.contains("tcpautopsy: error: reading notes.txt: not a capture file"),
+        errors.contains(
+            "tcpautopsy: error: reading notes.txt: not a capture file that can be read here, but text"
+        ),
         "{errors}"
     );
     assert!(errors.contains("tcpautopsy: error: reading gone.pcap: No such file"), "{errors}");

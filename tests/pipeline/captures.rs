@@ -115,6 +115,24 @@ pub(crate) fn fragmented(capture: &[u8]) -> Vec<u8> {
     with_records(capture, split.iter().map(Vec::as_slice))
 }
 
+/// What another tap sees: every frame 0.7 ms later, with a lower TTL.
+pub(crate) fn seen_later(capture: &[u8]) -> Vec<u8> {
+    let later = records(capture).into_iter().map(|record| {
+        let mut record = record.to_vec();
+        let word = |at: usize| u32::from_le_bytes(record[at..at + 4].try_into().unwrap());
+        let micros = u64::from(word(0)) * 1_000_000 + u64::from(word(4)) + 700;
+        let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+        record[0..4].copy_from_slice(&u32::try_from(seconds).unwrap().to_le_bytes());
+        record[4..8].copy_from_slice(&u32::try_from(rest).unwrap().to_le_bytes());
+        if record[16 + 12..16 + 14] == [8, 0] {
+            record[16 + 22] -= 1;
+        }
+        record
+    });
+    let later: Vec<Vec<u8>> = later.collect();
+    with_records(capture, later.iter().map(Vec::as_slice))
+}
+
 /// Garbage and runs of zeros in several places, and an end in the middle of a record.
 pub(crate) fn damaged(capture: &[u8]) -> Vec<u8> {
     let mut bytes = capture.to_vec();

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use tcpautopsy::analysis::Analysis;
 
 use super::captures::{
-    analyse, assert_same, disordered, fragmented, generated, options, records, with_records,
+    analyse, assert_same, disordered, fragmented, generated, options, records, seen_later,
+    with_records,
 };
 
 /// Which file a record goes to.
@@ -102,24 +103,8 @@ fn two_taps_that_saw_the_same_segments_make_no_retransmissions() {
     let one = folder.path().join("one.pcap");
     fs::write(&one, &capture).unwrap();
     let alone = analyse(std::slice::from_ref(&one), &options(2, 5_000, 60_000)).analysis;
-    // The other tap sees every frame 0.7 ms later, with a lower TTL.
-    let later: Vec<Vec<u8>> = records(&capture)
-        .into_iter()
-        .map(|record| {
-            let mut record = record.to_vec();
-            let word = |at: usize| u32::from_le_bytes(record[at..at + 4].try_into().unwrap());
-            let micros = u64::from(word(0)) * 1_000_000 + u64::from(word(4)) + 700;
-            let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
-            record[0..4].copy_from_slice(&u32::try_from(seconds).unwrap().to_le_bytes());
-            record[4..8].copy_from_slice(&u32::try_from(rest).unwrap().to_le_bytes());
-            if record[16 + 12..16 + 14] == [8, 0] {
-                record[16 + 22] -= 1;
-            }
-            record
-        })
-        .collect();
     let two = folder.path().join("two.pcap");
-    fs::write(&two, with_records(&capture, later.iter().map(Vec::as_slice))).unwrap();
+    fs::write(&two, seen_later(&capture)).unwrap();
     let both = analyse(&[two, one], &options(2, 5_000, 60_000)).analysis;
     assert_eq!(facts(&both), facts(&alone));
     let seen: Vec<u64> = both.inputs.iter().map(|input| input.seen_elsewhere).collect();

@@ -144,6 +144,26 @@ fn rows_of_conn_log_are_written_in_one_order_for_every_cut() {
     }
 }
 
+#[test]
+fn two_taps_that_saw_the_same_give_the_rows_of_one() {
+    let capture = super::captures::generated("mix", 3_000);
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["one.pcap", "two.pcap"].map(|name| folder.path().join(name));
+    fs::write(&paths[0], &capture).unwrap();
+    fs::write(&paths[1], super::captures::seen_later(&capture)).unwrap();
+    let rows = |paths| {
+        let mut sink = Rows::default();
+        run(paths, &options(2, 5_000, 60_000), &mut sink, &|_| {}).unwrap();
+        let mut rows: Vec<String> =
+            String::from_utf8(sink.0).unwrap().lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    let alone = rows(&paths[..1]);
+    assert!(alone.len() > 50);
+    assert_eq!(rows(&paths), alone);
+}
+
 /// Without a sink, SYNs that nothing followed are added up without a record.
 #[test]
 fn an_analysis_tells_the_same_with_and_without_records_of_lone_syns() {

@@ -234,8 +234,14 @@ fn link_types_with_large_packets_have_their_own_limit() {
 #[test]
 fn what_is_no_capture_is_refused_with_its_first_bytes() {
     assert!(matches!(Context::open(b""), Err(CaptureError::Empty)));
-    let error = Context::open(b"GET / HTTP/1.1").unwrap_err();
-    assert_eq!(error.to_string(), "not a capture file (it starts with 474554202f204854)");
+    let error = Context::open(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").unwrap_err();
+    assert_eq!(error.to_string(), "not a capture file (it starts with 89504e470d0a1a0a)");
+    let error = Context::open(b"GMBU\0\x02\x01\0").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "not a capture file that can be read here, but a Microsoft Network Monitor 2 capture: convert \
+         it with editcap -F pcapng IN OUT.pcapng"
+    );
     let cut = &LITTLE.pcap(MICROS, 0, 1)[..20];
     assert!(matches!(Context::open(cut), Err(CaptureError::CutHeader { bytes: 20 })));
 }

@@ -21,8 +21,9 @@
 //! * Several interfaces or queues in one file: steps below a millisecond are usual, and not reported.
 //!
 //! # False positives
-//! * dumpcap writes the interfaces of one capture in blocks: the steps are those of its buffers, not of
-//!   the clock. `reordercap` puts the frames in order.
+//! * Several queues or hosts behind one interface, merged without regard to time: `reordercap` puts the
+//!   frames in order. Interfaces that take turns in a pcapng file, as dumpcap writes them, are put in
+//!   order here, up to 500 ms, and not reported.
 //!
 //! # References
 //! pcap-tstamp(7); reordercap(1).
