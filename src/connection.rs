@@ -5,6 +5,7 @@
 //! stands in [`next`]; what counts as having arrived, and what later evidence corrects, stands in
 //! the parts beside it. Time is the capture's; there is no clock, no I/O and no thread here.
 
+mod arrival;
 mod attempts;
 mod before;
 mod calm;
@@ -398,7 +399,6 @@ impl Connection {
         effects: &mut Effects,
     ) {
         let peer = self.sides.of_mut(from.peer());
-        let fin_was_acknowledged = peer.stream.fin_acknowledged();
         let before = peer.stream.acknowledged;
         let Some(offset) = peer.stream.hear(segment, extras, effects) else { return };
         let held = peer.stream.end > peer.stream.acknowledged || segment.window == 0;
@@ -411,8 +411,11 @@ impl Connection {
             return;
         }
         self.on_ack_of_syn(from, segment);
+        if self.sides.of(from).state == State::FinWait2 {
+            self.doubt_ack_of_fin(from, segment, offset);
+        }
         if self.sides.of(from.peer()).stream.fin.is_some_and(|fin| offset > fin) {
-            self.on_fin_acknowledged(from, segment, extras, fin_was_acknowledged);
+            self.on_fin_acknowledged(from, segment, extras, before);
         }
     }
 }

@@ -3,8 +3,9 @@
 //! Which of them was the one that arrived decides when the receiver changed its state; the echoed
 //! timestamp tells, where there is one (RFC 7323 4.1).
 
+use super::closing::newer;
 use super::{Cause, Mark};
-use crate::stamp::Span;
+use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Segment;
 
 /// One transmission.
@@ -16,6 +17,30 @@ pub(super) struct Attempt {
     pub(super) timestamp: Option<u32>,
     /// What its arrival means to the receiver.
     pub(super) cause: Cause,
+    /// Whether it also acknowledges the receiver's own FIN.
+    pub(super) acknowledges_fin: bool,
+    /// Its payload, at most.
+    payload: u16,
+}
+
+impl Attempt {
+    fn of(segment: &Segment, cause: Cause) -> Self {
+        Self {
+            mark: Mark::of(segment),
+            timestamp: segment.timestamps().map(|stamps| stamps.value),
+            cause,
+            acknowledges_fin: false,
+            payload: u16::try_from(segment.payload_len).unwrap_or(u16::MAX),
+        }
+    }
+
+    /// How far before a FIN that ends at `fin` it begins; nothing for one that filled a gap.
+    pub(super) fn start(&self, fin: i64) -> i64 {
+        match self.cause {
+            Cause::ReceivedFin => fin - i64::from(self.payload),
+            _ => i64::MIN,
+        }
+    }
 }
 
 /// Transmissions in the order of capture: the first one and, bounded, the later ones.
@@ -34,11 +59,15 @@ impl Attempts {
 
     /// Adds a transmission.
     pub(super) fn push(&mut self, segment: &Segment, cause: Cause) {
-        let attempt = Attempt {
-            mark: Mark::of(segment),
-            timestamp: segment.timestamps().map(|stamps| stamps.value),
-            cause,
-        };
+        self.add(Attempt::of(segment, cause));
+    }
+
+    /// Adds a transmission of a FIN, or of what was missing before it.
+    pub(super) fn push_fin(&mut self, segment: &Segment, cause: Cause, acknowledges_fin: bool) {
+        self.add(Attempt { acknowledges_fin, ..Attempt::of(segment, cause) });
+    }
+
+    fn add(&mut self, attempt: Attempt) {
         self.count = self.count.saturating_add(1);
         if self.first.is_none() {
             self.first = Some(attempt);
@@ -79,18 +108,36 @@ impl Attempts {
         self.later.last().copied().or(self.first)
     }
 
-    /// The one that an answer echoing `echo` belongs to; without an echo that fits, the latest.
+    /// The one that an answer echoing `echo` belongs to: the first with that timestamp, else the last
+    /// that is not newer; without an echo that fits, the latest.
     pub(super) fn answered_by(&self, echo: Option<u32>) -> Option<Attempt> {
         let matching = echo.and_then(|echo| {
             let fits = |attempt: &&Attempt| attempt.timestamp == Some(echo);
-            self.first.as_ref().filter(fits).or_else(|| self.later.iter().find(fits)).copied()
+            let not_newer =
+                |attempt: &&Attempt| attempt.timestamp.is_some_and(|value| !newer(value, echo));
+            self.all().find(fits).or_else(|| self.all().rfind(not_newer)).copied()
         });
         matching.or_else(|| self.last())
     }
 
+    /// The latest one before `time`; the first where there is none.
+    pub(super) fn before(&self, time: Time) -> Option<Attempt> {
+        self.all().rfind(|attempt| attempt.mark.time <= time).copied().or(self.first)
+    }
+
+    /// Whether `frame` is one of them.
+    pub(super) fn has(&self, frame: FrameId) -> bool {
+        self.all().any(|attempt| attempt.mark.frame == frame)
+    }
+
+    /// All that are kept, in the order of capture.
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Attempt> {
+        self.first.iter().chain(&self.later)
+    }
+
     /// Times between neighbours, at most `limit`.
     pub(super) fn gaps(&self, limit: usize) -> Vec<Span> {
-        let times = || self.first.iter().chain(&self.later).map(|attempt| attempt.mark.time);
+        let times = || self.all().map(|attempt| attempt.mark.time);
         let pairs = times().zip(times().skip(1));
         pairs.map(|(earlier, later)| later.since(earlier)).take(limit).collect()
     }
@@ -124,7 +171,8 @@ mod tests {
         }
         let answered = |echo| attempts.answered_by(echo).unwrap().mark.time;
         assert_eq!(answered(Some(1_100)), at(1, 0).time);
-        assert_eq!(answered(Some(7)), at(3, 0).time, "an unknown echo means the latest");
+        assert_eq!(answered(Some(7)), at(3, 0).time, "an echo of before means the latest");
+        assert_eq!(answered(Some(1_150)), at(1, 0).time, "nothing newer than the echo has come");
         assert_eq!(answered(None), at(3, 0).time);
         assert_eq!(attempts.gaps(9), [Span::from_secs(1), Span::from_secs(2)]);
     }

@@ -7,7 +7,7 @@
 use super::endpoint::Endpoint;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
 use crate::certainty::Certainty;
-use crate::stamp::{FrameId, Span, Time};
+use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Segment, Side};
 
 impl Connection {
@@ -15,11 +15,17 @@ impl Connection {
     pub(super) fn on_fin_sent(&mut self, from: Side, segment: &Segment) {
         let mark = Mark::of(segment);
         let crossing = self.answer_time(from) + CROSSING_SLACK;
+        // After a SYN or SYN-ACK was lost, one segment fills the window (RFC 5681 3.1).
+        let attempts = [self.opening.syns.of(from), self.opening.syn_acks.of(from)];
+        let narrow = attempts.into_iter().any(|it| it.repeated() > 0);
         let me = self.sides.of_mut(from);
         let Some(first) = me.fin else {
             me.fin = Some(mark);
             me.fin_stamps = segment.timestamps();
-            return me.first_fin(mark);
+            if narrow {
+                me.released = me.released.max(me.stream.advanced.time);
+            }
+            return me.first_fin(mark, crossing);
         };
         if mark.time.since(first.time).abs() < SAME_FRAME || me.is_copy_of_fin(segment) {
             return;
@@ -61,7 +67,9 @@ impl Connection {
         }
         let cause =
             if segment.flags.fin() { Cause::ReceivedFin } else { Cause::ReceivedDataBeforeFin };
-        peer.fin_arrivals.push(segment, cause);
+        let own = peer.stream.fin.filter(|_| segment.flags.ack());
+        let acknowledges_fin = own.is_some_and(|fin| peer.stream.offset(segment.ack) > fin);
+        peer.fin_arrivals.push_fin(segment, cause, acknowledges_fin);
     }
 
     /// `from` sent a segment that acknowledges the peer's FIN.
@@ -70,18 +78,11 @@ impl Connection {
         from: Side,
         segment: &Segment,
         extras: &Extras,
-        known_before: bool,
+        before: i64,
     ) {
         let mark = Mark::of(segment);
+        self.on_fin_received(from, segment, extras, before);
         let (me, peer) = self.sides.pair_mut(from);
-        if !known_before {
-            let duplicate = extras
-                .sack
-                .as_slice()
-                .first()
-                .is_some_and(|block| peer.stream.is_duplicate_report(*block, segment.ack));
-            receive_fin(me, segment, duplicate);
-        }
         // What lies wholly before the window is dropped, its acknowledgment as well (RFC 9293
         // 3.10.7.4, first).
         if me.stream.offset(segment.seq_end()) < me.stream.acknowledged {
@@ -96,7 +97,10 @@ impl Connection {
         }
         let correction = peer.correction.take();
         let reason = Reason::observed(mark, Cause::ReceivedAckOfFin).corrected(correction);
-        if !peer.apply(Event::ReceiveAckOfFin, reason) {
+        if peer.apply(Event::ReceiveAckOfFin, reason) {
+            let rides = segment.payload_len > 0;
+            peer.ack_of_fin_rides_on = if rides { me.stream.offset(segment.seq) } else { i64::MIN };
+        } else {
             peer.correction = correction;
         }
     }
@@ -133,10 +137,11 @@ impl Connection {
     /// of what happened behind the tap.
     pub(super) fn take_back_false_end(&mut self, from: Side, segment: &Segment) {
         let crossing = self.answer_time(from) + self.answer_time(from) + Span::from_millis(10);
-        let me = self.sides.of_mut(from);
-        if me.state != State::Closed {
+        if self.sides.of(from).state != State::Closed {
             return;
         }
+        let is_overtaken = self.was_sent_before_the_end(from, segment);
+        let me = self.sides.of_mut(from);
         let Some(entry) = me.last_entry().copied() else { return };
         match entry.cause {
             Cause::TimeWaitExpired
@@ -145,7 +150,9 @@ impl Connection {
             | Cause::ConnectTimeout
             | Cause::IcmpError(_) => me.take_back_estimate(),
             Cause::ReceivedRst | Cause::SentRst | Cause::ConnectionGone
-                if segment.flags.ack() && segment.time.since(entry.at) > crossing =>
+                if segment.flags.ack()
+                    && segment.time.since(entry.at) > crossing
+                    && !is_overtaken =>
             {
                 // A RST from this side that it did not send, or one that never reached it.
                 me.revert(State::Closed);
@@ -158,13 +165,25 @@ impl Connection {
             _ => {}
         }
     }
+
+    /// Whether a segment of `from` was overtaken by a FIN or RST: its sender's clock stood no later
+    /// then than when it sent that, or than its peer had seen it when that sent it.
+    fn was_sent_before_the_end(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let own = me.fin_stamps.map(|stamps| stamps.value);
+        let known = [own, peer.fin_stamps.map(|stamps| stamps.echo)];
+        segment
+            .timestamps()
+            .is_some_and(|now| known.into_iter().flatten().any(|then| !newer(now.value, then)))
+    }
 }
 
 impl Endpoint {
-    /// The first FIN: the moment of CLOSE, unless it had to wait behind data or a closed window, or
-    /// an earlier transmission of it was not captured.
-    fn first_fin(&mut self, mark: Mark) {
-        let waited = self.held || mark.time.since(self.released) <= CROSSING_SLACK;
+    /// The first FIN: the moment of CLOSE, unless it had to wait behind data or a closed window (and
+    /// left when an acknowledgment had gone its way from the tap), or an earlier transmission of it
+    /// was not captured.
+    fn first_fin(&mut self, mark: Mark, crossing: Span) {
+        let waited = self.held || mark.time.since(self.released) <= crossing;
         let reason = if waited {
             Reason::inferred(mark, Cause::SentFin)
         } else {
@@ -223,56 +242,6 @@ impl Endpoint {
         }
         self.revert(State::Closed);
     }
-}
-
-/// `me` has received the peer's FIN, as its acknowledgment in `segment` proves.
-fn receive_fin(me: &mut Endpoint, segment: &Segment, reported_duplicate: bool) {
-    let echo = segment.timestamps().map(|stamps| stamps.echo);
-    let arrival = if reported_duplicate {
-        me.fin_arrivals.first()
-    } else {
-        me.fin_arrivals.answered_by(echo)
-    };
-    let reason = match arrival {
-        Some(arrival) => {
-            let later: Option<FrameId> = me
-                .fin_arrivals
-                .last()
-                .map(|last| last.mark.frame)
-                .filter(|frame| me.fin_arrivals.repeated() > 0 && *frame != arrival.mark.frame);
-            let earlier = me.fin_arrivals.first().is_some_and(|first| first != arrival);
-            let corrected_by = if earlier { Some(arrival.mark.frame) } else { later };
-            Reason::observed(arrival.mark, arrival.cause).corrected(corrected_by)
-        }
-        None => Reason::inferred(Mark::of(segment), Cause::SentAckOfFin),
-    };
-    // The FIN came with, or after, an acknowledgment of the own one, of which it was not sure
-    // whether it would be taken: at the latest with the FIN it was.
-    let pending = me.pending_ack_of_fin.filter(|ack| Some(ack.frame) <= reason.frame);
-    let with_it = || {
-        let acks = [me.fin_acknowledged, me.last_ack_of_fin];
-        acks.into_iter().flatten().find(|ack| Some(ack.frame) == reason.frame)
-    };
-    if let Some(ack) = pending.or_else(with_it).filter(|_| me.state == State::FinWait1) {
-        let taken = Reason::inferred(ack, Cause::ReceivedAckOfFin);
-        me.apply(Event::ReceiveAckOfFin, taken.corrected(me.last_fin.map(|fin| fin.frame)));
-    }
-    // The acknowledgment of the own FIN came later than the peer's FIN: the FINs had crossed.
-    let acknowledged = me
-        .last_entry()
-        .copied()
-        .filter(|entry| entry.cause == Cause::ReceivedAckOfFin && entry.frame > reason.frame);
-    match acknowledged {
-        Some(entry) if me.state == State::FinWait2 => {
-            me.revert(State::FinWait2);
-            me.apply(Event::ReceiveFin, reason);
-            me.apply(Event::ReceiveAckOfFin, Reason::of(&entry));
-        }
-        _ => {
-            me.apply(Event::ReceiveFin, reason);
-        }
-    }
-    me.fin_arrivals.clear();
 }
 
 /// Whether timestamp `one` is newer than `other` (RFC 7323 4.1: modulo 2^32).

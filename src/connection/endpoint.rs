@@ -44,10 +44,14 @@ pub(super) struct Endpoint {
     pub(super) fin_gap: Span,
     /// FINs after the first one.
     pub(super) fin_repeats: u32,
-    /// Timestamps of the latest FIN: a repetition has newer ones, a copy made on the way has not.
+    /// Timestamps of the latest FIN or RST: a repetition has newer ones, a copy made on the way, or
+    /// what was overtaken, has not.
     pub(super) fin_stamps: Option<Timestamps>,
     /// The latest acknowledgment of the FIN that passed the tap.
     pub(super) last_ack_of_fin: Option<Mark>,
+    /// Where in the peer's stream the data begins that carried the acknowledgment of the FIN that
+    /// was taken; `i64::MIN` where it came alone.
+    pub(super) ack_of_fin_rides_on: i64,
     /// The first segment with the highest number of those that show that something before them was
     /// not captured: the number's offset, and where. Perhaps it was the FIN.
     pub(super) skipped_to: Option<(i64, Mark)>,
@@ -142,6 +146,7 @@ impl Default for Endpoint {
             fin_repeats: 0,
             fin_stamps: None,
             last_ack_of_fin: None,
+            ack_of_fin_rides_on: i64::MIN,
             skipped_to: None,
             unanswered: 0,
             held: false,

@@ -30,6 +30,7 @@ impl Connection {
         let me = self.sides.of_mut(from);
         me.resets = me.resets.saturating_add(1);
         me.stream.send(segment);
+        me.fin_stamps = segment.timestamps().or(me.fin_stamps);
         me.was_never_there(segment);
         self.take_back_unproven(from, segment);
         if self.answers_bad_ack(from, segment) {

@@ -119,12 +119,15 @@ class Host:
 
     def inject(self, packet):
         """Sends an IP packet (bytes) out of this host's device, unseen by its own TCP."""
-        kind = 0x0800 if packet[0] >> 4 == 4 else 0x86DD
+        self.send_frame(0x0800 if packet[0] >> 4 == 4 else 0x86DD, packet)
+
+    def send_frame(self, kind, body):
+        """Sends an Ethernet frame of this kind to the peer."""
         if self._raw is None:
             with self.inside():
                 self._raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             self._raw.bind((self.device, 0))
-        self._raw.send(self.peer_mac + self.mac + struct.pack("!H", kind) + packet)
+        self._raw.send(self.peer_mac + self.mac + struct.pack("!H", kind) + body)
 
     def drop_input(self, *matches):
         """The receiver ignores what matches (nft syntax), after its capture has seen it."""

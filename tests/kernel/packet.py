@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass, field
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
+MARK = 0x88B5  # an EtherType for experiments: frames that only a capture takes (Net.sniffed)
 LETTERS = (("F", FIN), ("S", SYN), ("R", RST), ("P", PSH), (".", ACK), ("U", URG),
            ("E", ECE), ("W", CWR))
 
@@ -199,10 +200,12 @@ class Capture:
     header: bytes
     records: list = field(default_factory=list)  # (time ns, record header, bytes)
     packets: list = field(default_factory=list)
+    mark: bytes = b""  # what the last mark says
 
 
 def read_pcap(path):
-    """Reads a little-endian nanosecond pcap as tcpdump writes it; a cut last record is left out."""
+    """Reads a little-endian nanosecond pcap as tcpdump writes it. A cut last record is left out, and
+    so are the laboratory's own marks, of which the last is kept apart."""
     with open(path, "rb") as file:
         data = file.read()
     magic = struct.unpack_from("<I", data)[0]
@@ -215,6 +218,10 @@ def read_pcap(path):
         if at + 16 + kept > len(data):
             break
         body = data[at + 16:at + 16 + kept]
+        if body[12:14] == MARK.to_bytes(2, "big"):
+            capture.mark = body[14:]
+            at += 16 + kept
+            continue
         time = seconds * 1_000_000_000 + nanos
         capture.records.append((time, data[at:at + 16], body))
         packet = parse_frame(body, wire)

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 import diag
 import wire
 from host import Host, Missing
-from packet import ACK, RST, build_tcp, read_pcap
+from packet import ACK, MARK, RST, build_tcp, read_pcap
 
+GRACE = 20_000_000  # ns for what the capture's last segments do to sockets
 REGISTRY = {}
-THEMES = ("close", "opening", "queues", "resets", "timewait", "death", "loss", "misc", "crowd")
+THEMES = ("close", "opening", "queues", "resets", "timewait", "death", "loss", "misc", "crowd", "lives")
 
 
 @dataclass
@@ -83,8 +84,9 @@ class Net:
         self._pollers, self._namespaces = [], []
         self.keep = []
         self.notes = []
+        self._marks = 0
         mac = b"\x02\x00" + struct.pack("!H", number)
-        subnet = f"10.{77 + number // 250}.{number % 250 + 1}"
+        subnet = f"10.{number // 250}.{number % 250 + 1}"
         six = f"fd77:{number + 1:x}::"
         try:
             self.client = Host("client", f"{prefix}c", f"tl{number}c", f"{subnet}.1", f"{six}1",
@@ -132,7 +134,7 @@ class Net:
                 process = subprocess.Popen(
                     ["tcpdump", "-i", host.device, "-w", path, "-s", snaplen, "-B", "16384",
                      "--time-stamp-precision=nano", "--immediate-mode", "-U", "-n", "-Z", "root",
-                     "tcp or icmp or icmp6"],
+                     f"tcp or icmp or icmp6 or ether proto {MARK}"],
                     stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
             self._tcpdumps.append(process)
         for process in self._tcpdumps:
@@ -144,11 +146,12 @@ class Net:
         self.begin = time.time_ns()
 
     def conclude(self):
-        """Ends the observation: state changes after this moment are not part of the truth."""
+        """Ends the observation: what segments after this moment do is not part of the truth."""
         time.sleep(0.06)
         if self.relay is not None and self.relay.error is not None:
             raise self.relay.error
         self.end = time.time_ns()
+        time.sleep(GRACE / 1e9)
         polls = {role: poller.stop() for role, poller in self._pollers}
         self.lost_frames = 0
         for process in self._tcpdumps:
@@ -167,7 +170,7 @@ class Net:
         facts = {
             "scenario": self.spec.name, "description": self.spec.description,
             "deterministic": self.spec.deterministic, "number": self.number,
-            "begin": self.begin, "end": self.end, "lost_frames": self.lost_frames,
+            "begin": self.begin, "end": self.end, "grace": GRACE, "lost_frames": self.lost_frames,
             "notes": self.notes,
             "hosts": {host.role: {"addresses": host.addresses} for host in self.hosts},
         }
@@ -310,10 +313,33 @@ class Net:
         return build_tcp(src[0], dst[0], src[1], dst[1], seq, ack, flags, **words)
 
     def sniffed(self, host):
-        """The segments that a host's capture holds so far."""
-        time.sleep(0.03)
-        return [packet for packet in read_pcap(f"{self.directory}/{host.role}.pcap").packets
-                if packet.icmp is None]
+        """The segments that have passed a host's tap: all of them, since a mark goes behind them."""
+        self._marks += 1
+        mark = self._marks.to_bytes(46, "big")
+        host.send_frame(MARK, mark)
+        limit = time.monotonic() + 8
+        while (capture := read_pcap(f"{self.directory}/{host.role}.pcap")).mark != mark:
+            if time.monotonic() > limit:
+                raise Failed(f"tcpdump at the {host.role} is 8 s behind")
+            time.sleep(0.002)
+        return [packet for packet in capture.packets if packet.icmp is None]
+
+    def last_sent(self, host, source, accept=lambda packet: True):
+        """The latest segment from a socket address that `accept` takes, once the tap of `host` has it."""
+        found = []
+
+        def passed():
+            found[:] = [packet for packet in self.sniffed(host)
+                        if (packet.src, packet.sport) == source[:2] and accept(packet)]
+            return found
+
+        self.until(passed, what=f"a segment from {source[0]} at the {host.role}'s tap")
+        return found[-1]
+
+    def relayed(self, side, accept, what):
+        """Waits until the latest segment of a side that came to the relay is one that `accept` takes."""
+        self.until(lambda: self.relay.last[side] is not None and accept(self.relay.last[side]),
+                   what=f"{what} of the {side} at the relay")
 
     def reset(self, toward, seq, src, dst, ack=None):
         """A third party's RST, injected into the cable (relay scenarios only)."""

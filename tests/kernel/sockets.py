@@ -186,7 +186,7 @@ class Lives:
     def __init__(self, joiner, facts, roles, wires):
         """`roles`: address -> role; `wires`: role -> truth.Wire, used for SYNs, SYN-ACKs, FINs."""
         self.number, self.roles, self.hz = facts["number"], roles, joiner.hz
-        self.begin, self.end = facts["begin"], facts["end"]
+        self.begin, self.end = facts["begin"], facts["end"] + facts["grace"]
         self.wires = wires
         self.lives, self.listeners, self.problems = [], [], []
         self._open = {}
@@ -280,7 +280,7 @@ class Lives:
                     if packet.icmp is None and packet.syn_ack
                     and self.roles.get(packet.src) == role]
             answers[role] = [packet.time for packet in mine], mine, set()
-        devices = {f"tl{self.number}c": "client", f"tl{self.number}s": "server"}
+        pairs = self._request_pairs(minis, answers)
         children = {}
         for life in self.lives:
             if life.changes and life.changes[0].old == "LISTEN":
@@ -288,7 +288,7 @@ class Lives:
         for mini in minis:
             if not self.begin <= mini.time <= self.end:
                 continue
-            pair = self._request_pair(mini, devices, answers)
+            pair = pairs.get(id(mini))
             if pair is None:
                 continue
             role, local, remote = pair
@@ -318,22 +318,41 @@ class Lives:
                                or listener["from_ns"] > change.time for listener in own):
                     change.how, change.note = "orphaned", "its listener was closed before"
 
-    def _request_pair(self, mini, devices, answers):
-        if mini.device in devices:
-            role = devices[mini.device]
-            times, packets, claimed = answers[role]
-            at = bisect_left(times, mini.queued - 20_000)  # Two clocks' readings of one moment.
-            while at < len(times) and times[at] - mini.queued < 5_000_000:
-                if at not in claimed:
-                    claimed.add(at)
-                    packet = packets[at]
-                    return (role, join_port(packet.src, packet.sport),
-                            join_port(packet.dst, packet.dport))
-                at += 1
-            self.problems.append(f"{role}: a request socket without its SYN-ACK in the capture")
+    def _request_pairs(self, minis, answers):
+        """id of a request -> (role, local, remote): known from the child that it became, else from
+        the SYN-ACK that left the device when the request was made."""
+        devices = {f"tl{self.number}c": "client", f"tl{self.number}s": "server"}
+        minis = [mini for mini in minis if self.begin <= mini.time <= self.end]
+        pairs = {}
+        for mini in minis:
+            if mini.owner is not None and (role := self.roles.get(bare(mini.owner[0]))):
+                if mini.device is None or self._claim(mini, answers[role], mini.owner):
+                    pairs[id(mini)] = role, *mini.owner
+        for mini in minis:
+            role = devices.get(mini.device)
+            if role is None or id(mini) in pairs:
+                continue
+            pair = self._claim(mini, answers[role])
+            if pair is None:
+                self.problems.append(f"{role}: a request socket without its SYN-ACK in the capture")
+            else:
+                pairs[id(mini)] = role, *pair
+        return pairs
+
+    def _claim(self, mini, answers, owner=None):
+        """Takes the SYN-ACK, of `owner` if given, that is nearest to the moment at which one was
+        queued for this request; returns its (local, remote)."""
+        times, packets, claimed = answers
+        at = bisect_left(times, mini.queued - 20_000)  # Two clocks' readings of one moment.
+        found = []
+        while at < len(times) and times[at] - mini.queued < 5_000_000:
+            packet = packets[at]
+            pair = join_port(packet.src, packet.sport), join_port(packet.dst, packet.dport)
+            if at not in claimed and owner in (None, pair):
+                found.append((abs(times[at] - mini.queued), at, pair))
+            at += 1
+        if not found:
             return None
-        if mini.device is None and mini.owner is not None:
-            local, remote = mini.owner
-            role = self.roles.get(bare(local))
-            return (role, local, remote) if role else None
-        return None
+        _, at, pair = min(found)
+        claimed.add(at)
+        return pair

@@ -18,6 +18,8 @@ BEFORE, AFTER = 20_000_000, 20_000_000  # ns: a busy machine delays the kernel t
 NEAR = 5_000  # ns: two stamps of one event
 SLACK = 300_000  # ns: capture and trace stamps are taken at different points of one path
 POLL_SLACK = 4_000_000
+STOOD_STILL = "the machine stood still"
+STANDSTILL = 1_000_000  # ns: what tests/kernel_truth allows between a segment and its effect
 
 
 class Wire:
@@ -145,11 +147,15 @@ def _explain_end(change, pair, wire):
         return "timer", None, {"TIME-WAIT": "TIME-WAIT ran out",
                                "FIN-WAIT-2": "tcp_fin_timeout ran out",
                                "SYN-RECEIVED": "SYN-ACK retries ran out"}.get(old, "timer ran out")
-    resets = [packet for packet in (
-        wire.received(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000),
-        wire.sent(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000)) if packet is not None]
-    if resets:
-        return "wire", min(resets, key=lambda packet: abs(packet.time - time)), ""
+    causes = [wire.received(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000)]
+    if old != "SYN-SENT":  # Closed there, a socket says nothing; a RST answers the SYN-ACK later.
+        causes.append(wire.sent(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000))
+    acknowledged = wire.received(pair, time, lambda p: p.icmp is None and p.flags & 16, 5_000_000)
+    if old == "LAST-ACK":
+        causes.append(acknowledged)
+    causes = [packet for packet in causes if packet is not None]
+    if causes:
+        return "wire", min(causes, key=lambda packet: abs(packet.time - time)), ""
     packet = wire.received(pair, time, lambda p: p.icmp is not None, 5_000_000)
     if packet is not None:
         return "wire", packet, "ICMP error"
@@ -160,9 +166,6 @@ def _explain_end(change, pair, wire):
         if packet is not None:
             return "wire", packet, "a new connection takes the tuple"
         return "invisible", None, "TIME-WAIT was removed"
-    acknowledged = wire.received(pair, time, lambda p: p.icmp is None and p.flags & 16, 5_000_000)
-    if old == "LAST-ACK" and acknowledged is not None:
-        return "wire", acknowledged, ""
     if old in ("FIN-WAIT-2", "CLOSING") and acknowledged is not None:
         return "invisible", acknowledged, "no TIME-WAIT bucket was free: closed at once"
     notes = {"SYN-SENT": "the connect gave up or its application closed", "FIN-WAIT-1": "the orphan died",
@@ -256,7 +259,8 @@ def assemble(directory, joiner, kernel, keep=False):
     problems += disagreements
     if facts["lost_frames"]:
         problems.append(f"tcpdump lost {facts['lost_frames']} frames")
-    transitions, impossible = describe(found.lives, wires)
+    transitions, impossible = describe(found.lives, wires, facts["end"])
+    problems += standstills(transitions)
     truth = {
         "scenario": facts["scenario"], "description": facts["description"], "kernel": kernel,
         "deterministic": facts["deterministic"], "begin_ns": facts["begin"], "end_ns": facts["end"],
@@ -274,7 +278,15 @@ def assemble(directory, joiner, kernel, keep=False):
     return truth, problems
 
 
-def describe(lives, wires):
+def standstills(transitions):
+    """Where capture and kernel lie further apart than any judge allows: the machine, and not one of
+    the hosts, stood still between the two stamps. Such a run says nothing of the states."""
+    return [f"{STOOD_STILL} for {lag // 1000} us between capture and kernel: {row['host']} "
+            f"{row['local']} {row['from']} -> {row['to']}" for row in transitions
+            if row["tag"] == "wire" and (lag := abs(row["at_ns"] - row["frame_ns"])) > STANDSTILL]
+
+
+def describe(lives, wires, end):
     transitions, impossible, incarnations = [], [], {}
     for life in lives:
         pair = life.local, life.remote
@@ -282,6 +294,8 @@ def describe(lives, wires):
         other = wires["server" if life.role == "client" else "client"]
         for change in life.changes:
             tag, packet, note = explain(change, pair, wires[life.role])
+            if packet is None and change.time > end:
+                continue  # Its segment came after the captures' end.
             row = {"host": life.role, "local": life.local, "remote": life.remote,
                    "incarnation": number, "from": change.old, "to": change.new,
                    "at_ns": change.time, "source": change.source, "tag": tag}

@@ -26,24 +26,37 @@ fn compared(root: &Path) -> Vec<Line> {
     lines
 }
 
-/// The bar: what share of the transitions that a segment triggered must be found, in thousandths.
+/// The bar: of the transitions that a segment triggered, how many in a thousand may be missed, and
+/// one more. Nothing invisible is claimed as observed.
 fn assert_bar(lines: &[Line]) {
-    let at = |place, deterministic| {
-        table::sum(lines, |line| line.place == place && line.deterministic == deterministic)
-    };
-    let permille = |score: &Score| (score.wire_found * 1_000).checked_div(score.wire);
     let bars = [
-        (Place::Own, true, 995),
-        (Place::Own, false, 999),
-        (Place::Other, true, 990),
-        (Place::Other, false, 990),
+        (Place::Own, true, 1),
+        (Place::Own, false, 1),
+        (Place::Other, true, 10),
+        (Place::Other, false, 10),
     ];
-    for (place, deterministic, bar) in bars {
-        let found = permille(&at(place, deterministic)).unwrap_or(1_000);
-        assert!(found >= bar, "{found} of 1000 found at the {}, not {bar}", place.name());
+    for (place, deterministic, permille) in bars {
+        let here = |line: &Line| line.place == place && line.deterministic == deterministic;
+        let Score { wire, wire_found, .. } = table::sum(lines, here);
+        let missed = wire - wire_found;
+        assert!(
+            missed <= 1 + wire * permille / 1_000,
+            "{missed} of {wire} missed at the {}:\n{}",
+            place.name(),
+            complaints(lines.iter().filter(|line| here(line)), &[Fault::Missed])
+        );
     }
-    let dishonest: usize = lines.iter().map(|line| line.score.count(Fault::Dishonest)).sum();
-    assert_eq!(dishonest, 0, "invisible changes claimed as observed");
+    let dishonest = complaints(lines, &[Fault::Dishonest]);
+    assert_eq!(dishonest, "", "invisible changes claimed as observed");
+}
+
+/// What is complained of in `lines`, of these kinds, each with its run and place.
+fn complaints<'a>(lines: impl IntoIterator<Item = &'a Line>, kinds: &[Fault]) -> String {
+    let of = |line: &'a Line| {
+        let wanted = line.score.complaints.iter().filter(|it| kinds.contains(&it.fault));
+        wanted.map(|it| format!("{}, {}: {}\n", line.run, line.place.name(), it.text))
+    };
+    lines.into_iter().flat_map(of).collect()
 }
 
 /// Every fault in a recorded run is one that the list of what cannot be known names, and each that
@@ -61,7 +74,8 @@ fn recorded_kernel_runs_confirm_the_states() {
     assert_bar(&lines);
 }
 
-/// The same by hand, on runs that somebody else made.
+/// The same on fresh runs. What a segment or a timer did to a socket of the host where the capture
+/// was taken depends on no luck: in a scripted run none of it may be wrong. Elsewhere the bar holds.
 #[test]
 fn kernel_runs_of_a_folder_confirm_the_states() {
     let Some(root) = std::env::var_os("KERNEL_RUNS").map(PathBuf::from) else {
@@ -69,10 +83,12 @@ fn kernel_runs_of_a_folder_confirm_the_states() {
         return;
     };
     let lines = compared(&root);
-    for line in lines.iter().filter(|line| line.deterministic && line.place == Place::Own) {
+    let beyond_known = lines.iter().filter(|line| {
         let known = Known::of(&line.run, line.place).map_or(0, |it| it.faults);
-        let never_there = line.score.count(Fault::NeverThere);
-        assert!(never_there <= known, "{}: states never there, see the table", line.run);
-    }
+        line.deterministic && line.place == Place::Own && line.score.complaints.len() > known
+    });
+    let kinds = [Fault::Missed, Fault::TimerMissed, Fault::NeverThere, Fault::Dishonest];
+    let wrong = complaints(beyond_known, &kinds);
+    assert_eq!(wrong, "", "wrong at the host's own capture, in scripted runs");
     assert_bar(&lines);
 }

@@ -350,11 +350,12 @@ def destroyed_in_syn_sent(net):
 def closed_before_syn_ack(net):
     """The client closes in SYN-SENT, the SYN-ACK comes later and gets RST."""
     net.listen()
-    net.relay.late(syn_ack, 0.1)
+    net.relay.hold(syn_ack)
     client = net.dial(80)
-    net.wait(0.03)
     client.close()
-    net.wait(0.3)
+    net.relay.release()
+    net.relayed("client", lambda p: p.rst, "the RST")
+    net.await_table(net.server, "SYN-RECEIVED", 0)
 
 
 @scenario(families=BOTH, relay=True)

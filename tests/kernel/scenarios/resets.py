@@ -140,9 +140,8 @@ def reset_lost(net):
 
 def numbers(net, host, ours, theirs):
     """(next sequence number of `theirs`, what it has acknowledged) as the tap of `host` saw them."""
-    sent = [p for p in net.sniffed(host) if (p.src, p.sport) == theirs[:2]
-            and (p.dst, p.dport) == ours[:2] and not p.rst]
-    return sent[-1].end, sent[-1].ack
+    last = net.last_sent(host, theirs, lambda p: (p.dst, p.dport) == ours[:2] and not p.rst)
+    return last.end, last.ack
 
 
 def spoofed_reset(net, host, ours, theirs, offset=0, flags=RST):
@@ -188,7 +187,7 @@ def reset_in_syn_sent(net):
     net.relay.hold(lambda p, side: p.bare_syn)
     client = net.dial(80, source=44000)
     net.wait(0.05)
-    first = next(p for p in net.sniffed(net.client) if p.bare_syn)
+    first = net.last_sent(net.client, net.at(net.client, 44000), lambda p: p.bare_syn)
     net.relay.inject("client", net.forge(net.at(net.server, 80), net.at(net.client, 44000),
                                          0, first.seq + 1, RST | ACK))
     net.reach(client, "CLOSED")

@@ -43,9 +43,7 @@ def time_wait_rearmed(net):
     source = server.getpeername()
     server.close()
     net.await_table(net.client, "TIME-WAIT")
-    for packet in net.sniffed(net.client):
-        if packet.fin and packet.src == target[0]:
-            last = packet
+    last = net.last_sent(net.client, target, lambda p: p.fin)
     net.wait(3.0)
     net.server.inject(net.forge(target, source, last.seq, last.ack, last.flags,
                                 options=timestamp_option(last.tsval + 3000, 0)))
@@ -100,7 +98,7 @@ def time_wait_old_syn_gets_old_ack(net):
     listener = net.listen()
     client, server = net.pair(listener=listener, source=43000)
     finish_by_server(net, client, server)
-    first = next(p for p in net.sniffed(net.server) if p.bare_syn)
+    first = net.last_sent(net.server, net.at(net.client, 43000), lambda p: p.bare_syn)
     net.client.inject(net.forge(client_name(net, 43000), net.at(net.server, 80),
                                 first.seq - 100000, flags=SYN,
                                 options=timestamp_option(first.tsval - 100000)))
@@ -114,9 +112,9 @@ def client_name(net, port):
 def assassinate(net):
     client, server = net.pair(source=43000)
     finish(net, client, server)
-    last = [p for p in net.sniffed(net.client) if p.dport == 43000 or p.sport == 43000][-1]
+    fin = net.last_sent(net.client, net.at(net.server, 80), lambda p: p.fin)
     net.server.inject(net.forge(net.at(net.server, 80), net.at(net.client, 43000),
-                                last.ack, 0, RST))
+                                fin.end, 0, RST))
     net.wait(0.2)
 
 
@@ -137,9 +135,9 @@ def time_wait_wrong_reset(net):
     """An RST with a wrong number does nothing to TIME-WAIT."""
     client, server = net.pair(source=43000)
     finish(net, client, server)
-    last = [p for p in net.sniffed(net.client) if 43000 in (p.sport, p.dport)][-1]
+    fin = net.last_sent(net.client, net.at(net.server, 80), lambda p: p.fin)
     net.server.inject(net.forge(net.at(net.server, 80), net.at(net.client, 43000),
-                                last.ack + 77, 0, RST))
+                                fin.end + 77, 0, RST))
     net.wait(0.2)
 
 
@@ -149,9 +147,9 @@ def time_wait_gets_data(net):
     client, server = net.pair(source=43000)
     finish(net, client, server)
     net.server.drop_output("tcp flags & rst == rst")  # It would end TIME-WAIT.
-    last = [p for p in net.sniffed(net.client) if 43000 in (p.sport, p.dport)][-1]
-    net.server.inject(net.forge(net.at(net.server, 80), net.at(net.client, 43000), last.ack - 50,
-                                last.seq, ACK, payload=b"a" * 20,
+    fin = net.last_sent(net.client, net.at(net.server, 80), lambda p: p.fin)
+    net.server.inject(net.forge(net.at(net.server, 80), net.at(net.client, 43000), fin.end - 50,
+                                fin.ack, ACK, payload=b"a" * 20,
                                 options=timestamp_option(0x7fffffff)))
     net.wait(0.2)
 
@@ -190,7 +188,7 @@ def nat_with_old_timestamps(net):
     listener = net.listen()
     client, server = net.pair(listener=listener, source=43000)
     finish_by_server(net, client, server)
-    first = next(p for p in net.sniffed(net.server) if p.bare_syn)
+    first = net.last_sent(net.server, net.at(net.client, 43000), lambda p: p.bare_syn)
     net.client.drop_output("tcp flags & rst == rst")  # The other host behind the NAT says nothing.
     for attempt in range(3):
         net.client.inject(net.forge(net.at(net.client, 43000), net.at(net.server, 80),

@@ -1,0 +1,147 @@
+//! Which transmission arrived: of a FIN that was sent more than once, and of the acknowledgment of a
+//! FIN that rode on something that was lost.
+//!
+//! What passes the tap may be lost behind it, come late, or be overtaken. The receiver's next
+//! acknowledgment tells: by the timestamp that it echoes, by SACK, and by the time that it took.
+
+use super::attempts::Attempt;
+use super::endpoint::Endpoint;
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
+use crate::stamp::{FrameId, Span, Time};
+use crate::tcp::{Extras, Segment, Side};
+
+impl Connection {
+    /// `from` acknowledges the peer's FIN in `segment`, and had acknowledged what lies before
+    /// `before`: it has received that FIN, unless it said so earlier.
+    pub(super) fn on_fin_received(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        extras: &Extras,
+        before: i64,
+    ) {
+        let soonest = segment.time - Span::from_nanos(self.answer_time(from).nanos() / 2);
+        let (me, peer) = self.sides.pair_mut(from);
+        let Some(fin) = peer.stream.fin.filter(|fin| before <= *fin) else { return };
+        // A block below the acknowledgment reports a duplicate only where there was one: Linux still
+        // lists what it had out of order in the acknowledgment that ends it.
+        let block = extras.sack.as_slice().first().filter(|_| peer.fin_repeats > 0);
+        let twice = block.is_some_and(|it| peer.stream.is_duplicate_report(*it, segment.ack));
+        let arrival = if twice {
+            me.fin_arrivals.first()
+        } else {
+            me.fin_that_arrived(segment, fin, before, soonest)
+        };
+        me.receive_fin(segment, arrival);
+    }
+
+    /// `from`, in FIN-WAIT-2, still asks for the segment that had carried the acknowledgment of its
+    /// FIN: that one did not arrive. A later one may have.
+    pub(super) fn doubt_ack_of_fin(&mut self, from: Side, segment: &Segment, acknowledged: i64) {
+        let crossing = self.answer_time(from) + CROSSING_SLACK;
+        let me = self.sides.of_mut(from);
+        let lost = me.last_entry().copied().filter(|entry| {
+            entry.cause == Cause::ReceivedAckOfFin
+                && acknowledged == me.ack_of_fin_rides_on
+                && segment.time.since(entry.at) > crossing
+        });
+        let Some(entry) = lost else { return };
+        me.revert(State::FinWait2);
+        match me.last_ack_of_fin.filter(|ack| Some(ack.frame) > entry.frame) {
+            Some(ack) => {
+                let reason = Reason::observed(ack, Cause::ReceivedAckOfFin);
+                me.apply(Event::ReceiveAckOfFin, reason.corrected(Some(segment.frame)));
+                me.ack_of_fin_rides_on = i64::MIN;
+            }
+            None => me.correction = Some(segment.frame),
+        }
+    }
+}
+
+impl Endpoint {
+    /// The transmission of the peer's FIN that `segment` acknowledges. The echo tells of those before
+    /// which this side owed no acknowledgment: else it is of what came earlier (RFC 7323 4.3), and
+    /// the latest counts that can have come by then.
+    fn fin_that_arrived(
+        &self,
+        segment: &Segment,
+        fin: i64,
+        before: i64,
+        soonest: Time,
+    ) -> Option<Attempt> {
+        let told_of = |attempt: &Attempt| attempt.start(fin) <= before;
+        let echo = segment.timestamps().map(|stamps| stamps.echo);
+        let echoed = self
+            .fin_arrivals
+            .all()
+            .find(|it| told_of(it) && echo.is_some() && it.timestamp == echo)
+            .copied();
+        if echo.is_some() && self.fin_arrivals.all().all(told_of) {
+            return echoed.or_else(|| self.fin_arrivals.answered_by(echo));
+        }
+        echoed.or_else(|| self.fin_arrivals.before(soonest))
+    }
+
+    /// It has received the peer's FIN with `arrival`, as its acknowledgment in `segment` proves.
+    fn receive_fin(&mut self, segment: &Segment, arrival: Option<Attempt>) {
+        let reason = self.reason_of_fin(segment, arrival);
+        let with_it = arrival.filter(|it| it.acknowledges_fin).map(|it| it.mark);
+        // The FIN came with, or after, an acknowledgment of the own one, of which it was not sure
+        // whether it would be taken: at the latest with the FIN it was.
+        let pending = self.pending_ack_of_fin.filter(|ack| Some(ack.frame) <= reason.frame);
+        if let Some(ack) = pending.or(with_it).filter(|_| self.state == State::FinWait1) {
+            let taken = Reason::inferred(ack, Cause::ReceivedAckOfFin);
+            self.apply(Event::ReceiveAckOfFin, taken.corrected(self.last_fin.map(|fin| fin.frame)));
+        }
+        let acknowledged = self
+            .last_entry()
+            .copied()
+            .filter(|it| it.cause == Cause::ReceivedAckOfFin && it.state == State::FinWait2);
+        match (acknowledged, with_it) {
+            // It was thought to have come later, or with a FIN that did not arrive.
+            (Some(entry), Some(ack))
+                if entry.frame > reason.frame || self.rode_on_lost_fin(entry.frame, ack) =>
+            {
+                let between = self.last_ack_of_fin.filter(|it| {
+                    Some(it.frame) > entry.frame
+                        && it.frame < ack.frame
+                        && !self.fin_arrivals.has(it.frame)
+                });
+                self.revert(State::FinWait2);
+                let taken = Reason::observed(between.unwrap_or(ack), Cause::ReceivedAckOfFin);
+                self.apply(Event::ReceiveAckOfFin, taken.corrected(Some(segment.frame)));
+                self.apply(Event::ReceiveFin, reason);
+            }
+            // The acknowledgment of the own FIN came later than the peer's FIN: the FINs had crossed.
+            (Some(entry), _) if entry.frame > reason.frame => {
+                self.revert(State::FinWait2);
+                self.apply(Event::ReceiveFin, reason);
+                self.apply(Event::ReceiveAckOfFin, Reason::of(&entry));
+            }
+            _ => {
+                self.apply(Event::ReceiveFin, reason);
+            }
+        }
+        self.fin_arrivals.clear();
+    }
+
+    fn reason_of_fin(&self, segment: &Segment, arrival: Option<Attempt>) -> Reason {
+        let Some(arrival) = arrival else {
+            return Reason::inferred(Mark::of(segment), Cause::SentAckOfFin);
+        };
+        let later: Option<FrameId> = self
+            .fin_arrivals
+            .last()
+            .map(|last| last.mark.frame)
+            .filter(|frame| self.fin_arrivals.repeated() > 0 && *frame != arrival.mark.frame);
+        let earlier = self.fin_arrivals.first().is_some_and(|first| first != arrival);
+        let corrected_by = if earlier { Some(arrival.mark.frame) } else { later };
+        Reason::observed(arrival.mark, arrival.cause).corrected(corrected_by)
+    }
+
+    /// Whether the acknowledgment in `frame` came with an earlier FIN than the one in `arrived`,
+    /// which is the first that arrived.
+    fn rode_on_lost_fin(&self, frame: Option<FrameId>, arrived: Mark) -> bool {
+        frame.is_some_and(|frame| frame < arrived.frame && self.fin_arrivals.has(frame))
+    }
+}
