@@ -347,8 +347,9 @@ impl Connection {
         }
         let opening = &self.opening;
         let repeats = me.stream.transmit(segment, || Legs::of(opening, from), effects);
-        // Below what is acknowledged and with no more than one byte: asks for a sign of life.
-        let probes = segment.payload_len <= 1 && start < me.stream.acknowledged;
+        // One below what is acknowledged, with no more than one byte: asks for a sign of life. What
+        // lies further back was overtaken.
+        let probes = segment.payload_len <= 1 && start + 1 == me.stream.acknowledged;
         if repeats || probes {
             me.unanswered = me.unanswered.saturating_add(1);
             self.doubt_unheard(from, mark);
