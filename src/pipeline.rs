@@ -102,6 +102,9 @@ impl Options {
     const SEGMENT: u64 = 180;
     /// Bytes of a wave by default.
     pub const WAVE: u64 = 64 << 20;
+    /// Bytes of a wave for each thread at most, and segments: enough chunks to keep it busy.
+    const WAVE_OF_THREAD: u64 = 16 << 20;
+    const SEGMENTS_OF_THREAD: u64 = 1 << 16;
     /// Bytes of a wave at most where segments are written one by one: their lines take up to ten
     /// times as much, and wait for the wave to be over.
     pub const WAVE_OF_SEGMENTS: u64 = 8 << 20;
@@ -124,6 +127,17 @@ impl Options {
             wave_segments: Self::WAVE_SEGMENTS,
             summary_bound: Summary::MAX_PER_SHARD,
             max_flagged: Self::MAX_FLAGGED,
+        }
+    }
+
+    /// The same on `threads` threads: few of them need no more than small waves.
+    #[must_use]
+    fn on_threads(self, threads: usize) -> Self {
+        let threads = threads.max(2) as u64;
+        Self {
+            wave_size: self.wave_size.min(threads * Self::WAVE_OF_THREAD),
+            wave_segments: self.wave_segments.min(threads * Self::SEGMENTS_OF_THREAD),
+            ..self
         }
     }
 
@@ -218,7 +232,7 @@ pub fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Outcome, PipelineError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
-    let mut options = options.clone();
+    let mut options = options.clone().on_threads(pool.current_num_threads());
     if sink.wants_segments() {
         options.wave_size = options.wave_size.min(Options::WAVE_OF_SEGMENTS);
     }

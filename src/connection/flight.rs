@@ -117,6 +117,27 @@ impl Flight {
         newest
     }
 
+    /// Gives memory back once nothing more is expected: the latest transmissions stay, and all that
+    /// are not acknowledged.
+    pub(super) fn rest(&mut self) {
+        let wanted = (self.len - self.acknowledged).max(Self::FEW);
+        let mut places = Self::FEW;
+        while places < wanted {
+            places *= Self::GROWTH;
+        }
+        if places >= self.places().len() {
+            return;
+        }
+        let forgotten = self.len.saturating_sub(places);
+        let rest: Vec<Sent> = (forgotten..self.len).filter_map(|index| self.get(index)).collect();
+        (self.head, self.len) = (0, rest.len());
+        self.acknowledged = self.acknowledged.saturating_sub(forgotten);
+        self.many = if places > Self::FEW { vec![Sent::default(); places] } else { Vec::new() };
+        for (place, sent) in self.places_mut().iter_mut().zip(rest) {
+            *place = sent;
+        }
+    }
+
     /// The oldest transmission with unacknowledged bytes.
     pub(super) fn oldest(&self) -> Option<Sent> {
         self.get(self.acknowledged)
@@ -220,6 +241,25 @@ mod tests {
         assert_eq!(flight.at(5).map(|sent| sent.start), None);
         assert_eq!(flight.acknowledge(50).map(|sent| sent.start), Some(40));
         assert_eq!(flight.oldest().map(|sent| sent.start), None);
+    }
+
+    #[test]
+    fn at_rest_the_latest_are_kept_and_all_that_wait() {
+        for (count, acknowledged, places) in [(60, 60, 4), (60, 50, 16), (60, 0, 64), (3, 0, 4)] {
+            let mut flight = Flight::default();
+            for at in 0..count {
+                flight.push(sent(at * 10, 10), false);
+            }
+            flight.acknowledge(acknowledged * 10);
+            let oldest = flight.oldest().map(|sent| sent.start);
+            flight.rest();
+            assert_eq!(flight.places().len(), places);
+            assert_eq!(flight.oldest().map(|sent| sent.start), oldest);
+            assert_eq!(flight.newest().map(|sent| sent.start), Some((count - 1) * 10));
+            assert_eq!(flight.at((count - 2) * 10 + 5).unwrap().start, (count - 2) * 10);
+            flight.push(sent(count * 10, 10), false);
+            assert_eq!(flight.newest().map(|sent| sent.start), Some(count * 10));
+        }
     }
 
     #[test]

@@ -24,6 +24,16 @@ impl Connection {
         if runs(end) { end.max(self.last.time) + LINGER } else { Time::MAX }
     }
 
+    /// Gives back memory that only late repetitions of early segments would want: to be called when
+    /// the connection has been closed for a while.
+    pub fn rest(&mut self) {
+        for side in Side::BOTH {
+            if let Some(sending) = &mut self.sides.of_mut(side).stream.sending {
+                sending.flight.rest();
+            }
+        }
+    }
+
     /// Ends the states whose timers ran out before `now`.
     pub(super) fn expire_timers(&mut self, now: Time) {
         for side in Side::BOTH {

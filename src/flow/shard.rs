@@ -27,7 +27,7 @@ use super::slab::Slab;
 use super::table::{Key, Slot, Table};
 use crate::connection::{Beginning, Connection, Effects, Mark, TimeWaitBefore};
 use crate::settings::Settings;
-use crate::stamp::{FrameId, Time};
+use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Extras, FourTuple, TunnelLayer};
 use leaving::Leave;
 
@@ -70,6 +70,10 @@ pub(super) struct Live {
     /// A segment came since eviction was last considered.
     touched: bool,
 }
+
+/// So long after its last segment a connection that is closed gives back what it does not need for
+/// stragglers.
+const REST_AFTER: Span = Span::from_secs(1);
 
 /// Segments that are looked up together.
 const BLOCK: usize = 16;
@@ -421,8 +425,11 @@ impl Shard {
         let Some(live) = self.live.get_mut(index) else { return };
         live.due = on_clock(live.connection.deadline(), clock, time);
         if live.due < live.armed {
-            live.armed = live.due;
-            self.timers.push(Reverse(Timer { at: live.due, id: live.id, slot: index }));
+            let at = live.due.min(clock + REST_AFTER);
+            if at < live.armed {
+                live.armed = at;
+                self.timers.push(Reverse(Timer { at, id: live.id, slot: index }));
+            }
         }
     }
 }

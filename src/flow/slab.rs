@@ -2,9 +2,6 @@
 //!
 //! Kept in pages, so that growing never copies what is there nor doubles the memory at once.
 
-/// How many values a page holds.
-const PAGE: usize = 256;
-
 /// A growing set of values, each known by an index until it is taken out.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
@@ -14,6 +11,10 @@ pub(super) struct Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// How many values a page holds: a power of two, fewer of large ones, since the last page of
+    /// every shard is half empty as a rule.
+    const PAGE: usize = if size_of::<Option<T>>() > 1_024 { 16 } else { 256 };
+
     pub(super) const fn new() -> Self {
         Self { pages: Vec::new(), free: Vec::new(), len: 0 }
     }
@@ -32,10 +33,10 @@ impl<T> Slab<T> {
             }
             return index;
         }
-        if self.pages.last().is_none_or(|page| page.len() == PAGE) {
-            self.pages.push(Vec::with_capacity(PAGE));
+        if self.pages.last().is_none_or(|page| page.len() == Self::PAGE) {
+            self.pages.push(Vec::with_capacity(Self::PAGE));
         }
-        let before = (self.pages.len() - 1) * PAGE;
+        let before = (self.pages.len() - 1) * Self::PAGE;
         let within = self.pages.last_mut().map_or(0, |page| {
             page.push(Some(value));
             page.len() - 1
@@ -45,7 +46,7 @@ impl<T> Slab<T> {
 
     pub(super) fn get(&self, index: u32) -> Option<&T> {
         let index = index as usize;
-        self.pages.get(index / PAGE)?.get(index % PAGE)?.as_ref()
+        self.pages.get(index / Self::PAGE)?.get(index % Self::PAGE)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
@@ -68,7 +69,7 @@ impl<T> Slab<T> {
 
     fn place(&mut self, index: u32) -> Option<&mut Option<T>> {
         let index = index as usize;
-        self.pages.get_mut(index / PAGE)?.get_mut(index % PAGE)
+        self.pages.get_mut(index / Self::PAGE)?.get_mut(index % Self::PAGE)
     }
 }
 

@@ -42,6 +42,7 @@ impl Shard {
         }
         live.armed = live.due;
         if live.due < Time::MAX {
+            live.connection.rest();
             self.timers.push(Reverse(Timer { at: live.due, ..timer }));
         }
     }
