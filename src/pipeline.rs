@@ -46,7 +46,6 @@ use crate::settings::Settings;
 use crate::summary::Summary;
 
 use collect::{Collector, Worker};
-use kept::Kept;
 use look::Look;
 use merge::{Held, Merged};
 pub use period::{Moment, NoMoment, Period};
@@ -255,7 +254,7 @@ fn drive(
     let mut workers: Vec<Worker> =
         (0..SHARDS).map(|index| Worker::new(index, options, rules, &hasher)).collect();
     let (mut current, mut next) = (Wave::default(), Wave::default());
-    let mut kept = Kept::default();
+    let mut whole = Collector::default();
     let mut held = Held::default();
     reading.fill(&mut current);
     while !current.is_empty() {
@@ -267,7 +266,7 @@ fn drive(
         segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
         collect::flush(&mut workers, Some(current.ready.clock), sink)
             .map_err(PipelineError::Sink)?;
-        collect::gather(&mut workers, &mut kept, options);
+        collect::gather(&mut workers, &mut whole, options);
         held.keep(&mut current);
         progress(reading.progress());
         std::mem::swap(&mut current, &mut next);
@@ -279,8 +278,8 @@ fn drive(
     let shared = &*sink;
     workers.par_iter_mut().with_max_len(1).for_each(|worker| worker.end(clock, options, shared));
     collect::flush(&mut workers, None, sink).map_err(PipelineError::Sink)?;
-    collect::gather(&mut workers, &mut kept, options);
-    Ok(conclude(workers, kept, reading, options))
+    collect::gather(&mut workers, &mut whole, options);
+    Ok(conclude(workers, whole, reading, options))
 }
 
 /// The shards' part: every one takes its segments out of all chunks that are ready. True if that
@@ -307,11 +306,16 @@ fn consume(
     merged.is_some()
 }
 
-fn conclude(workers: Vec<Worker>, kept: Kept, reading: Reading<'_>, options: &Options) -> Outcome {
+fn conclude(
+    workers: Vec<Worker>,
+    whole: Collector,
+    reading: Reading<'_>,
+    options: &Options,
+) -> Outcome {
     let selection = reading.look.selection();
     let (mut inputs, unreadable) = reading.finish();
-    let collected = collect::merge(workers);
-    let Collector { summary, accumulator, .. } = collected;
+    let collected = collect::merge(workers, whole);
+    let Collector { summary, accumulator, kept, .. } = collected;
     let Collector { streams_forgotten, zeek_rows_evicted, .. } = collected;
     for (input, index) in inputs.iter_mut().zip(0..) {
         input.seen_elsewhere = collected.seen_elsewhere.get(&index).copied().unwrap_or_default();

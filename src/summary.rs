@@ -9,12 +9,14 @@
 //! Knows nothing of segments, of the detectors' limits, or of reports.
 
 mod activity;
+mod brief;
 mod concurrency;
 mod distinct;
 mod ground;
 mod host;
 mod listener;
 mod pair;
+mod place;
 mod sparse;
 mod table;
 mod totals;
@@ -33,6 +35,7 @@ pub use ground::{Ground, Lacking};
 pub use host::Host;
 pub use listener::Listener;
 pub use pair::{Pair, PairKey};
+use place::{Parcel, Roster};
 pub(crate) use table::{Entry, Table};
 pub use totals::{Durations, StateCounts, Totals};
 
@@ -46,16 +49,27 @@ pub struct Summary {
     pub totals: Totals,
     /// What the limits of memory cost.
     pub shed: Shed,
-    listeners: Table<Endpoint, Listener>,
-    hosts: Table<IpAddr, Host>,
-    pairs: Table<PairKey, Pair>,
+    listeners: Roster<Endpoint, Listener>,
+    hosts: Roster<IpAddr, Host>,
+    pairs: Roster<PairKey, Pair>,
     /// Entries of each table that are kept while connections are added.
     bound: usize,
+    /// The connection that is being added.
+    parcel: Parcel,
 }
 
+/// One that can be read at any time.
 impl Default for Summary {
     fn default() -> Self {
-        Self::bounded(Self::MAX_PER_SHARD)
+        Self {
+            totals: Totals::default(),
+            shed: Shed::default(),
+            listeners: Roster::default(),
+            hosts: Roster::default(),
+            pairs: Roster::default(),
+            bound: Self::MAX_PER_SHARD,
+            parcel: Parcel::default(),
+        }
     }
 }
 
@@ -115,17 +129,12 @@ impl Summary {
     /// Bytes that one listener, one host and one pair take, about, where nothing is busy.
     const ENTRIES: u64 = 5_000;
 
-    /// A summary that keeps `bound` entries of each table while connections are added.
+    /// The summary of a shard, which keeps `bound` entries of each table. What it found can be read
+    /// once it is merged into another one, and that is settled.
     #[must_use]
-    pub fn bounded(bound: usize) -> Self {
-        Self {
-            totals: Totals::default(),
-            shed: Shed::default(),
-            listeners: Table::default(),
-            hosts: Table::default(),
-            pairs: Table::default(),
-            bound,
-        }
+    pub fn of_shard(bound: usize) -> Self {
+        let parcel = Parcel { packed: Some(Vec::new()), ..Parcel::default() };
+        Self { bound, parcel, ..Self::default() }
     }
 
     /// How many entries each table of a shard may keep if the summaries of `shards` shards may take
@@ -138,26 +147,44 @@ impl Summary {
 
     /// Adds one finished connection.
     pub fn add(&mut self, record: &ConnectionRecord) {
-        self.totals.add(record);
-        if is_service(record) {
-            self.listeners.entry(record.server, self.bound).add(record);
+        let Self { parcel, bound, .. } = self;
+        parcel.brief.read(record);
+        parcel.close();
+        let brief = &parcel.brief;
+        self.totals.add(brief);
+        if brief.is_of_service() {
+            self.listeners.add(record.server, parcel, Side::Server, *bound);
         }
-        for side in Side::BOTH {
-            if is_alive(record, side) {
-                let address = record.endpoint(side).address;
-                self.hosts.entry(address, self.bound).add(record, side);
-            }
+        for side in Side::BOTH.into_iter().filter(|side| brief.is_alive(*side)) {
+            self.hosts.add(record.endpoint(side).address, parcel, side, *bound);
         }
-        if Pair::counts(record) {
+        if Pair::counts(brief) {
             let key = PairKey { client: record.client.address, server: record.server };
-            self.pairs.entry(key, self.bound).add(record);
+            self.pairs.add(key, parcel, Side::Client, *bound);
         }
     }
 
     /// Adds a SYN that nothing followed, as [`Summary::add`] adds its record.
     pub fn add_lone_syn(&mut self, lone: &LoneSyn) {
+        let Self { parcel, bound, .. } = self;
         self.totals.add_lone_syn(lone);
-        self.listeners.entry(lone.server, self.bound).add_lone_syn(lone);
+        self.listeners.change(lone.server, *bound, |place| {
+            if let Some(listener) = place.totals_mut() {
+                listener.add_lone_syn(lone);
+            } else {
+                parcel.brief.read_lone(lone);
+                parcel.close();
+                place.add(parcel, Side::Server);
+            }
+            parcel.packed.is_some()
+        });
+    }
+
+    /// Takes over what the busy entries of a shard have gathered.
+    pub fn take_over(&mut self, shard: &mut Self) {
+        self.listeners.take_over(&mut shard.listeners, Self::MAX_LISTENERS);
+        self.hosts.take_over(&mut shard.hosts, Self::MAX_HOSTS);
+        self.pairs.take_over(&mut shard.pairs, Self::MAX_PAIRS);
     }
 
     /// Adds what another shard found.
@@ -172,9 +199,9 @@ impl Summary {
 
     /// Puts everything in order, once all is merged: reading is cheap then.
     pub fn settle(&mut self) {
-        self.listeners.settle();
-        self.hosts.settle();
-        self.pairs.settle();
+        self.listeners.table.settle();
+        self.hosts.table.settle();
+        self.pairs.table.settle();
     }
 
     /// Every listener, by address and port.
@@ -222,46 +249,18 @@ impl Summary {
     /// Listeners that the bound let go.
     #[must_use]
     pub fn listeners_evicted(&self) -> Evicted {
-        self.listeners.evicted(Self::MAX_LISTENERS)
+        self.listeners.table.evicted(Self::MAX_LISTENERS)
     }
 
     /// Hosts that the bound let go.
     #[must_use]
     pub fn hosts_evicted(&self) -> Evicted {
-        self.hosts.evicted(Self::MAX_HOSTS)
+        self.hosts.table.evicted(Self::MAX_HOSTS)
     }
 
     /// Pairs that the bound let go.
     #[must_use]
     pub fn pairs_evicted(&self) -> Evicted {
-        self.pairs.evicted(Self::MAX_PAIRS)
-    }
-}
-
-/// A listener is what answered, or was asked by a SYN. Backscatter proves no service: the answer
-/// may come from a closed port.
-fn is_service(record: &ConnectionRecord) -> bool {
-    let handshake = &record.handshake;
-    handshake.syn.is_some()
-        || handshake.syn_ack.is_some()
-        || (handshake.outcome == HandshakeOutcome::Midstream && record.traffic.server.segments > 0)
-}
-
-/// A side counts as a host unless it may be forged or absent: a server that never spoke, or a
-/// client whose only segment is a SYN that was not refused.
-///
-/// Without this rule a SYN flood would fill the table with addresses that nobody owns.
-fn is_alive(record: &ConnectionRecord, side: Side) -> bool {
-    let sent = record.traffic.of(side).segments;
-    match side {
-        Side::Server => sent > 0,
-        Side::Client => {
-            sent > 1
-                || (sent == 1
-                    && !matches!(
-                        record.handshake.outcome,
-                        HandshakeOutcome::HalfOpen | HandshakeOutcome::Unanswered
-                    ))
-        }
+        self.pairs.table.evicted(Self::MAX_PAIRS)
     }
 }

@@ -73,6 +73,19 @@ struct Bucket {
     extras: Vec<Extras>,
 }
 
+impl Bucket {
+    /// Empties the bucket. It keeps its memory, but for what only a burst had needed: there are
+    /// thousands of buckets, and each of them sees one some day.
+    fn clear(&mut self) {
+        let needed = self.segments.len();
+        if self.segments.capacity() > 4 * needed + 32 {
+            self.segments.shrink_to(2 * needed);
+        }
+        self.segments.clear();
+        self.extras.clear();
+    }
+}
+
 /// A flow that does not fit into a [`Packed`]: IPv6, or inside a tunnel.
 #[derive(Clone, Copy, Debug)]
 struct WideFlow {
@@ -144,10 +157,7 @@ impl Default for Batch {
 impl Batch {
     /// Empties the batch and keeps its memory.
     pub fn clear(&mut self) {
-        for bucket in &mut self.buckets {
-            bucket.segments.clear();
-            bucket.extras.clear();
-        }
+        self.buckets.iter_mut().for_each(Bucket::clear);
         self.quotes.clear();
         self.wide.clear();
         self.layers.clear();

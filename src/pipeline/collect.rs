@@ -36,8 +36,8 @@ pub(super) struct Worker {
 pub(super) struct Collector {
     pub(super) summary: Summary,
     pub(super) accumulator: Accumulator,
-    /// Since the last flush.
-    kept: Kept,
+    /// In a shard, since the last time.
+    pub(super) kept: Kept,
     /// Tuples whose Wireshark stream a limit cut in two.
     pub(super) streams_forgotten: u64,
     /// Segments that another input had shown already, by input.
@@ -56,7 +56,7 @@ impl Worker {
         hasher: &RandomState,
     ) -> Self {
         let limits = options.limits.per_shard();
-        let summary = Summary::bounded(options.summary_bound);
+        let summary = Summary::of_shard(options.summary_bound);
         Self {
             shard: Shard::new(index, limits, hasher.clone()),
             collector: Collector { summary, ..Collector::default() },
@@ -176,16 +176,17 @@ pub(super) fn flush(
     pending::flush(rows.map(Rows::pending).collect(), clock, |row| sink.write_zeek_row(row))
 }
 
-/// Moves the connections that the shards kept since the last time to those of the whole run.
-pub(super) fn gather(workers: &mut [Worker], whole: &mut Kept, options: &Options) {
+/// Moves the connections that the shards kept since the last time, and what their busy entries
+/// gathered, to those of the whole run.
+pub(super) fn gather(workers: &mut [Worker], whole: &mut Collector, options: &Options) {
     for worker in workers {
-        whole.absorb(&mut worker.collector.kept, options.keep, options.max_flagged);
+        whole.kept.absorb(&mut worker.collector.kept, options.keep, options.max_flagged);
+        whole.summary.take_over(&mut worker.collector.summary);
     }
 }
 
-/// Everything that the shards collected, in the order of the shards.
-pub(super) fn merge(workers: Vec<Worker>) -> Collector {
-    let mut whole = Collector::default();
+/// Everything that the shards collected, in the order of the shards, added to what was gathered.
+pub(super) fn merge(workers: Vec<Worker>, mut whole: Collector) -> Collector {
     for Worker { shard, collector, segments, rows } in workers {
         for (input, count) in shard.seen_elsewhere() {
             *whole.seen_elsewhere.entry(*input).or_default() += count;

@@ -4,7 +4,7 @@
 //! during" compare the same thing.
 
 use super::sparse::{Amount, Sparse};
-use crate::connection::{ConnectionRecord, HandshakeOutcome};
+use crate::connection::HandshakeOutcome;
 use crate::stamp::{Span, Time};
 
 /// Attempts at one listener over time.
@@ -34,25 +34,6 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// What one connection adds; none where its SYN was not captured.
-    #[must_use]
-    pub fn of(record: &ConnectionRecord) -> Option<Self> {
-        let handshake = &record.handshake;
-        handshake.syn?;
-        let completed = is_complete(handshake.outcome);
-        let duration = handshake.duration.filter(|_| completed);
-        let nanos = duration.map_or(0, |span| u64::try_from(span.nanos()).unwrap_or(0));
-        Some(Self {
-            attempts: 1,
-            completed: u64::from(completed),
-            insisted_in_vain: u64::from(!completed && handshake.syn_retransmissions > 0),
-            half_open: u64::from(handshake.outcome == HandshakeOutcome::HalfOpen),
-            timed: u64::from(duration.is_some()),
-            handshake_ns: nanos,
-            longest_ns: nanos,
-        })
-    }
-
     /// Share of the clients that meant it which came through, in thousandths; none where there
     /// was no such client.
     #[must_use]
@@ -100,6 +81,11 @@ impl Activity {
     /// Puts the ticks in order; reading them is cheap then.
     pub(super) fn settle(&mut self) {
         self.ticks.settle();
+    }
+
+    /// How many ticks are kept.
+    pub(super) const fn extent(&self) -> usize {
+        self.ticks.extent()
     }
 
     /// Length of a tick.

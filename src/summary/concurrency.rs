@@ -77,6 +77,11 @@ impl Concurrency {
         self.steps.settle();
     }
 
+    /// How many moments of change are kept.
+    pub(super) const fn extent(&self) -> usize {
+        self.steps.extent()
+    }
+
     /// Whether nothing ever was in the state.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -244,6 +249,11 @@ impl StateSeries {
     /// Puts every series in order.
     pub(super) fn settle(&mut self) {
         self.series.iter_mut().for_each(|(_, series)| series.settle());
+    }
+
+    /// How many moments of change are kept, of all states.
+    pub(super) fn extent(&self) -> usize {
+        self.series.iter().map(|(_, series)| series.extent()).sum()
     }
 
     /// The series of `state`, begun where there was none.

@@ -1,7 +1,7 @@
 //! How completely the connections were captured.
 
+use super::brief::Brief;
 use super::totals::earliest;
-use crate::connection::{ConnectionRecord, RepeatCause};
 use crate::stamp::FrameId;
 use crate::tcp::Side;
 
@@ -34,29 +34,24 @@ pub struct Lacking {
 }
 
 impl Ground {
-    pub(super) fn add(&mut self, record: &ConnectionRecord) {
-        let copies: u64 = Side::BOTH
-            .iter()
-            .map(|side| record.traffic.of(*side).repeats.of(RepeatCause::CaptureDuplicate))
-            .map(u64::from)
-            .sum();
-        if copies > 0 {
-            self.copies += copies;
-            self.copied.add(record);
+    pub(super) fn add(&mut self, brief: &Brief) {
+        if brief.copies > 0 {
+            self.copies += brief.copies;
+            self.copied.add(brief);
         }
-        let absent = Side::BOTH.into_iter().find(|side| record.traffic.of(*side).segments == 0);
-        self.conversations += u64::from(Side::BOTH.iter().any(|side| converses(record, *side)));
+        let absent = Side::BOTH.into_iter().find(|side| brief.sent.of(*side).segments == 0);
+        self.conversations += u64::from(brief.converses.client || brief.converses.server);
         if let Some(absent) = absent {
-            if converses(record, absent.peer()) {
-                self.one_sided.add(record);
+            if *brief.converses.of(absent.peer()) {
+                self.one_sided.add(brief);
             }
             return;
         }
-        let (client, server) = (&record.traffic.client, &record.traffic.server);
+        let (client, server) = (&brief.sent.client, &brief.sent.server);
         let missing = client.missing_bytes + server.missing_bytes;
         self.stream_bytes += client.unique_bytes + server.unique_bytes + missing;
         if missing > 0 {
-            self.lossy.add(record);
+            self.lossy.add(brief);
             self.lossy_bytes += missing;
         }
     }
@@ -73,26 +68,12 @@ impl Ground {
 }
 
 impl Lacking {
-    fn add(&mut self, record: &ConnectionRecord) {
-        self.merge(&Self { connections: 1, first: Some((record.id, record.first_frame)) });
+    fn add(&mut self, brief: &Brief) {
+        self.merge(&Self { connections: 1, first: Some((brief.id, brief.first_frame)) });
     }
 
     fn merge(&mut self, other: &Self) {
         self.connections += other.connections;
         self.first = earliest(self.first, other.first);
     }
-}
-
-/// Whether `side` sent more than opens or refuses a connection.
-fn converses(record: &ConnectionRecord, side: Side) -> bool {
-    let handshake = &record.handshake;
-    let opening = match side {
-        Side::Client => {
-            u64::from(handshake.syn.is_some()) + u64::from(handshake.syn_retransmissions)
-        }
-        Side::Server => {
-            u64::from(handshake.syn_ack.is_some()) + u64::from(handshake.syn_ack_retransmissions)
-        }
-    };
-    record.traffic.of(side).segments > opening + u64::from(*record.close.resets.of(side))
 }

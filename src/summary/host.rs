@@ -1,8 +1,10 @@
 //! What one address did, as a client and as a server.
 
-use super::listener::add_intervals;
+use super::brief::Brief;
+use super::listener::add_stays;
+use super::place::Fold;
 use super::{Entry, StateSeries, Totals};
-use crate::connection::{ConnectionRecord, State};
+use crate::connection::State;
 use crate::tcp::{Side, Sides};
 
 /// Totals of one host by the role it played, and the states of all its sockets over time.
@@ -26,12 +28,6 @@ impl Host {
         State::TimeWait,
     ];
 
-    /// Adds one finished connection in which this host was `side`.
-    pub fn add(&mut self, record: &ConnectionRecord, side: Side) {
-        self.as_role.of_mut(side).get_or_insert_default().add(record);
-        add_intervals(&mut self.concurrency, record, side, &Self::STATES);
-    }
-
     /// Connections of this host, in either role.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -40,6 +36,17 @@ impl Host {
             .filter_map(|side| self.as_role.of(*side).as_ref())
             .map(|t| t.connections)
             .sum()
+    }
+}
+
+impl Fold for Host {
+    fn fold(&mut self, brief: &Brief, side: Side) {
+        self.as_role.of_mut(side).get_or_insert_default().add(brief);
+        add_stays(&mut self.concurrency, brief, side, &Self::STATES);
+    }
+
+    fn extent(&self) -> usize {
+        self.concurrency.extent()
     }
 }
 

@@ -1,7 +1,9 @@
 //! What happened at one service: an address and port that connections are made to.
 
+use super::brief::Brief;
+use super::place::Fold;
 use super::{Activity, Attempts, Concurrency, Distinct, Entry, StateSeries, Totals};
-use crate::connection::{ConnectionRecord, HandshakeOutcome, LoneSyn, State};
+use crate::connection::{HandshakeOutcome, LoneSyn, State};
 use crate::tcp::Side;
 
 /// Totals of one listener, and the states of its sockets over time.
@@ -38,35 +40,42 @@ impl Listener {
         State::TimeWait,
     ];
 
-    /// Adds one finished connection to this listener.
-    pub fn add(&mut self, record: &ConnectionRecord) {
-        self.totals.add(record);
-        self.answered += u64::from(record.handshake.syn_ack.is_some());
-        self.syn_acks_after_ack += u64::from(record.handshake.syn_acks_after_ack);
-        if let (Some(syn), Some(attempts)) = (record.handshake.syn, Attempts::of(record)) {
-            self.activity.add(syn.time, attempts);
-            self.sources.add(record.client.address);
-            if record.traffic.client.segments == 1 {
-                self.lone_syns += 1;
-                self.lone_syn_sources.add(record.client.address);
-            }
-        }
-        add_intervals(&mut self.concurrency, record, Side::Server, &Self::STATES);
-        if record.handshake.outcome == HandshakeOutcome::HalfOpen {
-            add_intervals_to(&mut self.half_open, record, Side::Server, State::SynReceived);
-        }
-    }
-}
-
-impl Listener {
-    /// Adds a SYN that nothing followed, as [`Listener::add`] adds its record.
-    pub fn add_lone_syn(&mut self, lone: &LoneSyn) {
+    /// Adds a SYN that nothing followed, as its record would be added.
+    pub(super) fn add_lone_syn(&mut self, lone: &LoneSyn) {
         self.totals.add_lone_syn(lone);
         self.activity.add(lone.mark.time, Attempts { attempts: 1, ..Attempts::default() });
         let hash = Distinct::hash(lone.client.address);
         self.sources.add_hash(hash);
         self.lone_syns += 1;
         self.lone_syn_sources.add_hash(hash);
+    }
+}
+
+impl Fold for Listener {
+    fn fold(&mut self, brief: &Brief, _: Side) {
+        self.totals.add(brief);
+        self.answered += u64::from(brief.has_syn_ack);
+        self.syn_acks_after_ack += u64::from(brief.syn_acks_after_ack);
+        if let (Some(syn), Some(attempts)) = (brief.syn, brief.attempts()) {
+            self.activity.add(syn, attempts);
+            let hash = Distinct::hash(brief.client.address);
+            self.sources.add_hash(hash);
+            if brief.sent.client.segments == 1 {
+                self.lone_syns += 1;
+                self.lone_syn_sources.add_hash(hash);
+            }
+        }
+        add_stays(&mut self.concurrency, brief, Side::Server, &Self::STATES);
+        if brief.outcome == HandshakeOutcome::HalfOpen {
+            for (_, from, until) in brief.stays(Side::Server, &[State::SynReceived]) {
+                self.half_open.add_interval(from, until, brief.known_until);
+            }
+        }
+    }
+
+    fn extent(&self) -> usize {
+        // An amount of attempts is as large as four others.
+        self.concurrency.extent() + self.half_open.extent() + 4 * self.activity.extent()
     }
 }
 
@@ -94,42 +103,12 @@ impl Entry for Listener {
     }
 }
 
-/// Adds the intervals that `side` spent in `states`.
-pub(super) fn add_intervals(
-    series: &mut StateSeries,
-    record: &ConnectionRecord,
-    side: Side,
-    states: &[State],
-) {
-    for (index, entry) in record.states.of(side).iter().enumerate() {
-        if states.contains(&entry.state)
-            && (entry.state != State::Established || is_shown_open(record))
-            && let Some((from, until)) = record.interval(side, index)
-        {
-            series.of_mut(entry.state).add_interval(from, until, record.known_until);
-        }
-    }
-}
-
-/// Whether the capture shows that the connection was open: its SYN or SYN-ACK, or segments of both
-/// sides. Lone segments out of nowhere, as of a scan with ACKs, show nothing.
-fn is_shown_open(record: &ConnectionRecord) -> bool {
-    let segments = |side| record.traffic.of(side).segments;
-    record.handshake.syn.is_some()
-        || record.handshake.syn_ack.is_some()
-        || (segments(Side::Client) > 0 && segments(Side::Server) > 0)
-}
-
-/// Adds the intervals that `side` spent in `state`.
-pub(super) fn add_intervals_to(
-    series: &mut Concurrency,
-    record: &ConnectionRecord,
-    side: Side,
-    state: State,
-) {
-    for (index, _) in record.states.of(side).iter().enumerate().filter(|(_, e)| e.state == state) {
-        if let Some((from, until)) = record.interval(side, index) {
-            series.add_interval(from, until, record.known_until);
+/// Adds the stays of `side` in `states`.
+pub(super) fn add_stays(series: &mut StateSeries, brief: &Brief, side: Side, states: &[State]) {
+    let is_open = brief.is_shown_open();
+    for (state, from, until) in brief.stays(side, states) {
+        if state != State::Established || is_open {
+            series.of_mut(state).add_interval(from, until, brief.known_until);
         }
     }
 }

@@ -6,10 +6,11 @@
 use std::net::IpAddr;
 
 use super::activity::is_complete;
-use super::listener::add_intervals_to;
+use super::brief::Brief;
+use super::place::Fold;
 use super::totals::earliest;
 use super::{Concurrency, Entry};
-use crate::connection::{ConnectionRecord, HandshakeOutcome, State};
+use crate::connection::{HandshakeOutcome, State};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Endpoint, Side, Sides};
 
@@ -40,25 +41,31 @@ pub struct Pair {
 impl Pair {
     /// Whether a connection belongs into a pair: attempts that never came through leave no
     /// TIME-WAIT, and a flood of them would fill the table.
-    #[must_use]
-    pub fn counts(record: &ConnectionRecord) -> bool {
-        let outcome = record.handshake.outcome;
-        Side::BOTH.iter().all(|side| record.traffic.of(*side).segments > 0)
-            && (is_complete(outcome) || outcome == HandshakeOutcome::Midstream)
+    pub(super) fn counts(brief: &Brief) -> bool {
+        Side::BOTH.iter().all(|side| brief.sent.of(*side).segments > 0)
+            && (is_complete(brief.outcome) || brief.outcome == HandshakeOutcome::Midstream)
     }
+}
 
-    /// Adds one finished connection of this pair.
-    pub fn add(&mut self, record: &ConnectionRecord) {
-        let port = record.client.port;
+impl Fold for Pair {
+    fn fold(&mut self, brief: &Brief, _: Side) {
+        let port = brief.client.port;
         self.connections += 1;
-        self.earliest = earliest(self.earliest, Some((record.id, record.first_frame)));
+        self.earliest = earliest(self.earliest, Some((brief.id, brief.first_frame)));
         self.ports = widest(self.ports, Some((port, port)));
-        if let Some((from, until)) = held(record) {
-            self.ports_held.add_interval(from, until, record.known_until);
+        if let Some((from, until)) = held(brief) {
+            self.ports_held.add_interval(from, until, brief.known_until);
         }
         for side in Side::BOTH {
-            add_intervals_to(self.time_wait.of_mut(side), record, side, State::TimeWait);
+            for (_, from, until) in brief.stays(side, &[State::TimeWait]) {
+                self.time_wait.of_mut(side).add_interval(from, until, brief.known_until);
+            }
         }
+    }
+
+    fn extent(&self) -> usize {
+        let Sides { client, server } = &self.time_wait;
+        self.ports_held.extent() + client.extent() + server.extent()
     }
 }
 
@@ -85,12 +92,12 @@ impl Entry for Pair {
 }
 
 /// From when until when the client's socket existed.
-fn held(record: &ConnectionRecord) -> Option<(Time, Option<Time>)> {
+fn held(brief: &Brief) -> Option<(Time, Option<Time>)> {
     let exists = |state| !matches!(state, State::Closed | State::Listen);
-    let states = &record.states.client;
-    let first = states.iter().find(|entry| exists(entry.state))?;
-    let last = states.last().filter(|entry| !exists(entry.state));
-    Some((first.at, last.map(|entry| entry.at)))
+    let states = &brief.states.client;
+    let first = states.iter().find(|stay| exists(stay.state))?;
+    let last = states.last().filter(|stay| !exists(stay.state));
+    Some((first.from, last.map(|stay| stay.from)))
 }
 
 fn widest(one: Option<(u16, u16)>, other: Option<(u16, u16)>) -> Option<(u16, u16)> {

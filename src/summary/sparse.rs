@@ -45,6 +45,11 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
         self.entries.is_empty()
     }
 
+    /// How many entries are kept.
+    pub(crate) const fn extent(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn push(&mut self, at: Time, amount: V) {
         let tick = at.nanos() >> self.shift;
         match self.entries.last_mut() {

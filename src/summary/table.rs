@@ -17,6 +17,11 @@ pub(crate) trait Entry: Default {
     /// How many connections it stands for.
     fn weight(&self) -> u64;
 
+    /// How many of them would be lost with it.
+    fn held(&self) -> u64 {
+        self.weight()
+    }
+
     /// Adds another shard's entry for the same key.
     fn merge(&mut self, other: Self);
 
@@ -87,7 +92,7 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         let mut evicted = self.evicted;
         let lightest = self.lightest_kept(limit);
         let left_out = self.entries.iter().filter(|(key, value)| !is_kept(lightest, **key, *value));
-        left_out.for_each(|(_, value)| evicted.count(value.weight()));
+        left_out.for_each(|(_, value)| evicted.count(value.held()));
         evicted
     }
 
@@ -103,7 +108,7 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         entries.retain(|key, value| {
             let kept = is_kept(lightest, *key, value);
             if !kept {
-                evicted.count(value.weight());
+                evicted.count(value.held());
             }
             kept
         });

@@ -229,3 +229,56 @@ fn a_scan_of_all_ports_keeps_its_bound_and_loses_no_busy_listener() {
     let kept: u64 = whole.listeners().iter().map(|(_, l)| l.totals.connections).sum();
     assert_eq!(kept + whole.listeners_evicted().connections, whole.totals.connections);
 }
+
+/// Connections of a few kinds between `clients` addresses and one server.
+fn mixed(count: u64, clients: u64) -> Vec<ConnectionRecord> {
+    let record = |n: u64| {
+        let from = n.cast_signed() * 7;
+        let mut record = match n % 5 {
+            0 => open(n, from, 900_000),
+            1 => half_open(n, from, &[1_000, 2_000], 900_000),
+            2 => unanswered(n, from, &[1_000], 900_000),
+            3 => refused(n, from),
+            _ => graceful(n, from, 900_000),
+        };
+        record.client.address =
+            std::net::Ipv4Addr::from(0x0a01_0000 + u32::try_from(n % clients).unwrap()).into();
+        record
+    };
+    (0..count).map(record).collect()
+}
+
+#[test]
+fn what_shards_pack_and_hand_on_adds_up_to_the_same() {
+    for clients in [1, 3, 700] {
+        let records = mixed(3_000, clients);
+        let mut plain = Summary::default();
+        records.iter().for_each(|record| plain.add(record));
+        let mut shards: Vec<_> =
+            (0..4).map(|_| Summary::of_shard(Summary::MAX_PER_SHARD)).collect();
+        let mut whole = Summary::default();
+        for (record, n) in records.iter().zip(0_usize..) {
+            shards[n % 4].add(record);
+            if n % 100 == 0 {
+                shards.iter_mut().for_each(|shard| whole.take_over(shard));
+            }
+        }
+        shards.into_iter().for_each(|shard| whole.merge(shard));
+        whole.settle();
+        plain.settle();
+        assert_eq!(text(&plain), text(&whole), "{clients} clients");
+    }
+}
+
+#[test]
+fn a_busy_listener_of_a_shard_stays_small() {
+    let mut shard = Summary::of_shard(Summary::MAX_PER_SHARD);
+    let mut whole = Summary::default();
+    for record in mixed(20_000, 50) {
+        shard.add(&record);
+        whole.take_over(&mut shard);
+        let extents = shard.listeners.table.sorted(9).into_iter();
+        let extents = extents.map(|(_, place)| place.totals().map_or(0, place::Fold::extent));
+        assert!(extents.max().unwrap() < 600);
+    }
+}

@@ -1,9 +1,10 @@
 //! Sums over the whole capture, and the small counters that listeners and hosts share.
 
 use super::activity::is_complete;
+use super::brief::Brief;
 use super::ground::Ground;
 use crate::compat::zeek::ConnState;
-use crate::connection::{CloseOutcome, ConnectionRecord, HandshakeOutcome, LoneSyn, State};
+use crate::connection::{CloseOutcome, HandshakeOutcome, LoneSyn, State};
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Side, Sides};
 
@@ -81,31 +82,30 @@ impl Totals {
     }
 
     /// Adds one finished connection.
-    pub fn add(&mut self, record: &ConnectionRecord) {
-        let (handshake, close) = (&record.handshake, &record.close);
+    pub(super) fn add(&mut self, brief: &Brief) {
         self.connections += 1;
-        let attempted = handshake.syn.is_some();
-        let completed = attempted && is_complete(handshake.outcome);
+        let attempted = brief.syn.is_some();
+        let completed = attempted && is_complete(brief.outcome);
         self.attempts += u64::from(attempted);
         self.completed += u64::from(completed);
-        self.attempts_retried += u64::from(handshake.syn_retransmissions > 0);
-        self.syn_retransmissions += u64::from(handshake.syn_retransmissions);
-        self.syn_ack_retransmissions += u64::from(handshake.syn_ack_retransmissions);
-        self.states_dropped += u64::from(record.states_dropped);
-        self.ground.add(record);
-        if completed && let Some(duration) = handshake.duration {
+        self.attempts_retried += u64::from(brief.syn_retransmissions > 0);
+        self.syn_retransmissions += u64::from(brief.syn_retransmissions);
+        self.syn_ack_retransmissions += u64::from(brief.syn_ack_retransmissions);
+        self.states_dropped += u64::from(brief.states_dropped);
+        self.ground.add(brief);
+        if completed && let Some(duration) = brief.handshake {
             self.handshake.add(duration);
         }
-        count(&mut self.by_handshake, handshake.outcome as usize);
-        count(&mut self.by_close, close.outcome as usize);
-        count(&mut self.by_zeek_state, record.zeek.conn_state as usize);
+        count(&mut self.by_handshake, brief.outcome as usize);
+        count(&mut self.by_close, brief.close as usize);
+        count(&mut self.by_zeek_state, brief.zeek as usize);
         for side in Side::BOTH {
-            self.add_side(record, side);
+            self.add_side(brief, side);
         }
-        self.earliest = earliest(self.earliest, Some((record.id, record.first_frame)));
-        self.first_time = earliest(self.first_time, Some(record.first_time));
-        self.last_time = self.last_time.max(Some(record.last_time));
-        self.known_until = self.known_until.max(Some(record.known_until));
+        self.earliest = earliest(self.earliest, Some((brief.id, brief.first_frame)));
+        self.first_time = earliest(self.first_time, Some(brief.first_time));
+        self.last_time = self.last_time.max(Some(brief.last_time));
+        self.known_until = self.known_until.max(Some(brief.known_until));
     }
 
     /// Adds a SYN that nothing followed, as [`Totals::add`] adds its record.
@@ -162,19 +162,19 @@ impl Totals {
         self.known_until = self.known_until.max(other.known_until);
     }
 
-    fn add_side(&mut self, record: &ConnectionRecord, side: Side) {
-        let traffic = record.traffic.of(side);
-        self.final_states.of_mut(side).add(record.final_state(side));
+    fn add_side(&mut self, brief: &Brief, side: Side) {
+        let sent = brief.sent.of(side);
+        self.final_states.of_mut(side).add(brief.states.of(side).last().map(|stay| stay.state));
         for (sum, value) in [
-            (&mut self.segments, traffic.segments),
-            (&mut self.ip_bytes, traffic.ip_bytes),
-            (&mut self.payload_bytes, traffic.payload_bytes),
-            (&mut self.unique_bytes, traffic.unique_bytes),
-            (&mut self.retransmitted_segments, traffic.retransmitted_segments),
-            (&mut self.retransmitted_bytes, traffic.retransmitted_bytes),
-            (&mut self.missing_bytes, traffic.missing_bytes),
-            (&mut self.zero_windows, traffic.zero_windows),
-            (&mut self.bad_checksums, traffic.bad_checksums),
+            (&mut self.segments, sent.segments),
+            (&mut self.ip_bytes, sent.ip_bytes),
+            (&mut self.payload_bytes, sent.payload_bytes),
+            (&mut self.unique_bytes, sent.unique_bytes),
+            (&mut self.retransmitted_segments, sent.retransmitted_segments),
+            (&mut self.retransmitted_bytes, sent.retransmitted_bytes),
+            (&mut self.missing_bytes, sent.missing_bytes),
+            (&mut self.zero_windows, sent.zero_windows),
+            (&mut self.bad_checksums, sent.bad_checksums),
         ] {
             *sum.of_mut(side) += value;
         }
