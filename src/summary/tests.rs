@@ -253,17 +253,23 @@ fn what_shards_pack_and_hand_on_adds_up_to_the_same() {
     for clients in [1, 3, 700] {
         let records = mixed(3_000, clients);
         let mut plain = Summary::default();
-        records.iter().for_each(|record| plain.add(record));
+        for record in &records {
+            plain.add(record);
+        }
         let mut shards: Vec<_> =
             (0..4).map(|_| Summary::of_shard(Summary::MAX_PER_SHARD)).collect();
         let mut whole = Summary::default();
         for (record, n) in records.iter().zip(0_usize..) {
             shards[n % 4].add(record);
             if n % 100 == 0 {
-                shards.iter_mut().for_each(|shard| whole.take_over(shard));
+                for shard in &mut shards {
+                    whole.take_over(shard);
+                }
             }
         }
-        shards.into_iter().for_each(|shard| whole.merge(shard));
+        for shard in shards {
+            whole.merge(shard);
+        }
         whole.settle();
         plain.settle();
         assert_eq!(text(&plain), text(&whole), "{clients} clients");
