@@ -108,7 +108,7 @@ impl Totals {
         self.known_until = self.known_until.max(Some(brief.known_until));
     }
 
-    /// Adds a SYN that nothing followed, as [`Totals::add`] adds its record.
+    /// Adds a SYN that nothing followed, as its record would be added.
     pub fn add_lone_syn(&mut self, lone: &LoneSyn) {
         self.connections += 1;
         self.attempts += 1;
