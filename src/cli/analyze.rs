@@ -17,7 +17,7 @@ use super::settings::{self, ProfileName, SysctlFile};
 use super::size;
 use super::terminal::{self, Color};
 use crate::analysis::{Analysis, JudgedConnection, JudgedSegment};
-use crate::detect::{Detectors, Selection, Thresholds, UnknownDetector, rule};
+use crate::detect::{Detectors, Selection, Thresholds, rule};
 use crate::finding::{Code, Finding, Severity};
 use crate::flow::{ZeekRow, ZeekRules};
 use crate::pipeline::{self, Keep, Options, Sink};
@@ -83,8 +83,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SIZE", value_parser = size::at_least(Options::LEAST_MEMORY))]
     max_memory: Option<u64>,
     /// Worker threads; 0 for one per core
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    #[arg(long, value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u16).range(..=MAX_THREADS))]
+    threads: u16,
     /// Show no progress bar
     #[arg(long)]
     no_progress: bool,
@@ -99,6 +100,8 @@ pub(super) struct Arguments {
     chunk_size: Option<u64>,
 }
 
+/// More threads only wait for each other.
+const MAX_THREADS: i64 = 1_024;
 /// Flagged connections that the JSON report lists for each finding that is told.
 const FLAGGED_PER_FINDING: usize = 32;
 
@@ -238,15 +241,15 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
     for assignment in &arguments.thresholds {
         thresholds.set(assignment).context("--set-threshold")?;
     }
-    let selected = chosen_detectors(&arguments.only, &arguments.skip)?;
+    let selected = Selection::new(&arguments.only, &arguments.skip)?;
     let detectors = Detectors::new(settings.clone(), thresholds, &selected);
     let detectors = detectors.telling(arguments.max_findings);
     let mut options = Options::new(settings, detectors);
     options.decode.tunnels = !arguments.no_tunnels;
-    options.threads = arguments.threads;
+    options.threads = usize::from(arguments.threads);
     options.zeek = arguments.zeek_splitting.map_or_else(ZeekRules::default, ZeekRules::from);
     options.max_flagged = arguments.max_findings.saturating_mul(FLAGGED_PER_FINDING);
-    arguments.selection.apply(&mut options);
+    arguments.selection.apply(&mut options)?;
     options.chunk_size = arguments.chunk_size.unwrap_or(options.chunk_size);
     if let Some(memory) = arguments.max_memory {
         options = options.within(memory);
@@ -262,14 +265,6 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
         Connections::None => Keep::None,
     };
     Ok(options)
-}
-
-/// Detectors are named in any case.
-fn chosen_detectors(only: &[String], skip: &[String]) -> Result<Selection, UnknownDetector> {
-    let lower = |names: &[String]| -> Vec<String> {
-        names.iter().map(|name| name.trim().to_ascii_lowercase()).collect()
-    };
-    Selection::new(&lower(only), &lower(skip))
 }
 
 /// Which connections a report of this format holds.

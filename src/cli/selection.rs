@@ -1,5 +1,7 @@
 //! `--filter`, `--from`, `--to`: what of a capture to look at.
 
+use anyhow::bail;
+
 use crate::filter::Filter;
 use crate::pipeline::{Moment, Options, Period};
 
@@ -22,8 +24,20 @@ pub(super) struct Arguments {
 
 impl Arguments {
     /// Takes the choices over.
-    pub(super) fn apply(&self, options: &mut Options) {
+    ///
+    /// # Errors
+    /// When the period ends before it begins.
+    pub(super) fn apply(&self, options: &mut Options) -> anyhow::Result<()> {
+        let is_empty = match (self.from, self.to) {
+            (Some(Moment::At(from)), Some(Moment::At(to))) => from >= to,
+            (Some(Moment::AfterStart(from)), Some(Moment::AfterStart(to))) => from >= to,
+            _ => false,
+        };
+        if is_empty {
+            bail!("--from is not before --to: no frame can lie between them");
+        }
         options.filter.clone_from(&self.filter);
         options.period = Period { from: self.from, to: self.to };
+        Ok(())
     }
 }

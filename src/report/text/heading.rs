@@ -194,8 +194,10 @@ fn skips(page: &mut Page, inputs: &[Input], full: bool) {
 fn nothing(page: &mut Page, inputs: &[Input]) {
     let frames: u64 = inputs.iter().map(|input| input.frames).sum();
     let segments: u64 = inputs.iter().map(|input| input.tcp_segments).sum();
+    let chosen: u64 = inputs.iter().map(|input| input.left_out + input.outside_period).sum();
     let text = match (frames, segments) {
         (0, _) => "The capture holds no frame.",
+        (_, 0) if chosen > 0 => "No TCP segment was chosen.",
         (_, 0) => "The capture holds no TCP segment.",
         _ => "No connection could be made out of the TCP segments.",
     };
