@@ -25,8 +25,9 @@ impl Stream {
             self.dup_acks = self.dup_acks.saturating_add(1);
         }
         self.last_ack = segment.time;
-        self.peer_window = segment.window;
         if offset == self.acknowledged {
+            // One that was overtaken says nothing of the window now.
+            self.peer_window = segment.window;
             let shift = if segment.flags.syn() { Some(0) } else { self.peer_shift };
             let edge =
                 shift.map_or(i64::MAX, |shift| offset + (i64::from(segment.window) << shift));
@@ -66,6 +67,10 @@ impl Stream {
         let blocks = !extras.sack.is_empty();
         let proof = if blocks { self.take_sack(segment, extras) } else { None };
         let acknowledged = self.acknowledged;
+        let reported = extras.sack.as_slice().first().map(|block| self.offset(block.right));
+        let delivered = (acknowledged != before).then_some([before, acknowledged - 1]);
+        let delivered = delivered.into_iter().flatten().chain(reported.map(|end| end - 1));
+        delivered.for_each(|offset| self.note_delivery(offset, segment));
         let Some(repair) = self.repair.as_mut().filter(|_| acknowledged != before) else {
             return proof;
         };
@@ -73,6 +78,23 @@ impl Stream {
         let echoed = echoed.and_then(|stamps| repair.on_echo(before, acknowledged, stamps.echo));
         repair.progress(acknowledged, Mark::of(segment));
         proof.or(echoed)
+    }
+
+    /// The byte at `offset` has arrived: which transmission brought it, and was it the one that was
+    /// sent last among all that arrived (`RACK.xmit_ts`, RFC 8985 6.2, step 2)?
+    fn note_delivery(&mut self, offset: i64, segment: &Segment) {
+        let Some(sending) = &self.sending else { return };
+        let first = sending.flight.at(offset).map(|sent| sent.mark());
+        let shortest = sending.rtt.min().unwrap_or(Span::ZERO);
+        let repair = self.repair_mut();
+        let last = repair.last_with(offset).map(|resent| resent.mark);
+        // An answer that came too soon was to an earlier transmission.
+        let answered = |sent: &Mark| segment.time.since(sent.time) >= shortest;
+        if let Some(sent) = last.filter(answered).or(first)
+            && repair.delivered.is_none_or(|latest| latest.time < sent.time)
+        {
+            repair.delivered = Some(sent);
+        }
     }
 
     /// The round trip as the sender would measure it; zero where nothing is known.

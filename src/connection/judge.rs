@@ -40,6 +40,23 @@ struct Suspect {
     rtt: Span,
 }
 
+impl Suspect {
+    /// Whether something sent later has arrived, and the reordering window, at most one round trip
+    /// (RFC 8985 6.2, step 4), has just closed: too early for a timeout of `expected`.
+    fn is_overdue(&self, delivered: Option<Mark>, expected: Option<Span>) -> Option<Rule> {
+        let (later, previous) = (delivered?, self.previous?);
+        let waited = self.mark.time.since(previous.time);
+        let ahead = later.time.since(previous.time);
+        let window = self.rtt + self.rtt + REACTION;
+        let in_time = waited <= window && waited < expected?;
+        (ahead > Span::ZERO && in_time).then_some(Rule::SentLaterArrived {
+            later: later.frame,
+            ahead,
+            waited,
+        })
+    }
+}
+
 impl Stream {
     /// A segment with at most one byte below what is acknowledged, or none of the sequence space's
     /// end: asks for a sign of life, or whether the window is open.
@@ -270,6 +287,12 @@ impl Stream {
                 repair.recovery = (suspect.mark.frame, end);
             }
             return (RepeatCause::Fast, report, None);
+        }
+        if has_sack && let Some(rule) = suspect.is_overdue(repair.delivered, expected) {
+            if !in_recovery {
+                repair.recovery = (suspect.mark.frame, end);
+            }
+            return (RepeatCause::Fast, rule, None);
         }
         let is_tail = suspect.end >= end - 1;
         let alone = repair.in_a_row == 0 && repair.probe.is_none() && !in_recovery;

@@ -82,6 +82,8 @@ pub(super) struct Repair {
     resent: VecDeque<Resent>,
     /// Bytes beyond the acknowledged ones that the receiver has.
     pub(super) sacked: Coverage,
+    /// Of the transmissions that arrived, the one that was sent last.
+    pub(super) delivered: Option<Mark>,
     /// Bytes that were ever reported so.
     pub(super) sacked_bytes: u64,
     /// How often the timer ran out, in all and since the last progress.

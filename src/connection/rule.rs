@@ -45,6 +45,15 @@ pub enum Rule {
         /// From the last acknowledgment to this segment.
         after: Span,
     },
+    /// What was sent after it has arrived, and it has not (RFC 8985).
+    SentLaterArrived {
+        /// The later transmission.
+        later: FrameId,
+        /// From the transmission before to that one.
+        ahead: Span,
+        /// From the transmission before to this one.
+        waited: Span,
+    },
     /// The end of what was sent, and no acknowledgment for some round trips.
     TailProbe {
         /// From the last progress or transmission to this one.
@@ -143,6 +152,13 @@ impl fmt::Display for Rule {
                 "partial ACK {} before, in the recovery that began with frame {}",
                 Millis(after),
                 recovery.number()
+            ),
+            Self::SentLaterArrived { later, ahead, waited } => write!(
+                f,
+                "frame {}, sent {} after it, has arrived; sent again after {}",
+                later.number(),
+                Millis(ahead),
+                Millis(waited)
             ),
             Self::TailProbe { waited, rtt } => {
                 write!(f, "the last segment sent, after {} without an ACK", Millis(waited))?;
