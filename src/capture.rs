@@ -238,6 +238,15 @@ pub enum CaptureError {
 }
 
 impl CaptureError {
+    /// It is something else altogether. A capture in a format that is not read is one.
+    #[must_use]
+    pub const fn is_no_capture(&self) -> bool {
+        matches!(
+            self,
+            Self::Empty | Self::UnknownFormat { .. } | Self::Foreign { is_capture: false, .. }
+        )
+    }
+
     fn unknown(head: &[u8]) -> Self {
         if let Some(foreign) = Foreign::of(head) {
             let (is_capture, advice) = (foreign.is_capture(), foreign.advice);

@@ -19,6 +19,8 @@ pub struct Input {
     pub link_types: Vec<LinkType>,
     /// Length of the file in bytes, as it lies there.
     pub bytes: u64,
+    /// Samples of it all lie outside the period that was to be looked at, so it was not read.
+    pub not_read: bool,
     /// Frames read.
     pub frames: u64,
     /// Records that are no frames (a custom block, a system call) but are numbered as such, as

@@ -13,6 +13,7 @@
 mod account;
 mod chunk;
 mod collect;
+mod extent;
 mod feed;
 mod joins;
 mod kept;
@@ -173,8 +174,13 @@ pub enum Keep {
 pub struct Outcome {
     /// What was found in the inputs that could be read.
     pub analysis: Analysis,
-    /// Inputs, or members of archives, that could not be read, or only up to a place.
+    /// Inputs, or members of archives, that could not be read, or only up to a place: the first
+    /// ones.
     pub unreadable: Vec<Unreadable>,
+    /// How many more there were.
+    pub unreadable_more: u64,
+    /// Members of archives that are no captures.
+    pub passed_over: u64,
     /// Tuples that, with segments asked for, were forgotten because a limit of memory was reached:
     /// what Wireshark would have said of their later segments may differ.
     pub streams_forgotten: u64,
@@ -236,8 +242,9 @@ pub fn run(
         options.wave_size = options.wave_size.min(Options::WAVE_OF_SEGMENTS);
     }
     pool.install(|| {
-        let plan = plan::order(inputs);
+        let mut plan = plan::order(inputs);
         let look = Look::new(&options, plan.start());
+        plan.leave_out(look);
         let reading = Reading::new(plan, &options, look);
         drive(reading, &options, sink, progress)
     })
@@ -313,7 +320,7 @@ fn conclude(
     options: &Options,
 ) -> Outcome {
     let selection = reading.look.selection();
-    let (mut inputs, unreadable) = reading.finish();
+    let (mut inputs, plan) = reading.finish();
     let collected = collect::merge(workers, whole);
     let Collector { summary, accumulator, kept, .. } = collected;
     let Collector { streams_forgotten, zeek_rows_evicted, .. } = collected;
@@ -330,7 +337,14 @@ fn conclude(
         findings,
         connections: kept.into_connections(),
     };
-    Outcome { analysis, unreadable, streams_forgotten, zeek_rows_evicted }
+    Outcome {
+        analysis,
+        unreadable: plan.unreadable,
+        unreadable_more: plan.unreadable_more,
+        passed_over: plan.passed_over,
+        streams_forgotten,
+        zeek_rows_evicted,
+    }
 }
 
 impl Unreadable {

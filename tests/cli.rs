@@ -1,6 +1,7 @@
 //! The command line from outside: what is printed, what is written, and how the program exits.
 
 mod analyze;
+mod archives;
 mod conn_log;
 mod damage;
 mod help;

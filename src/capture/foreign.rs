@@ -4,6 +4,8 @@
 //! The marks are those by which Wireshark's wiretap library and `file` know them. They are looked
 //! for only once every format that is read has refused the file.
 
+use std::ops::Range;
+
 /// A kind of file that is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Foreign {
@@ -52,6 +54,11 @@ const MARKS: &[Mark] = &[
     capture(b"ETHERWATCH ", "a DBS Etherwatch trace"),
     capture(b"Session Transcript", "a Catapult DCT2000 log"),
     capture(b"V0208", "an Aethra trace"),
+    container(b"\x1f\x8b\x08", "data packed more often than is looked into, by gzip"),
+    container(b"\x28\xb5\x2f\xfd", "data packed more often than is looked into, by zstd"),
+    container(b"\xfd7zXZ\0", "data packed more often than is looked into, by xz"),
+    container(b"BZh", "data packed more often than is looked into, by bzip2"),
+    container(b"\x04\x22\x4d\x18", "data packed more often than is looked into, by lz4"),
     container(b"PK\x03\x04", "a zip archive"),
     container(b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     container(b"Rar!\x1a\x07", "a RAR archive"),
@@ -70,6 +77,9 @@ const MARKS: &[Mark] = &[
 const NETSCALER: &[u8] = b"NetScaler";
 const NETSCALER_WITHIN: usize = 64;
 
+/// Where a tar header says what it is. An archive of captures is opened; one within it is not.
+const TAR_MARK: Range<usize> = 257..262;
+
 /// So many first bytes tell text from anything else.
 const TEXT_SAMPLE: usize = 512;
 
@@ -87,6 +97,9 @@ impl Foreign {
         let start = head.get(..NETSCALER_WITHIN).unwrap_or(head);
         if start.windows(NETSCALER.len()).any(|bytes| bytes == NETSCALER) {
             return Some(Self { name: "a Citrix NetScaler trace", advice: CONVERT });
+        }
+        if head.get(TAR_MARK).is_some_and(|mark| mark == b"ustar") {
+            return Some(Self { name: "a tar archive inside an archive", advice: UNPACK });
         }
         is_text(head).then_some(Self { name: "text", advice: TEXT })
     }

@@ -78,10 +78,16 @@ impl Plain {
         {
             return Some((Self::Snoop(snoop_link(be32(header, 12))), SNOOP_FILE_HEADER));
         }
-        // A file of one record or two is all that there is to go by.
+        // A file of one record or two is all that there is to go by. Newer cards begin with a record
+        // that describes them.
         let window = Window { bytes: head, base: 0, at_end: true };
         let Judged::Sound(first) = Self::Erf.header(head) else { return None };
-        let sound = first.is_packet() && Self::Erf.makes_sense(window, 0, ERF_SAMPLE)?;
+        let is_packet = |at| match Self::Erf.header(window.from(at)) {
+            Judged::Sound(header) => header.is_packet(),
+            Judged::Short | Judged::Unsound => false,
+        };
+        let sound = (is_packet(0) || is_packet(first.len))
+            && Self::Erf.makes_sense(window, 0, ERF_SAMPLE)?;
         sound.then_some((Self::Erf, 0))
     }
 

@@ -165,6 +165,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
     if arguments.verbose && inputs.passed_over > 0 {
         exit::warn(format_args!("files in folders that are no captures: {}", inputs.passed_over));
     }
+    inputs.unlisted.iter().for_each(exit::complain);
     let mut open = Vec::new();
     let mut lines = Lines {
         connections: chosen(arguments, Format::NdJson),
@@ -189,8 +190,9 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
     let result = pipeline::run(&inputs.paths, &options, &mut lines, &|state| progress.show(state));
     let elapsed = progress.finish();
     let outcome = result?;
-    complain(&outcome);
+    complain(&outcome, arguments.verbose);
     let pipeline::Outcome { analysis, unreadable, .. } = outcome;
+    let unreadable = !unreadable.is_empty() || !inputs.unlisted.is_empty();
     lines.finish(&analysis)?;
     for output in open {
         output.write(|out| report::write_json(&analysis, chosen(arguments, Format::Json), out))?;
@@ -199,15 +201,25 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
     if is_told {
         tell(&analysis, &TextOptions { elapsed: Some(elapsed), ..text_options(arguments) }, color)?;
     }
-    Ok(judge(&analysis, &arguments.fail_on, !unreadable.is_empty()))
+    Ok(judge(&analysis, &arguments.fail_on, unreadable))
 }
 
 /// Says what could not be read, and what had to be forgotten.
-fn complain(outcome: &pipeline::Outcome) {
+fn complain(outcome: &pipeline::Outcome, verbose: bool) {
     for input in &outcome.unreadable {
         let at =
             if input.offset > 0 { format!(" at byte {}", input.offset) } else { String::new() };
         exit::complain(format_args!("reading {}{at}: {}", input.path, input.reason));
+    }
+    if outcome.unreadable_more > 0 {
+        exit::complain(format_args!(
+            "inputs that cannot be read either: {}",
+            outcome.unreadable_more
+        ));
+    }
+    if verbose && outcome.passed_over > 0 {
+        let count = outcome.passed_over;
+        exit::warn(format_args!("files in archives that are no captures: {count}"));
     }
     for (count, what) in [
         (outcome.analysis.summary.shed.total(), "connections closed early to save memory"),

@@ -38,12 +38,21 @@ pub(super) fn of_usage(error: &clap::Error) -> ExitCode {
 
 /// Prints an error message; the command may go on.
 pub(super) fn complain(message: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "tcpautopsy: error: {message}");
+    print("error", &message.to_string());
 }
 
 /// Prints what is odd but no error.
 pub(super) fn warn(message: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "tcpautopsy: warning: {message}");
+    print("warning", &message.to_string());
+}
+
+/// Names of files, and of members of archives, may hold anything: no control character of theirs
+/// reaches the terminal.
+fn print(kind: &str, message: &str) {
+    let is_harmless = |c: char| !c.is_control() || c == '\n';
+    let message: String =
+        message.chars().map(|c| if is_harmless(c) { c } else { '\u{FFFD}' }).collect();
+    let _ = writeln!(io::stderr().lock(), "tcpautopsy: {kind}: {message}");
 }
 
 /// Whoever read the output has gone: `tcpautopsy ... | head` is no failure.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::capture::{CaptureError, Context, Input};
+use crate::capture::{Context, Input};
 
 /// The name of standard input.
 const STDIN: &str = "-";
@@ -20,7 +20,31 @@ pub(super) struct Inputs {
     pub(super) paths: Vec<PathBuf>,
     /// Files in folders that are no captures.
     pub(super) passed_over: u64,
-    seen: BTreeSet<PathBuf>,
+    /// Folders within folders that cannot be listed, and why.
+    pub(super) unlisted: Vec<String>,
+    seen: BTreeSet<Identity>,
+}
+
+/// What makes a file the same under several names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Identity {
+    Path(PathBuf),
+    /// Device and inode: links share them.
+    #[cfg(unix)]
+    Inode(u64, u64),
+}
+
+impl Identity {
+    fn of(path: &Path) -> Self {
+        #[cfg(unix)]
+        if let Ok(metadata) = fs::metadata(path)
+            && metadata.is_file()
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            return Self::Inode(metadata.dev(), metadata.ino());
+        }
+        Self::Path(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()))
+    }
 }
 
 impl Inputs {
@@ -47,8 +71,7 @@ impl Inputs {
     }
 
     fn add(&mut self, path: PathBuf) {
-        let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-        if self.seen.insert(real) {
+        if self.seen.insert(Identity::of(&path)) {
             self.paths.push(path);
         }
     }
@@ -61,7 +84,10 @@ impl Inputs {
         for entry in entries {
             let path = entry.path();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                self.add_folder(&path)?;
+                // What else there is is read all the same.
+                if let Err(error) = self.add_folder(&path) {
+                    self.unlisted.push(format!("{error:#}"));
+                }
             } else if path.is_file() {
                 if may_be_capture(&path) {
                     self.add(path);
@@ -99,7 +125,7 @@ fn is_pattern(path: &Path) -> bool {
 fn may_be_capture(path: &Path) -> bool {
     let starts_capture = |head: &[u8]| match Context::open(head) {
         Ok(_) => true,
-        Err(error) => !is_something_else(&error),
+        Err(error) => !error.is_no_capture(),
     };
     let mut head = vec![0; Context::HEAD];
     match Input::open(path) {
@@ -115,18 +141,8 @@ fn may_be_capture(path: &Path) -> bool {
             }
             false
         }
-        Err(error) => !is_something_else(&error),
+        Err(error) => !error.is_no_capture(),
     }
-}
-
-/// A capture in a format that is not read counts as one, so that it is reported as well.
-const fn is_something_else(error: &CaptureError) -> bool {
-    matches!(
-        error,
-        CaptureError::Empty
-            | CaptureError::UnknownFormat { .. }
-            | CaptureError::Foreign { is_capture: false, .. }
-    )
 }
 
 #[cfg(test)]
@@ -170,6 +186,18 @@ mod tests {
         let typed = [folder.path().to_path_buf()];
         assert!(names(&typed, folder.path()).contains(&"monitor.cap".to_owned()));
         assert_eq!(Inputs::find(&typed).unwrap().passed_over, 3);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_to_a_file_are_that_file() {
+        let folder = folder();
+        let (file, hard, soft) = ("b.pcap", "hard.pcap", "soft.pcap");
+        let path = |name: &str| folder.path().join(name);
+        fs::hard_link(path(file), path(hard)).unwrap();
+        std::os::unix::fs::symlink(path(file), path(soft)).unwrap();
+        let typed = [path(hard), path(file), path(soft)];
+        assert_eq!(names(&typed, folder.path()), [hard]);
     }
 
     #[test]

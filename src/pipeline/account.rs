@@ -36,12 +36,19 @@ pub(super) struct Account {
     pub(super) group: u32,
     /// Segments that are a little behind the clock are put in the order of their times.
     pub(super) is_ordered: bool,
+    /// Segments whose IP header claims more than the frame had.
+    beyond_frame: u64,
 }
 
 impl Account {
     /// Nothing yet of an input with at most `bound` records.
     pub(super) fn new(input: Input, bound: u64) -> Self {
         Self { input, bound, ..Self::default() }
+    }
+
+    /// An input that is not read, and lies beside no other.
+    pub(super) fn of_unread(input: Input) -> Self {
+        Self { input, clock: Time::MIN, group: u32::MAX, ..Self::default() }
     }
 
     /// Adds the next chunk.
@@ -55,6 +62,7 @@ impl Account {
         while self.statistics.len() > MAX_INTERFACES {
             self.statistics.pop_last();
         }
+        self.beyond_frame += found.beyond_frame;
         self.numbered += found.frames;
         let input = &mut self.input;
         input.frames += found.frames - found.events;
@@ -76,6 +84,7 @@ impl Account {
 
     fn finish(self) -> Input {
         let Self { mut input, damage, skips, seen, oddities, statistics, numbered, .. } = self;
+        let beyond_frame = self.beyond_frame;
         input.quality = seen.finish();
         let clock = &mut input.quality.clock;
         // Interfaces that take turns in the file are no clock that was set.
@@ -83,7 +92,10 @@ impl Account {
         let turns = if took_turns { std::mem::take(clock).steps } else { 0 };
         let found = skips.iter().filter(|(_, frames)| *frames > 0);
         input.skipped = found.map(|(skip, frames)| (skip.name(), frames)).collect();
-        let odd = oddities.named().into_iter().chain([("interfaces_took_turns", turns)]);
+        let odd = oddities
+            .named()
+            .into_iter()
+            .chain([("ip_beyond_frame", beyond_frame), ("interfaces_took_turns", turns)]);
         input.oddities = odd.filter(|(_, count)| *count > 0).collect();
         let interfaces = statistics.into_iter();
         input.interfaces = interfaces

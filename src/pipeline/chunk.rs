@@ -76,6 +76,8 @@ pub(super) struct Found {
     pub(super) outside: u64,
     /// Segments that the filter left out.
     pub(super) left_out: u64,
+    /// Segments whose IP header claims more than the frame had.
+    pub(super) beyond_frame: u64,
     pub(super) damage: DamageList,
     pub(super) oddities: Oddities,
     pub(super) statistics: Statistics,
@@ -197,7 +199,12 @@ impl Visitor<'_> {
     fn walk_memory(&mut self, order: &Order, context: &mut Context, window: Window<'_>) {
         let begin = order.range.start.saturating_sub(window.base);
         let begin = usize::try_from(begin).unwrap_or(usize::MAX);
-        let guess = || Some(window.base + context.guess(window, begin)? as u64);
+        let look = begin.saturating_add(LONG_LOOK);
+        let near = match window.bytes.get(..look) {
+            Some(bytes) => Window { bytes, at_end: false, ..window },
+            None => window,
+        };
+        let guess = || Some(window.base + context.guess(near, begin)? as u64);
         let Some(at) = order.start.or_else(guess) else { return };
         (self.found.start, self.found.end) = (Some(at), at);
         if at < order.range.end {
@@ -271,6 +278,7 @@ impl Visitor<'_> {
                     segment.marks = segment.marks.without(Marks::BAD_CHECKSUM);
                 }
                 let extras = if *has_extras { extras } else { &Extras::NONE };
+                self.found.beyond_frame += u64::from(extras.framed_len.is_some());
                 self.batch.push(frame, *tuple, tunnel, segment, extras);
             }
             Outcome::Fragment(fragment) => {

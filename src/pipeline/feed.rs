@@ -186,7 +186,7 @@ impl Reading<'_> {
                 return true;
             }
             Ok(None) => {}
-            Err(error) => self.plan.unreadable.push(Unreadable::new(&path, 0, &error)),
+            Err(error) => self.plan.refuse(Unreadable::new(&path, 0, &error)),
         }
         false
     }
@@ -196,13 +196,34 @@ impl Reading<'_> {
             return Ok(self.begin_member(Box::new(pipe), path));
         }
         match open(&planned.path)? {
+            Input::File(source) if planned.is_outside => {
+                self.pass_over(&source, path)?;
+                Ok(None)
+            }
             Input::File(source) => self.begin_file(source, path).map(Some),
             Input::Stream(mut stream) => {
                 let Some(member) = stream.next_member() else { return Ok(None) };
-                let pipe = Pipe { stream, member, head: Vec::new() };
+                let pipe = Pipe { stream, member, head: Vec::new(), found: false };
                 Ok(self.begin_member(Box::new(pipe), path))
             }
         }
+    }
+
+    /// Lists a file that need not be read.
+    fn pass_over(&mut self, source: &Source, path: &str) -> Result<(), CaptureError> {
+        let mut head = vec![0; Context::HEAD];
+        let count = source.read_at(0, &mut head)?;
+        let opening = Opening::of(head.get(..count).unwrap_or_default(), false)?;
+        self.accounts.push(Account::of_unread(InputReport {
+            path: path.to_owned(),
+            format: opening.format,
+            compression: "none",
+            bytes: source.len(),
+            not_read: true,
+            ..InputReport::default()
+        }));
+        self.bytes_done += source.len();
+        Ok(())
     }
 
     fn begin_file(&mut self, source: Source, path: &str) -> Result<Feeding, CaptureError> {
@@ -242,16 +263,32 @@ impl Reading<'_> {
                     };
                     let rest = pipe.head.get(opening.header..).unwrap_or_default().to_vec();
                     pipe.head.clear();
+                    pipe.found = true;
                     let from = From::Stream { pipe, piece: (0..0, 0), rest, ended: at_end };
                     return Some(self.register(input, from, path, opening));
                 }
+                // Of what lies in an archive, as in a folder, only the captures count.
+                Err(error) if pipe.member.name.is_some() && error.is_no_capture() => {
+                    self.plan.passed_over += 1;
+                    pipe.found |= pipe.stream.damage().is_some();
+                    self.note_stream_damage(&pipe, &name, None);
+                }
                 Err(error) => {
-                    self.plan.unreadable.push(Unreadable::new(&name, 0, &error));
+                    pipe.found = true;
+                    self.plan.refuse(Unreadable::new(&name, 0, &error));
                     self.note_stream_damage(&pipe, &name, None);
                 }
             }
             pipe.head.clear();
-            pipe.member = pipe.stream.next_member()?;
+            let Some(member) = pipe.stream.next_member() else {
+                if !pipe.found {
+                    let reason = "no capture in it".to_owned();
+                    self.plan.refuse(Unreadable { path: path.to_owned(), offset: 0, reason });
+                }
+                self.note_stream_damage(&pipe, path, None);
+                return None;
+            };
+            pipe.member = member;
         }
     }
 
@@ -323,7 +360,7 @@ impl Reading<'_> {
                 after_frame: 0,
             });
         }
-        self.plan.unreadable.push(Unreadable { path: path.to_owned(), offset, reason });
+        self.plan.refuse(Unreadable { path: path.to_owned(), offset, reason });
     }
 }
 

@@ -4,7 +4,7 @@ use super::Options;
 use crate::analysis::Selection;
 use crate::decode;
 use crate::filter::{Candidate, Filter};
-use crate::stamp::Time;
+use crate::stamp::{Span, Time};
 use crate::tcp::FourTuple;
 
 /// The choices of a run, with moments that are known.
@@ -31,6 +31,17 @@ impl<'a> Look<'a> {
     #[inline]
     pub(super) fn covers(&self, time: Time) -> bool {
         self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to)
+    }
+
+    /// Whether the time lies outside the period, by more than `margin`.
+    pub(super) fn is_far_from(&self, time: Time, margin: Span) -> bool {
+        self.is_far_between(time, time, margin)
+    }
+
+    /// Whether all times from one to another lie on one side of the period, by more than `margin`.
+    pub(super) fn is_far_between(&self, first: Time, last: Time, margin: Span) -> bool {
+        self.from.is_some_and(|from| last + margin < from)
+            || self.to.is_some_and(|to| first > to + margin)
     }
 
     /// Whether a segment with this tuple is to be looked at.

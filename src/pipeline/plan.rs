@@ -5,8 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Unreadable;
+use rayon::prelude::*;
+
 use super::lane::SLACK;
+use super::look::Look;
+use super::{Unreadable, extent};
 use crate::capture::{CaptureError, Compression, Context, Input, Member, Record, Stream, Window};
 use crate::stamp::Time;
 
@@ -15,10 +18,19 @@ use crate::stamp::Time;
 pub(super) struct Plan {
     /// The last one comes first.
     pub(super) inputs: Vec<Planned>,
+    /// The first ones, at most [`MAX_UNREADABLE`].
     pub(super) unreadable: Vec<Unreadable>,
+    /// How many more there were.
+    pub(super) unreadable_more: u64,
+    /// Members of archives that are no captures.
+    pub(super) passed_over: u64,
     /// Bytes of all inputs whose length is known.
     pub(super) total: u64,
 }
+
+/// Inputs that cannot be read, of which the run tells why. An archive may have any number of
+/// members.
+const MAX_UNREADABLE: usize = 256;
 
 /// An input that can be read.
 #[derive(Debug)]
@@ -27,6 +39,8 @@ pub(super) struct Planned {
     pub(super) first_time: Time,
     /// Its interfaces may have been written in blocks, one after the other.
     is_shuffled: bool,
+    /// All of it lies outside the period: it need not be read.
+    pub(super) is_outside: bool,
     /// Standard input or another pipe, which cannot be opened again.
     pub(super) open: Option<Pipe>,
     /// It is an archive: what is in it can only be read one member after the other.
@@ -34,6 +48,22 @@ pub(super) struct Planned {
 }
 
 impl Plan {
+    /// Notes an input that cannot be read.
+    pub(super) fn refuse(&mut self, unreadable: Unreadable) {
+        if self.unreadable.len() < MAX_UNREADABLE {
+            self.unreadable.push(unreadable);
+        } else {
+            self.unreadable_more += 1;
+        }
+    }
+
+    /// Finds out which files need not be read.
+    pub(super) fn leave_out(&mut self, look: Look<'_>) {
+        self.inputs
+            .par_iter_mut()
+            .for_each(|planned| planned.is_outside = extent::is_outside(planned, look));
+    }
+
     /// The first time of all inputs.
     pub(super) fn start(&self) -> Time {
         let times = self.inputs.iter().map(|input| input.first_time);
@@ -64,6 +94,8 @@ pub(super) struct Pipe {
     pub(super) member: Member,
     /// The member's bytes that were read already.
     pub(super) head: Vec<u8>,
+    /// A member was a capture, or ought to have been.
+    pub(super) found: bool,
 }
 
 /// The name of standard input.
@@ -79,7 +111,7 @@ pub(super) fn order(paths: &[PathBuf]) -> Plan {
         match look(path) {
             Ok(planned) => plan.inputs.push(planned),
             Err(error) => {
-                plan.unreadable.push(Unreadable::new(&path.to_string_lossy(), 0, &error));
+                plan.refuse(Unreadable::new(&path.to_string_lossy(), 0, &error));
             }
         }
         plan.total += std::fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -107,7 +139,7 @@ pub(super) fn compression_name(layers: &[Compression]) -> &'static str {
 }
 
 fn look(path: &Path) -> Result<Planned, CaptureError> {
-    let path_buf = path.to_path_buf();
+    let (path_buf, is_outside) = (path.to_path_buf(), false);
     let mut head = vec![0; Context::HEAD];
     match open(path)? {
         Input::File(source) => {
@@ -115,7 +147,8 @@ fn look(path: &Path) -> Result<Planned, CaptureError> {
             head.truncate(count);
             let (first_time, is_shuffled) = begins(&head, count as u64 >= source.len())?;
             let archive = false;
-            Ok(Planned { path: path_buf, first_time, is_shuffled, open: None, archive })
+            let open = None;
+            Ok(Planned { path: path_buf, first_time, is_shuffled, is_outside, open, archive })
         }
         Input::Stream(mut stream) => {
             let Some(member) = stream.next_member() else {
@@ -132,8 +165,8 @@ fn look(path: &Path) -> Result<Planned, CaptureError> {
             };
             let archive = member.name.is_some();
             let is_file = path.is_file();
-            let open = (!is_file).then_some(Pipe { stream, member, head });
-            Ok(Planned { path: path_buf, first_time, is_shuffled, open, archive })
+            let open = (!is_file).then_some(Pipe { stream, member, head, found: false });
+            Ok(Planned { path: path_buf, first_time, is_shuffled, is_outside, open, archive })
         }
     }
 }

@@ -11,7 +11,7 @@ use super::lane::Lane;
 use super::look::Look;
 use super::plan::Plan;
 use super::wave::Wave;
-use super::{Options, Progress, Unreadable};
+use super::{Options, Progress};
 use crate::analysis::Input;
 use crate::decode::Decoded;
 use crate::stamp::Time;
@@ -94,8 +94,8 @@ impl<'a> Reading<'a> {
     }
 
     /// The inputs as they were read, and what could not be read.
-    pub(super) fn finish(mut self) -> (Vec<Input>, Vec<Unreadable>) {
+    pub(super) fn finish(mut self) -> (Vec<Input>, Plan) {
         self.joins.finish(&mut self.accounts);
-        (account::finish(self.accounts), self.plan.unreadable)
+        (account::finish(self.accounts), self.plan)
     }
 }

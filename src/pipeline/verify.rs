@@ -101,7 +101,7 @@ impl Reading<'_> {
         let path = account.as_ref().map(|account| account.input.path.clone());
         if let (Some(error), Some(path)) = (chunk.found.error.take(), path) {
             let (offset, reason) = (chunk.found.end, error.to_string());
-            self.plan.unreadable.push(Unreadable { path, offset, reason });
+            self.plan.refuse(Unreadable { path, offset, reason });
         }
         self.stamp(chunk, input);
     }

@@ -24,6 +24,9 @@ pub(super) struct InputDoc<'a> {
     link_types: Vec<u32>,
     /// Length of the file as it lies there.
     bytes: u64,
+    /// The file as a whole lies outside the period that was to be looked at, as its beginning, its
+    /// end and places between them tell, and was not read: nothing of it is counted.
+    not_read: bool,
     /// Frames read.
     frames: u64,
     /// Records that are no frames (a custom block, a system call) but are numbered as such, as
@@ -65,6 +68,7 @@ impl<'a> From<&'a Input> for InputDoc<'a> {
             compression: input.compression,
             link_types: input.link_types.iter().map(|link| link.0).collect(),
             bytes: input.bytes,
+            not_read: input.not_read,
             frames: input.frames,
             events: input.events,
             outside_period: input.outside_period,

@@ -108,3 +108,53 @@ fn a_period_gives_what_a_capture_of_these_frames_gives() {
     }
     assert_same(&[whole], "period", |options| Options { period: relative, ..options });
 }
+
+/// A capture of 20 MiB whose frames have these times, in seconds.
+fn long(seconds: impl Iterator<Item = u32>) -> Vec<u8> {
+    let mut bytes = generated("mix", 1)[..24].to_vec();
+    let length = 10_000_u32.to_le_bytes();
+    for second in seconds {
+        bytes.extend([&second.to_le_bytes()[..], &[0; 4], &length, &length].concat());
+        bytes.extend([0; 10_000]);
+    }
+    bytes
+}
+
+#[test]
+fn a_file_that_lies_outside_the_period_as_a_whole_is_listed_and_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let frames = 2_100_u32;
+    let before = written(&folder, "before.pcap", &long((0..frames).map(|at| 1_000_000 + at)));
+    // Its middle was captured in the period.
+    let mixed = |at| if (700..1_400).contains(&at) { 1_010_000 + at } else { 1_000_000 + at };
+    let mixed = written(&folder, "mixed.pcap", &long((0..frames).map(mixed)));
+    let inside = written(&folder, "inside.pcap", &long((0..frames).map(|at| 1_009_000 + at)));
+    // Less than a minute away.
+    let near = written(&folder, "near.pcap", &long((0..frames).map(|at| 1_012_030 + at)));
+    let after = written(&folder, "after.pcap", &long((0..frames).map(|at| 1_090_000 + at)));
+    let cut =
+        written(&folder, "cut.pcap", &long((0..frames).map(|at| 1_095_000 + at))[..20_000_000]);
+    let period =
+        Period { from: Some("1009000".parse().unwrap()), to: Some("1012000".parse().unwrap()) };
+    let options = Options { period, ..options(2, 1 << 20, 1 << 26) };
+    let analysis = analyse(&[before, mixed, inside, near, after, cut], &options).analysis;
+    let told: Vec<_> = analysis
+        .inputs
+        .iter()
+        .map(|it| {
+            let name = it.path.rsplit('/').next().unwrap();
+            (name, it.not_read, it.frames, it.outside_period)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("before.pcap", true, 0, 0),
+            ("mixed.pcap", false, 2_100, 1_400),
+            ("inside.pcap", false, 2_100, 0),
+            ("near.pcap", false, 2_100, 2_100),
+            ("after.pcap", true, 0, 0),
+            ("cut.pcap", false, 1_996, 1_996),
+        ]
+    );
+}

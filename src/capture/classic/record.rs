@@ -26,6 +26,9 @@ const RUN_SECONDS: u32 = 30 * 86_400;
 /// Most empty records without a time in a row; beyond, zeros are damage.
 const MAX_ZEROS: usize = 64;
 
+/// Zeros that are looked for at once: those of the fields of a record header.
+const ZEROS: usize = 16;
+
 /// Largest original length that is not odd; BIG TCP segments reach half a mebibyte.
 const MAX_WIRE: u32 = 1 << 24;
 
@@ -266,14 +269,25 @@ pub(in crate::capture) fn find<B: ByteOrder>(
 
 /// The first start of a run of sound records in `places`.
 fn search<B: ByteOrder>(classic: &Classic, window: Window<'_>, places: Range<usize>) -> Found {
-    for at in places {
+    let mut at = places.start;
+    while at < places.end {
         match run::<B>(classic, window, at) {
             Some(true) => return Found::At(at),
-            Some(false) => {}
+            Some(false) => at = beyond_zeros(classic, window, at).max(at + 1),
             None => return Found::Undecided(at),
         }
     }
     Found::Nowhere
+}
+
+/// Unwritten disk blocks are long runs of zeros, in which no record is sound: the place behind `at`
+/// where the first header begins that is not all zeros.
+fn beyond_zeros(classic: &Classic, window: Window<'_>, at: usize) -> usize {
+    let (blocks, _) = window.from(at).as_chunks::<ZEROS>();
+    let zeros = blocks.iter().take_while(|block| **block == [0; ZEROS]).count() * ZEROS;
+    // Only headers that are in the window whole can be told to be no records.
+    let last = window.bytes.len().saturating_sub(classic.header_len);
+    (at + zeros).saturating_sub(ZEROS - 1).min(last)
 }
 
 /// Whether a run of sound records starts at `at`; none if the window is too short to tell.

@@ -126,7 +126,12 @@ fn selection(page: &mut Page, analysis: &Analysis) {
     let bounds: Vec<String> = from.into_iter().chain(to).collect();
     if !bounds.is_empty() {
         let outside = counted(sum(|input| input.outside_period), "frame");
-        let text = format!("{}: {outside} outside", bounds.join(", "));
+        let unread = analysis.inputs.iter().filter(|input| input.not_read).count() as u64;
+        let unread = match unread {
+            0 => String::new(),
+            _ => format!("; {} outside as a whole, not read", counted(unread, "file")),
+        };
+        let text = format!("{}: {outside} outside{unread}", bounds.join(", "));
         page.paragraph(&page.bold("period   "), &text);
     }
 }
