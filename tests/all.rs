@@ -20,4 +20,5 @@ mod pipeline;
 mod public_segments;
 mod reference;
 mod retransmissions;
+mod segment_lines;
 mod sequences;

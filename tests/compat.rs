@@ -1,7 +1,7 @@
 //! The compatible columns against the peers' own answers for public captures.
 
 mod arkime;
-mod captures;
+pub(crate) mod captures;
 pub(crate) mod conn_log;
 mod streams;
 mod tcprs;

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tcpautopsy::capture::{Context, Window};
 use tcpautopsy::decode::{self, Decoded, Outcome, Skip};
+
+use crate::compat::captures::{folder, paths};
 
 /// Reasons for which a frame that tshark calls TCP is no segment here. Quotes in ICMP errors, headers
 /// that contradict themselves or of which the numbers are cut off, packets that were never complete, and
@@ -21,16 +23,6 @@ const REASONS: [Skip; 7] = [
     Skip::OtherTransport,
     Skip::NestedTooDeep,
 ];
-
-fn folder() -> Option<PathBuf> {
-    let project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let mut found = project.ancestors().map(|above| above.join("shared/captures"));
-    let found = found.find(|folder| folder.join("INDEX.tsv").is_file());
-    if found.is_none() {
-        println!("skipped: no folder shared/captures beside the project");
-    }
-    found
-}
 
 /// Numbers of the frames that tshark calls TCP and that are no quotes.
 fn told(path: &Path) -> Option<BTreeSet<u64>> {
@@ -46,13 +38,12 @@ fn told(path: &Path) -> Option<BTreeSet<u64>> {
 #[test]
 fn what_tshark_calls_tcp_is_a_segment_or_left_out_for_a_reason_that_holds() {
     let Some(folder) = folder() else { return };
-    let index = fs::read_to_string(folder.join("INDEX.tsv")).unwrap();
     let settings = decode::Settings::default();
     let (mut same, mut left_out, mut wrong) = (0_u64, 0_u64, Vec::new());
-    for path in index.lines().skip(1).filter_map(|line| line.split('\t').next()) {
+    for path in paths(&folder) {
         let frames = format!("{}.frames.tsv.gz", path.trim_start_matches("files/"));
         let Some(told) = told(&folder.join("tshark").join(frames)) else { continue };
-        let Ok(bytes) = fs::read(folder.join(path)) else { continue };
+        let Ok(bytes) = fs::read(folder.join(&path)) else { continue };
         let Ok((mut context, start)) = Context::open(&bytes) else { continue };
         let window = Window { bytes: &bytes, base: 0, at_end: true };
         let (mut out, mut number) = (Decoded::default(), 0);

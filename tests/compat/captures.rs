@@ -20,12 +20,13 @@ pub(crate) struct Seen {
 
 /// The folder of captures, or none (with a message) where it is missing.
 pub(crate) fn folder() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures");
-    if folder.join("INDEX.tsv").is_file() {
-        return Some(folder);
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = project.ancestors().map(|above| above.join("shared/captures"));
+    let found = found.find(|folder| folder.join("INDEX.tsv").is_file());
+    if found.is_none() {
+        println!("skipped: no folder shared/captures beside the project");
     }
-    println!("skipped: no public captures at {}", folder.display());
-    None
+    found
 }
 
 /// The captures' paths in INDEX.tsv, relative to the folder.

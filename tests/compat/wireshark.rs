@@ -4,48 +4,17 @@
 //! Every difference is put into a class by a rule, and `docs/compatibility.md` holds the counts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::Path;
 
 use serde_json::Value;
-use tcpautopsy::analysis::{JudgedConnection, JudgedSegment};
 use tcpautopsy::compat::wireshark::{AnalysisFlags, Analyzer, Completeness};
 use tcpautopsy::detect::{Detectors, Selection, Thresholds};
-use tcpautopsy::pipeline::{self, Keep, Options, Sink};
-use tcpautopsy::report;
+use tcpautopsy::pipeline::{self, Keep, Options};
 use tcpautopsy::settings::Settings;
 use tcpautopsy::tcp::Orientation;
 
 use super::captures::{bytes, folder, paths, segments, table};
-
-/// The lines of a run.
-#[derive(Default)]
-pub(super) struct Lines(Vec<Vec<u8>>);
-
-impl Sink for Lines {
-    fn format(&self, _: &JudgedConnection, _: &mut Vec<u8>) {}
-
-    fn write(&mut self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn is_wanted(&self) -> bool {
-        false
-    }
-
-    fn wants_segments(&self) -> bool {
-        true
-    }
-
-    fn format_segment(&self, segment: &JudgedSegment<'_>, into: &mut Vec<u8>) {
-        report::write_segment(segment, into);
-    }
-
-    fn write_segment(&mut self, formatted: &[u8]) -> io::Result<()> {
-        self.0.push(formatted.to_vec());
-        Ok(())
-    }
-}
+use crate::segment_lines::SegmentLines;
 
 /// What the tool says of one capture.
 struct Ours {
@@ -68,7 +37,7 @@ fn ours(path: &Path) -> Ours {
     let selection = Selection::new::<&str>(&[], &[]).unwrap();
     let detectors = Detectors::new(settings.clone(), Thresholds::default(), &selection);
     let options = Options { threads: 1, keep: Keep::All, ..Options::new(settings, detectors) };
-    let mut lines = Lines::default();
+    let mut lines = SegmentLines::default();
     let outcome = pipeline::run(&[path.to_owned()], &options, &mut lines, &|_| {}).unwrap();
     let segments = lines.0.iter().map(|line| {
         let line: Value = serde_json::from_slice(line).unwrap();

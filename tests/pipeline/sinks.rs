@@ -3,13 +3,14 @@
 use std::fs;
 use std::io;
 
-use tcpautopsy::analysis::{JudgedConnection, JudgedSegment};
+use tcpautopsy::analysis::JudgedConnection;
 use tcpautopsy::compat::zeek::Timers;
 use tcpautopsy::flow::{Limits, ZeekRow, ZeekRules};
 use tcpautopsy::pipeline::{Discard, Keep, Options, Sink, run};
-use tcpautopsy::report::{write_segment, write_zeek_row};
+use tcpautopsy::report::write_zeek_row;
 
 use super::captures::{all, options, tight, told};
+use crate::segment_lines::SegmentLines;
 
 #[derive(Default)]
 struct Ids(Vec<String>);
@@ -43,35 +44,6 @@ fn connections_are_written_in_one_order_for_every_cut() {
     }
 }
 
-/// The lines of all segments.
-#[derive(Default)]
-struct Segments(Vec<u8>);
-
-impl Sink for Segments {
-    fn format(&self, _: &JudgedConnection, _: &mut Vec<u8>) {}
-
-    fn write(&mut self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn is_wanted(&self) -> bool {
-        false
-    }
-
-    fn wants_segments(&self) -> bool {
-        true
-    }
-
-    fn format_segment(&self, segment: &JudgedSegment<'_>, into: &mut Vec<u8>) {
-        write_segment(segment, into);
-    }
-
-    fn write_segment(&mut self, formatted: &[u8]) -> io::Result<()> {
-        self.0.extend_from_slice(formatted);
-        Ok(())
-    }
-}
-
 #[test]
 fn segments_are_written_in_the_order_of_the_frames_for_every_cut() {
     let folder = tempfile::tempdir().unwrap();
@@ -79,10 +51,10 @@ fn segments_are_written_in_the_order_of_the_frames_for_every_cut() {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
         let written = [(1, 1 << 30, 1 << 40), (7, 900, 30_000), (2, 300, 1)].map(|(t, c, w)| {
-            let mut sink = Segments::default();
+            let mut sink = SegmentLines::default();
             let inputs = std::slice::from_ref(&path);
             let outcome = run(inputs, &options(t, c, w), &mut sink, &|_| {}).unwrap();
-            let lines = String::from_utf8(sink.0).unwrap();
+            let lines = String::from_utf8(sink.0.concat()).unwrap();
             let segments: u64 = outcome.analysis.inputs.iter().map(|it| it.tcp_segments).sum();
             assert_eq!(lines.lines().count() as u64, segments, "{name}");
             lines
