@@ -13,6 +13,7 @@
 mod account;
 mod chunk;
 mod collect;
+mod consume;
 mod extent;
 mod feed;
 mod joins;
@@ -35,7 +36,6 @@ mod wave;
 use std::path::PathBuf;
 
 use foldhash::fast::RandomState;
-use rayon::prelude::*;
 
 use crate::analysis::Analysis;
 use crate::capture::CaptureError;
@@ -48,7 +48,7 @@ use crate::summary::Summary;
 
 use collect::{Collector, Worker};
 use look::Look;
-use merge::{Held, Merged};
+use merge::Held;
 pub use period::{Moment, NoMoment, Period};
 use reading::Reading;
 pub use sink::{Discard, Sink};
@@ -265,52 +265,25 @@ fn drive(
     let mut held = Held::default();
     reading.fill(&mut current);
     while !current.is_empty() {
-        let shared = &*sink;
         let (is_merged, ()) = rayon::join(
-            || consume(&mut workers, &held, &current, options, shared),
+            || consume::consume(&mut workers, &held, &current, options, sink),
             || reading.fill(&mut next),
         );
+        let is_merged = is_merged.map_err(PipelineError::Sink)?;
         segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
-        collect::flush(&mut workers, Some(current.ready.clock), sink)
-            .map_err(PipelineError::Sink)?;
         collect::gather(&mut workers, &mut whole, options);
         held.keep(&mut current);
         progress(reading.progress());
         std::mem::swap(&mut current, &mut next);
     }
     let clock = reading.clock();
-    let shared = &*sink;
-    let is_merged = consume(&mut workers, &held, &Wave::default(), options, shared);
+    let rest = Wave::default();
+    let is_merged = consume::consume(&mut workers, &held, &rest, options, sink);
+    let is_merged = is_merged.map_err(PipelineError::Sink)?;
     segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
-    let shared = &*sink;
-    workers.par_iter_mut().with_max_len(1).for_each(|worker| worker.end(clock, options, shared));
-    collect::flush(&mut workers, None, sink).map_err(PipelineError::Sink)?;
+    consume::end(&mut workers, clock, options, sink).map_err(PipelineError::Sink)?;
     collect::gather(&mut workers, &mut whole, options);
     Ok(conclude(workers, whole, reading, options))
-}
-
-/// The shards' part: every one takes its segments out of all chunks that are ready. True if that
-/// took a merge.
-fn consume(
-    workers: &mut [Worker],
-    held: &Held,
-    wave: &Wave,
-    options: &Options,
-    sink: &dyn Sink,
-) -> bool {
-    let merged = Merged::of(held, wave);
-    workers.par_iter_mut().with_max_len(1).for_each(|worker| {
-        match &merged {
-            None => {
-                for chunk in wave.chunks() {
-                    worker.take(&chunk.batch, options, sink);
-                }
-            }
-            Some(merged) => worker.take_merged(merged, options, sink),
-        }
-        worker.expire(wave.ready.clock, options, sink);
-    });
-    merged.is_some()
 }
 
 fn conclude(

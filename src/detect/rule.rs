@@ -73,6 +73,13 @@ pub(super) enum Check {
     },
     /// The merged totals are judged.
     Totals(fn(&Whole<'_>) -> Vec<(Spot, Draft)>),
+    /// Both: hits are grouped and mark nothing, and the totals are judged for what no connection
+    /// shows.
+    Both {
+        judge: fn(&ConnectionRecord, &Context<'_>) -> Option<Hit>,
+        describe: fn(&Group, &Whole<'_>) -> Option<Draft>,
+        totals: fn(&Whole<'_>) -> Vec<(Spot, Draft)>,
+    },
 }
 
 /// What every condition may consult.

@@ -119,9 +119,12 @@ impl Detectors {
         let context = self.context();
         let mut codes = Vec::new();
         for (index, rule) in &self.enabled {
-            if let Check::Grouped { judge, marks, .. } = rule.check
-                && let Some(hit) = judge(record, &context)
-            {
+            let (judge, marks) = match rule.check {
+                Check::Grouped { judge, marks, .. } => (judge, marks),
+                Check::Both { judge, .. } => (judge, false),
+                Check::Totals(_) => continue,
+            };
+            if let Some(hit) = judge(record, &context) {
                 accumulator.add(*index, &hit, record);
                 if marks {
                     codes.push(rule.code);
@@ -143,31 +146,31 @@ impl Detectors {
         let doubts = doubt::doubts(&whole);
         let mut findings = Vec::new();
         for (index, rule) in &self.enabled {
-            let (found, evicted): (Vec<_>, _) = match rule.check {
-                Check::Grouped { describe, .. } => {
-                    let groups = accumulator.groups(*index).into_iter();
-                    let found = groups.filter_map(|(key, group)| {
-                        let draft = describe(group, &whole)?;
-                        let spot = group.spot(key);
-                        let mut finding = rule.finding(spot, group.connections(), draft);
-                        let touched = Touched { lacking: group.lossy + group.one_sided > 0 };
-                        doubt::apply(&doubts, touched, &mut finding);
-                        Some(finding)
-                    });
-                    (found.collect(), accumulator.evicted(*index))
-                }
-                Check::Totals(judge) => {
-                    let found = judge(&whole).into_iter();
-                    let found = found.map(|(spot, draft)| {
-                        let mut finding = rule.finding(spot, Vec::new(), draft);
-                        if rule.scope != Scope::Capture {
-                            doubt::apply(&doubts, Touched::default(), &mut finding);
-                        }
-                        finding
-                    });
-                    (found.collect(), Evicted::default())
-                }
+            let (describe, totals) = match rule.check {
+                Check::Grouped { describe, .. } => (Some(describe), None),
+                Check::Totals(totals) => (None, Some(totals)),
+                Check::Both { describe, totals, .. } => (Some(describe), Some(totals)),
             };
+            let (mut found, mut evicted) = (Vec::new(), Evicted::default());
+            if let Some(describe) = describe {
+                evicted = accumulator.evicted(*index);
+                let groups = accumulator.groups(*index).into_iter();
+                found.extend(groups.filter_map(|(key, group)| {
+                    let draft = describe(group, &whole)?;
+                    let spot = group.spot(key);
+                    let mut finding = rule.finding(spot, group.connections(), draft);
+                    let touched = Touched { lacking: group.lossy + group.one_sided > 0 };
+                    doubt::apply(&doubts, touched, &mut finding);
+                    Some(finding)
+                }));
+            }
+            for (spot, draft) in totals.map_or_else(Vec::new, |totals| totals(&whole)) {
+                let mut finding = rule.finding(spot, Vec::new(), draft);
+                if rule.scope != Scope::Capture {
+                    doubt::apply(&doubts, Touched::default(), &mut finding);
+                }
+                found.push(finding);
+            }
             findings.extend(fold(&found, evicted, self.max_findings));
         }
         findings.sort_by(|one, other| rank(one).cmp(&rank(other)));

@@ -21,6 +21,10 @@ const MAX_SEGMENTS: u8 = 16;
 /// Shorter than the time for which any connection waits for stragglers.
 const MAX_SILENCE: Span = Span::from_secs(35);
 
+/// Silence after which no server waits for the end of a handshake: beyond the longest wait between
+/// two SYN-ACKs (RFC 6298 5.7: the timer doubles, at most 120 s in Linux).
+const MAX_HALF_OPEN: Span = Span::from_secs(120);
+
 /// An index that stands for none.
 const NONE: u32 = u32::MAX;
 
@@ -30,7 +34,8 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Embryo {
     time: Time,
     frame: FrameId,
-    /// Packed options, and above them [`Embryo::FORWARD`] and [`Embryo::WIDE`].
+    /// Packed options, and above them [`Embryo::FORWARD`], [`Embryo::WIDE`] and
+    /// [`Embryo::ANSWERED`].
     options: u64,
     flow: [u32; 3],
     seq: u32,
@@ -63,6 +68,7 @@ struct Held {
 impl Embryo {
     const FORWARD: u64 = 1 << BITS;
     const WIDE: u64 = 1 << (BITS + 1);
+    const ANSWERED: u64 = 1 << (BITS + 2);
 
     pub(super) const fn frame(&self) -> FrameId {
         self.frame
@@ -99,6 +105,11 @@ impl Embryo {
         Held { segment, options: self.options, before: NONE, forward: self.is_forward() }
     }
 
+    /// A SYN-ACK answered it.
+    const fn is_answered(&self) -> bool {
+        self.options & Self::ANSWERED != 0
+    }
+
     const fn is_forward(&self) -> bool {
         self.options & Self::FORWARD != 0
     }
@@ -109,11 +120,13 @@ impl Embryo {
 pub(super) struct Embryos {
     heads: Slab<Embryo>,
     followers: Slab<Held>,
+    /// How many were answered.
+    answered: usize,
 }
 
 impl Embryos {
     pub(super) const fn new() -> Self {
-        Self { heads: Slab::new(), followers: Slab::new() }
+        Self { heads: Slab::new(), followers: Slab::new(), answered: 0 }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -198,6 +211,10 @@ impl Embryos {
         if let Some(head) = self.heads.get_mut(index) {
             head.last = at;
             head.count = head.count.saturating_add(1);
+            if forward != head.is_forward() && !head.is_answered() {
+                head.options |= Embryo::ANSWERED;
+                self.answered += 1;
+            }
         }
         true
     }
@@ -217,7 +234,8 @@ impl Embryos {
         let held = held.get(..count)?;
         let time = held.last()?.segment.time;
         let (connection, _) = build(held, id, flow, settings)?;
-        self.heads.remove(index);
+        let removed = self.heads.remove(index);
+        self.answered -= usize::from(removed.is_some_and(|head| head.is_answered()));
         while let Some(removed) = self.followers.remove(follower) {
             follower = removed.before;
         }
@@ -247,6 +265,17 @@ impl Embryos {
             *place = *follower;
         }
         (held, count)
+    }
+
+    /// Whether an embryo should stay where others can leave instead at `clock`: a server holds it
+    /// half-open, and how many it holds at once is what matters most in a flood. Of all places only
+    /// half are spared so, and none for longer than any server waits.
+    pub(super) fn is_spared(&self, index: u32, clock: Time) -> bool {
+        let Some(head) = self.heads.get(index).filter(|head| head.is_answered()) else {
+            return false;
+        };
+        let last = self.followers.get(head.last).map_or(head.time, |held| held.segment.time);
+        self.answered <= self.heads.len() / 2 && clock.since(last) < MAX_HALF_OPEN
     }
 
     /// The SYN of an embryo that nothing followed, with its direction; none where it has payload

@@ -68,6 +68,11 @@ pub trait Observer {
         false
     }
 
+    /// Whether it has taken as much as it can hold for now: the shard then stops where it can.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Takes a SYN that nothing followed; called only where [`Observer::is_brief`].
     fn lone_syn(&mut self, lone: &LoneSyn, ending: Ending) {
         let _ = (lone, ending);

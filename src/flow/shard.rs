@@ -53,6 +53,8 @@ pub struct Shard {
     next_ticket: u64,
     names: Names,
     sightings: Sightings,
+    /// What is left to be let go of at the end, once that has begun.
+    ending: Option<VecDeque<(u64, Slot)>>,
 }
 
 /// A connection with all its state.
@@ -107,6 +109,7 @@ impl Shard {
             next_ticket: 0,
             names: Names::default(),
             sightings: Sightings::new(hasher),
+            ending: None,
         }
     }
 
@@ -201,15 +204,44 @@ impl Shard {
         }
     }
 
-    /// Lets go of everything at the capture's end, in the order in which the connections began.
-    pub fn end(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
-        self.expire(clock, settings, emit);
-        let live = self.live.iter().map(|(index, live)| (live.id, Slot::live(index)));
-        let embryos = self.embryos.iter();
-        let embryos = embryos.map(|(index, it)| (self.names.of(it.frame()), Slot::embryo(index)));
-        let mut all: Vec<(u64, Slot)> = live.chain(embryos).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        for (_, slot) in all {
+    /// The same, but stops between two moments once the observer is full. Returns the time up to which
+    /// it has come: nothing leaves before that any more.
+    pub fn expire_some(
+        &mut self,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) -> Time {
+        let mut reached = Time::MIN;
+        while let Some(Reverse(timer)) = self.timers.peek().copied()
+            && timer.at < clock
+        {
+            if timer.at > reached && emit.is_full() {
+                return timer.at;
+            }
+            reached = timer.at;
+            self.timers.pop();
+            self.ring(timer, settings, emit);
+        }
+        clock
+    }
+
+    /// Lets go of what is left at the capture's end, in the order in which the connections began,
+    /// until the observer is full: to be called again until it returns none, else the id of the next
+    /// connection. Everything must have expired before.
+    pub fn end_some(
+        &mut self,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) -> Option<u64> {
+        let mut rest = self.ending.take().unwrap_or_else(|| self.left_by_age());
+        while let Some((id, slot)) = rest.front().copied() {
+            if emit.is_full() {
+                self.ending = Some(rest);
+                return Some(id);
+            }
+            rest.pop_front();
             if slot.is_live() {
                 let leave = Leave { at: clock, ending: Ending::CaptureEnd, by: None };
                 self.finish_live(slot.index(), leave, settings, emit);
@@ -221,6 +253,24 @@ impl Shard {
         self.candidates.clear();
         self.timers.clear();
         self.over.clear();
+        None
+    }
+
+    /// Lets go of everything at the capture's end.
+    #[cfg(test)]
+    pub(super) fn end(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
+        self.expire(clock, settings, emit);
+        while self.end_some(clock, settings, emit).is_some() {}
+    }
+
+    /// All that are remembered, the oldest first.
+    fn left_by_age(&self) -> VecDeque<(u64, Slot)> {
+        let live = self.live.iter().map(|(index, live)| (live.id, Slot::live(index)));
+        let embryos = self.embryos.iter();
+        let embryos = embryos.map(|(index, it)| (self.names.of(it.frame()), Slot::embryo(index)));
+        let mut all: Vec<(u64, Slot)> = live.chain(embryos).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all.into()
     }
 
     /// How many connections are remembered now.

@@ -96,22 +96,33 @@ impl Worker {
         });
     }
 
-    /// Lets go of what has ended before `clock`.
-    pub(super) fn expire(&mut self, clock: Time, options: &Options, sink: &dyn Sink) {
+    /// Lets go of what has ended before `clock`, or of as much as its lines have room for. Returns
+    /// the time up to which it has come.
+    pub(super) fn expire_some(&mut self, clock: Time, options: &Options, sink: &dyn Sink) -> Time {
         let Self { shard, collector, rows, .. } = self;
         if let Some(rows) = rows {
             rows.expire(clock, sink);
         }
-        shard.expire(clock, &options.settings, &mut Desk { collector, options, sink });
+        shard.expire_some(clock, &options.settings, &mut Desk { collector, options, sink })
     }
 
-    /// Lets go of everything at the end of the capture.
-    pub(super) fn end(&mut self, clock: Time, options: &Options, sink: &dyn Sink) {
-        let Self { shard, collector, rows, .. } = self;
-        if let Some(rows) = rows {
+    /// Lets go of all rows at the end of the capture.
+    pub(super) fn end_rows(&mut self, clock: Time, sink: &dyn Sink) {
+        if let Some(rows) = &mut self.rows {
             rows.end(clock, sink);
         }
-        shard.end(clock, &options.settings, &mut Desk { collector, options, sink });
+    }
+
+    /// Lets go of what is left at the end of the capture, or of as much as its lines have room for.
+    /// Returns the id of the next connection; none when none is left.
+    pub(super) fn end_some(
+        &mut self,
+        clock: Time,
+        options: &Options,
+        sink: &dyn Sink,
+    ) -> Option<u64> {
+        let Self { shard, collector, .. } = self;
+        shard.end_some(clock, &options.settings, &mut Desk { collector, options, sink })
     }
 }
 
@@ -127,6 +138,10 @@ impl Observer for Desk<'_> {
         self.options.keep != Keep::All
             && self.options.detectors.ignore_lone_syns()
             && !self.sink.is_wanted()
+    }
+
+    fn is_full(&self) -> bool {
+        self.collector.pending.is_full()
     }
 
     fn finished(&mut self, finished: Finished) {
@@ -163,17 +178,17 @@ impl Collector {
     }
 }
 
-/// Writes what ended before `clock`, since no earlier one can come any more; without a clock, all
-/// that is left.
+/// Writes what stands before `mark`, a time of ending and an id, since no earlier one can come any
+/// more; without a mark, all that is left.
 pub(super) fn flush(
     workers: &mut [Worker],
-    clock: Option<Time>,
+    mark: Option<(Time, u64)>,
     sink: &mut dyn Sink,
 ) -> io::Result<()> {
     let connections = workers.iter_mut().map(|worker| &mut worker.collector.pending);
-    pending::flush(connections.collect(), clock, |formatted| sink.write(formatted))?;
+    pending::flush(connections.collect(), mark, |formatted| sink.write(formatted))?;
     let rows = workers.iter_mut().filter_map(|worker| worker.rows.as_mut());
-    pending::flush(rows.map(Rows::pending).collect(), clock, |row| sink.write_zeek_row(row))
+    pending::flush(rows.map(Rows::pending).collect(), mark, |row| sink.write_zeek_row(row))
 }
 
 /// Moves the connections that the shards kept since the last time, and what their busy entries

@@ -21,6 +21,16 @@ struct Line {
 }
 
 impl Pending {
+    /// Bytes of one shard that wait before it is better to write them.
+    const MANY: usize = 1 << 20;
+    /// Bytes of memory that an empty one keeps.
+    const SPARE: usize = 64 << 10;
+
+    /// Whether it is better to write what waits before there is more of it.
+    pub(super) const fn is_full(&self) -> bool {
+        self.bytes.len() >= Self::MANY
+    }
+
     /// Appends a line, which `format` appends to the bytes.
     pub(super) fn push(&mut self, at: Time, id: u64, format: impl FnOnce(&mut Vec<u8>)) {
         format(&mut self.bytes);
@@ -36,17 +46,21 @@ impl Pending {
         self.bytes.drain(..end);
         self.lines.drain(..count);
         self.lines.iter_mut().for_each(|line| line.end -= end);
+        if self.bytes.len() < Self::SPARE && self.bytes.capacity() > 4 * Self::SPARE {
+            self.bytes.shrink_to(Self::SPARE);
+            self.lines.shrink_to(Self::SPARE / size_of::<Line>());
+        }
     }
 }
 
-/// Writes what ended before `clock`, in order, whichever shard it is of; everything where there is
-/// no clock any more.
+/// Writes what stands before `mark`, a time and an id, in order, whichever shard it is of; everything
+/// where there is no mark any more.
 pub(super) fn flush(
     mut of_shards: Vec<&mut Pending>,
-    clock: Option<Time>,
+    mark: Option<(Time, u64)>,
     mut write: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let is_due = |line: &Line| clock.is_none_or(|clock| line.at < clock);
+    let is_due = |line: &Line| mark.is_none_or(|mark| (line.at, line.id) < mark);
     let mut due = Vec::new();
     for pending in &of_shards {
         let mut start = 0;

@@ -1,4 +1,4 @@
-//! Half-open handshakes pile up at a listener.
+//! Half-open handshakes pile up at a listener, or SYNs that nothing answers.
 //!
 //! # What it detects
 //! Set when all of these are true:
@@ -10,6 +10,18 @@
 //! less than half of all attempts come through. The backlog is taken from the host's settings where
 //! they were handed in, inferred where the occupancy stands still while further SYNs are dropped, and
 //! assumed as `assumed_backlog` otherwise.
+//!
+//! Kind `unanswered`, where the capture holds hardly any answer of the listener. Set when all of these
+//! are true:
+//! * more than `min_unanswered` SYNs that were neither answered nor sent again came within the time for
+//!   which a listener holds a half-open handshake, 63 s with default settings;
+//! * they are nine of ten attempts there;
+//! * they come from half as many sources at least, or 1,000 of them in one second;
+//! * so many of them were watched for 3 s, in which a client would have sent its SYN again; or they are
+//!   four times the backlog.
+//!
+//! It is a warning from `warning_share` of the backlog on, and critical when they would fill it and
+//! other segments of the host are in the capture.
 //!
 //! # Why it matters
 //! Each half-open handshake holds a place in the SYN queue for up to 63 s. When the queue is full and
@@ -34,10 +46,13 @@
 //! # False positives
 //! * A capture that lacks the clients' acknowledgments, because they travel another way.
 //! * A fast scan of one port from many addresses.
+//! * Kind `unanswered`: a load test against a service that is down, if its clients give up at once.
 //!
 //! # References
 //! RFC 4987; RFC 9293 3.10.7.4; Linux networking/ip-sysctl (`tcp_syncookies`, `tcp_max_syn_backlog`,
 //! `tcp_synack_retries`, `somaxconn`).
+
+mod unanswered;
 
 use super::half_open;
 use crate::connection::{ConnectionRecord, HandshakeOutcome, State};
@@ -83,6 +98,21 @@ const ASSUMED_BACKLOG: Threshold = Threshold {
     source: "tcp_max_syn_backlog is max(128, ehash entries / 128), 128 to 4,096 in practice",
 };
 
+const MIN_UNANSWERED: Threshold = Threshold {
+    code: CODE,
+    name: "min_unanswered",
+    default: 256,
+    unit: Unit::Count,
+    meaning: "more SYNs without an answer than this, within the time a backlog holds them, are a finding",
+    source: "chosen here: a quarter of the assumed backlog; far above what a scan sends to one port",
+};
+
+/// Unanswered SYNs in one second that no client sends by itself, whatever their sources.
+const FAST: u64 = 1_000;
+/// By then a client has sent its SYN again (RFC 6298 2: after 1 s; Linux before 3.1: after 3 s).
+const PATIENCE: Span = Span::from_secs(3);
+/// SYN-ACK retries beyond which waiting for them is capped: 2 minutes.
+const MAX_RETRIES: u32 = 6;
 /// Buckets of the timeline in the evidence.
 const BUCKETS: usize = 40;
 /// An occupancy within this share of its peak, in thousandths, stands at it.
@@ -101,10 +131,10 @@ pub(in crate::detect) static RULE: Rule = Rule {
     code: CODE,
     name: "syn_flood",
     scope: Scope::Listener,
-    variants: &[""],
-    thresholds: &[&MIN_HALF_OPEN, &WARNING_SHARE, &ASSUMED_BACKLOG],
+    variants: &["", unanswered::VARIANT],
+    thresholds: &[&MIN_HALF_OPEN, &MIN_UNANSWERED, &WARNING_SHARE, &ASSUMED_BACKLOG],
     source: include_str!("syn_flood.rs"),
-    check: Check::Grouped { judge, describe, marks: false },
+    check: Check::Both { judge, describe, totals: unanswered::judge },
 };
 
 /// Every half-open handshake, for frames to show; the verdict is about the pile. The class is the
@@ -406,6 +436,10 @@ impl Backlog {
         if plateau.is_some() {
             return Self { size: peak.count, known: Known::Inferred };
         }
+        Self::known(host, context)
+    }
+
+    fn known(host: &HostSettings, context: &Context<'_>) -> Self {
         // With cookies off the kernel keeps a quarter of tcp_max_syn_backlog for known peers.
         let without_cookies = host.max_syn_backlog.filter(|_| host.syncookies == Some(0));
         let sizes = [host.somaxconn, without_cookies.map(|size| size / 4 * 3)];

@@ -114,6 +114,11 @@ impl Shard {
     ) {
         while let Some((index, frame)) = self.queue.pop_front() {
             if self.embryos.get(index).is_some_and(|embryo| half(embryo.frame()) == frame) {
+                if self.embryos.is_spared(index, clock) {
+                    // The next ones in the queue are younger, and most of them have no answer.
+                    self.queue.push_back((index, frame));
+                    continue;
+                }
                 return self.finish_embryo(index, (clock, Ending::Evicted), settings, emit);
             }
         }
