@@ -64,6 +64,10 @@ impl Coverage {
     /// Marks `[start, end)` as seen.
     pub(super) fn add(&mut self, start: i64, end: i64) -> Added {
         let total = length(start, end);
+        if start == self.next && self.beyond.is_empty() {
+            self.next = self.next.max(end);
+            return Added { new: total, old: 0 };
+        }
         if start <= self.next && self.beyond.is_empty() {
             let new = length(self.next.max(start), end).min(total);
             self.next = self.next.max(end);

@@ -60,8 +60,11 @@ impl Sent {
 pub(super) struct Flight {
     /// The ring's places while few are needed.
     few: [Sent; Self::FEW],
-    /// The ring's places once more are needed.
+    /// The ring's places once more are needed, as far as they were ever used: the ring turns only
+    /// when all of them are.
     many: Vec<Sent>,
+    /// How many places `many` stands for; 0 while few are needed.
+    more: u16,
     /// Where the oldest is.
     head: usize,
     len: usize,
@@ -83,7 +86,7 @@ impl Flight {
     /// Adds a transmission of bytes beyond all that were sent before. Of a direction in trouble,
     /// more acknowledged ones are remembered.
     pub(super) fn push(&mut self, sent: Sent, troubled: bool) {
-        let places = self.places().len();
+        let places = self.places();
         if self.len == places {
             let kept = if troubled { Self::KEPT_IN_TROUBLE } else { Self::KEPT };
             let recent = |first: Sent| sent.time.since(first.time) < RECENT;
@@ -96,11 +99,17 @@ impl Flight {
                 self.make_room();
             }
         }
-        let at = (self.head + self.len) & (self.places().len() - 1);
-        if let Some(place) = self.places_mut().get_mut(at) {
+        let at = self.index(self.len);
+        if self.more == 0 {
+            if let Some(place) = self.few.get_mut(at) {
+                *place = sent;
+            }
+        } else if let Some(place) = self.many.get_mut(at) {
             *place = sent;
-            self.len += 1;
+        } else {
+            self.many.push(sent);
         }
+        self.len += 1;
     }
 
     /// The bytes before `offset` are acknowledged: the last transmission among them that was not
@@ -125,15 +134,19 @@ impl Flight {
         while places < wanted {
             places *= Self::GROWTH;
         }
-        if places >= self.places().len() {
+        if places >= self.places() {
             return;
         }
         let forgotten = self.len.saturating_sub(places);
         let rest: Vec<Sent> = (forgotten..self.len).filter_map(|index| self.get(index)).collect();
         (self.head, self.len) = (0, rest.len());
         self.acknowledged = self.acknowledged.saturating_sub(forgotten);
-        self.many = if places > Self::FEW { vec![Sent::default(); places] } else { Vec::new() };
-        for (place, sent) in self.places_mut().iter_mut().zip(rest) {
+        if places > Self::FEW {
+            (self.more, self.many) = (u16::try_from(places).unwrap_or(u16::MAX), rest);
+            return;
+        }
+        (self.more, self.many) = (0, Vec::new());
+        for (place, sent) in self.few.iter_mut().zip(rest) {
             *place = sent;
         }
     }
@@ -174,28 +187,32 @@ impl Flight {
     }
 
     fn get(&self, index: usize) -> Option<Sent> {
-        let places = self.places();
-        (index < self.len)
-            .then(|| places.get((self.head + index) & (places.len() - 1)).copied())
-            .flatten()
+        let at = self.index(index);
+        if index >= self.len {
+            return None;
+        }
+        if self.more == 0 { self.few.get(at).copied() } else { self.many.get(at).copied() }
     }
 
-    /// The places, always a power of two of them.
-    fn places(&self) -> &[Sent] {
-        if self.many.is_empty() { &self.few } else { &self.many }
+    /// How many places there are, always a power of two.
+    const fn places(&self) -> usize {
+        if self.more == 0 { Self::FEW } else { self.more as usize }
     }
 
-    fn places_mut(&mut self) -> &mut [Sent] {
-        if self.many.is_empty() { &mut self.few } else { &mut self.many }
+    /// The place of the `index`-th transmission.
+    const fn index(&self, index: usize) -> usize {
+        (self.head + index) & (self.places() - 1)
     }
 
     /// Makes more places, or merges neighbours where they reach the bound.
     #[cold]
     fn make_room(&mut self) {
-        let places = self.places().len();
+        let places = self.places();
         let more = if places < Self::MAX { places * Self::GROWTH } else { places };
-        let mut grown = Vec::with_capacity(more);
-        let (late, early) = self.places().split_at_checked(self.head).unwrap_or_default();
+        // Twice as many at first: not every ring that outgrows its places needs all that follow.
+        let mut grown = Vec::with_capacity(2 * places.min(more / 2));
+        let used = if self.more == 0 { &self.few[..] } else { &self.many };
+        let (late, early) = used.split_at_checked(self.head).unwrap_or_default();
         grown.extend_from_slice(early);
         grown.extend_from_slice(late);
         if places >= Self::MAX {
@@ -211,7 +228,7 @@ impl Flight {
         }
         self.len = grown.len();
         self.head = 0;
-        grown.resize(more, Sent::default());
+        self.more = u16::try_from(more).unwrap_or(u16::MAX);
         self.many = grown;
     }
 }
@@ -253,7 +270,7 @@ mod tests {
             flight.acknowledge(acknowledged * 10);
             let oldest = flight.oldest().map(|sent| sent.start);
             flight.rest();
-            assert_eq!(flight.places().len(), places);
+            assert_eq!(flight.places(), places);
             assert_eq!(flight.oldest().map(|sent| sent.start), oldest);
             assert_eq!(flight.newest().map(|sent| sent.start), Some((count - 1) * 10));
             assert_eq!(flight.at((count - 2) * 10 + 5).unwrap().start, (count - 2) * 10);
@@ -279,7 +296,7 @@ mod tests {
         for at in 0..5_000 {
             flight.push(sent(at * 10, 10), false);
         }
-        assert!(flight.places().len() <= Flight::MAX);
+        assert!(flight.places() <= Flight::MAX && flight.many.len() <= Flight::MAX);
         for at in (0..50_000).step_by(97) {
             let found = flight.at(at).unwrap();
             assert!(found.start <= at && at < found.end());

@@ -77,15 +77,19 @@ impl Delivery {
     }
 
     /// Takes `length` bytes at `start` if these are the next ones and nothing waits; says whether it
-    /// did.
+    /// did. `unacknowledged` says whether not a byte of the stream was acknowledged.
     #[inline]
-    pub(super) fn push_expected(&mut self, start: u64, length: u32) -> bool {
+    pub(super) fn push_expected(&mut self, start: u64, length: u32, unacknowledged: bool) -> bool {
         let end = start + u64::from(length);
         let is_next = start == self.next && self.top <= start && self.ahead.is_none();
         if !is_next || self.skipping || end.saturating_sub(self.trimmed) > Self::MAX_HELD {
             return false;
         }
         (self.next, self.top) = (end, end);
+        // The size of the stream does not count the SYN.
+        if unacknowledged && end > Self::MAX_INITIAL_WINDOW + 1 {
+            self.trimmed = end;
+        }
         true
     }
 

@@ -82,12 +82,12 @@ impl Tracker {
 }
 
 impl Endpoint {
-    /// Takes the next `length` bytes if everything before them was delivered and some of it was
-    /// acknowledged.
+    /// Takes the next `length` bytes if everything before them was delivered.
     #[inline]
     fn deliver_expected(&mut self, length: u32) -> bool {
         let start = self.last.full().wrapping_sub(u64::from(self.start.0));
         let acknowledged = self.acknowledged();
-        acknowledged > 1 && acknowledged <= start && self.delivery.push_expected(start, length)
+        let is_unacknowledged = acknowledged <= 1;
+        acknowledged <= start && self.delivery.push_expected(start, length, is_unacknowledged)
     }
 }
