@@ -15,6 +15,7 @@ mod coverage;
 mod effects;
 mod endpoint;
 mod feedback;
+mod first_fin;
 mod flight;
 mod icmp;
 mod judge;
@@ -50,7 +51,7 @@ pub use traffic::{Rto, Stall, Traffic, Unacknowledged, WindowRange};
 pub use transition::{Event, as_markdown, next};
 pub use window::{Episode, Episodes};
 
-use endpoint::{Endpoint, Reason};
+use endpoint::{Endpoint, Reason, Skip};
 use icmp::Quoted;
 use opening::Opening;
 use stream::Legs;
@@ -342,8 +343,9 @@ impl Connection {
             peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
         }
         let start = me.stream.offset(segment.seq);
-        if start > me.stream.end && me.skipped_to.is_none_or(|(before, _)| before < start) {
-            me.skipped_to = Some((start, mark));
+        if start > me.stream.end && me.skipped_to.is_none_or(|before| before.offset < start) {
+            let timestamp = segment.timestamps().map(|stamps| stamps.value);
+            me.skipped_to = Some(Skip { offset: start, mark, timestamp });
         }
         let opening = &self.opening;
         let repeats = me.stream.transmit(segment, || Legs::of(opening, from), effects);

@@ -10,6 +10,9 @@ use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Extras, Segment, Side};
 
+/// A FIN that is not acknowledged is sent again after about this time: the timer of a path of 100 ms.
+const FIRST_TIMEOUT: Span = Span::from_millis(300);
+
 impl Connection {
     /// `from` acknowledges the peer's FIN in `segment`, and had acknowledged what lies before
     /// `before`: it has received that FIN, unless it said so earlier.
@@ -79,7 +82,21 @@ impl Endpoint {
         if echo.is_some() && self.fin_arrivals.all().all(told_of) {
             return echoed.or_else(|| self.fin_arrivals.answered_by(echo));
         }
-        echoed.or_else(|| self.fin_arrivals.before(soonest))
+        echoed
+            .or_else(|| self.fin_that_stopped_ours())
+            .or_else(|| self.fin_arrivals.before(soonest))
+    }
+
+    /// A FIN of the peer that also acknowledges the own one, and after which that was not sent again
+    /// although its timer was due before the peer's next FIN.
+    fn fin_that_stopped_ours(&self) -> Option<Attempt> {
+        let ours = self.last_fin.or(self.fin)?.time;
+        let due = if self.fin_repeats > 0 { self.fin_gap + self.fin_gap } else { FIRST_TIMEOUT };
+        let late = self.fin_arrivals.last()?.mark.time.since(ours) > due;
+        self.fin_arrivals
+            .all()
+            .find(|it| late && it.acknowledges_fin && it.mark.time >= ours)
+            .copied()
     }
 
     /// It has received the peer's FIN with `arrival`, as its acknowledgment in `segment` proves.

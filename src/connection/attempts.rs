@@ -125,6 +125,11 @@ impl Attempts {
         self.all().rfind(|attempt| attempt.mark.time <= time).copied().or(self.first)
     }
 
+    /// The first one that came no sooner than `time`.
+    pub(super) fn since(&self, time: Time) -> Option<Attempt> {
+        self.all().find(|attempt| attempt.mark.time >= time).copied()
+    }
+
     /// Whether `frame` is one of them.
     pub(super) fn has(&self, frame: FrameId) -> bool {
         self.all().any(|attempt| attempt.mark.frame == frame)

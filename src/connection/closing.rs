@@ -15,18 +15,10 @@ impl Connection {
     pub(super) fn on_fin_sent(&mut self, from: Side, segment: &Segment) {
         let mark = Mark::of(segment);
         let crossing = self.answer_time(from) + CROSSING_SLACK;
-        // After a SYN or SYN-ACK was lost, one segment fills the window (RFC 5681 3.1).
-        let attempts = [self.opening.syns.of(from), self.opening.syn_acks.of(from)];
-        let narrow = attempts.into_iter().any(|it| it.repeated() > 0);
-        let me = self.sides.of_mut(from);
-        let Some(first) = me.fin else {
-            me.fin = Some(mark);
-            me.fin_stamps = segment.timestamps();
-            if narrow {
-                me.released = me.released.max(me.stream.advanced.time);
-            }
-            return me.first_fin(mark, crossing);
+        let Some(first) = self.sides.of(from).fin else {
+            return self.on_first_fin(from, segment);
         };
+        let me = self.sides.of_mut(from);
         if mark.time.since(first.time).abs() < SAME_FRAME || me.is_copy_of_fin(segment) {
             return;
         }
@@ -179,44 +171,6 @@ impl Connection {
 }
 
 impl Endpoint {
-    /// The first FIN: the moment of CLOSE, unless it had to wait behind data or a closed window (and
-    /// left when an acknowledgment had gone its way from the tap), or an earlier transmission of it
-    /// was not captured.
-    fn first_fin(&mut self, mark: Mark, crossing: Span) {
-        let waited = self.held || mark.time.since(self.released) <= crossing;
-        let reason = if waited {
-            Reason::inferred(mark, Cause::SentFin)
-        } else {
-            Reason::observed(mark, Cause::SentFin)
-        };
-        let sent_before = self
-            .skipped_to
-            .filter(|(offset, _)| self.stream.fin.is_some_and(|fin| *offset == fin + 1));
-        let Some((_, earlier)) = sent_before else {
-            // It crossed the RST that was on its way to it.
-            let crossed = self.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst);
-            let end = if crossed { self.revert(State::Closed) } else { None };
-            self.apply(Event::SendFin, reason);
-            if let Some(end) = end {
-                self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(mark.frame)));
-            }
-            return;
-        };
-        // The number after the FIN was in use before: the FIN left then. A FIN that the peer sent
-        // only once this side answered from there: the two had crossed, and it received that one in
-        // FIN-WAIT-1. Otherwise the answer was to a repetition, after its own FIN was lost.
-        let crossed = self
-            .last_entry()
-            .is_some_and(|last| last.state == State::CloseWait && last.corrected_by.is_none());
-        let received = if crossed { self.revert(State::CloseWait) } else { None };
-        let at = received.map_or(earlier.time, |entry| entry.at.min(earlier.time));
-        let sent = Reason { at, ..Reason::inferred(earlier, Cause::SentFin) };
-        self.apply(Event::SendFin, sent.corrected(Some(mark.frame)));
-        if let Some(entry) = received {
-            self.apply(Event::ReceiveFin, Reason::of(&entry));
-        }
-    }
-
     /// Whether a FIN is a copy that the network made of one that was sent before: its sender's
     /// clock has not gone on (RFC 7323 5.4), or it echoes less than before.
     fn is_copy_of_fin(&self, segment: &Segment) -> bool {

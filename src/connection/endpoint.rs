@@ -53,8 +53,8 @@ pub(super) struct Endpoint {
     /// was taken; `i64::MIN` where it came alone.
     pub(super) ack_of_fin_rides_on: i64,
     /// The first segment with the highest number of those that show that something before them was
-    /// not captured: the number's offset, and where. Perhaps it was the FIN.
-    pub(super) skipped_to: Option<(i64, Mark)>,
+    /// not captured, or was overtaken. Perhaps it was the FIN.
+    pub(super) skipped_to: Option<Skip>,
     /// Probes and repetitions since the peer was last heard: it may hear nothing either.
     pub(super) unanswered: u8,
     /// Data in flight or a closed window may be holding back what the application wrote.
@@ -65,6 +65,15 @@ pub(super) struct Endpoint {
     pub(super) fin: Option<Mark>,
     /// When the peer's acknowledgment of the FIN passed the tap.
     pub(super) fin_acknowledged: Option<Mark>,
+}
+
+/// A segment that came before what lies before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Skip {
+    /// Where it begins.
+    pub(super) offset: i64,
+    pub(super) mark: Mark,
+    pub(super) timestamp: Option<u32>,
 }
 
 /// Why a state is entered, and how sure that is.

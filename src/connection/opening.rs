@@ -4,7 +4,7 @@
 //! The server is ESTABLISHED when that acknowledgment reaches it, which is taken back when it sends
 //! the SYN-ACK again: lost behind the tap, a full accept queue, a deferred accept.
 
-use super::attempts::Attempts;
+use super::attempts::{Attempt, Attempts};
 use super::closing::newer;
 use super::{
     Blocked, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn,
@@ -58,6 +58,19 @@ const IGNORED: u8 = 3;
 /// A first SYN-ACK sent again later than this had its timer held back: it starts with 1 s (RFC 6298
 /// 2.1), and a server that waits for data lets its first expiries pass (Linux `TCP_DEFER_ACCEPT`).
 const DEFERRED: Span = Span::from_millis(2_500);
+
+impl Opening {
+    /// The SYN-ACK that `segment` of its receiver answers: the echo tells, or else that `side` did
+    /// not send its SYN again after it.
+    fn syn_ack_that_reached(&self, side: Side, segment: &Segment) -> Option<Attempt> {
+        let syn_acks = self.syn_acks.of(side.peer());
+        if let Some(stamps) = segment.timestamps() {
+            return syn_acks.answered_by(Some(stamps.echo));
+        }
+        let last_syn = self.syns.of(side).last();
+        last_syn.and_then(|syn| syn_acks.since(syn.mark.time)).or_else(|| syn_acks.last())
+    }
+}
 
 impl Connection {
     /// SYN without ACK.
@@ -249,9 +262,7 @@ impl Connection {
         }
         match me.state {
             State::SynSent => {
-                let echo = segment.timestamps().map(|stamps| stamps.echo);
-                let arrival = self.opening.syn_acks.of(from.peer()).answered_by(echo);
-                if let Some(syn_ack) = arrival {
+                if let Some(syn_ack) = self.opening.syn_ack_that_reached(from, segment) {
                     let reason = Reason::observed(syn_ack.mark, syn_ack.cause);
                     me.apply(Event::ReceiveSynAck, reason);
                     if from == Side::Client {

@@ -12,6 +12,8 @@ import socket
 import struct
 import subprocess
 
+from packet import parse_ip
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 HOME = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -68,7 +70,7 @@ class Host:
         self.address, self.address6 = address, address6
         self.addresses = [address, address6]
         self.peer_mac = None
-        self.sockets = []
+        self.sockets, self.forged = [], []
         self._raw = None
         command("ip", "netns", "add", name)
         self.fd = os.open(f"/var/run/netns/{name}", os.O_RDONLY)
@@ -119,6 +121,7 @@ class Host:
 
     def inject(self, packet):
         """Sends an IP packet (bytes) out of this host's device, unseen by its own TCP."""
+        self.forged.append(parse_ip(packet))
         self.send_frame(0x0800 if packet[0] >> 4 == 4 else 0x86DD, packet)
 
     def send_frame(self, kind, body):

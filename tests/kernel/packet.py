@@ -62,6 +62,12 @@ class Packet:
         """Sequence number after the payload, SYN and FIN."""
         return (self.seq + self.length + (self.flags & 1) + (self.flags >> 1 & 1)) & 0xFFFFFFFF
 
+    @property
+    def print(self):
+        """What tells it from other segments, before and after a capture."""
+        return [self.src, self.sport, self.dst, self.dport, self.seq, self.ack, self.flags,
+                self.length, self.tsval]
+
     def letters(self):
         return "".join(letter for letter, bit in LETTERS if self.flags & bit)
 

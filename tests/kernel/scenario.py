@@ -147,6 +147,10 @@ class Net:
 
     def conclude(self):
         """Ends the observation: what segments after this moment do is not part of the truth."""
+        if self.relay is not None:
+            limit = time.monotonic() + 3
+            while self.relay.is_busy() and time.monotonic() < limit:
+                time.sleep(0.005)
         time.sleep(0.06)
         if self.relay is not None and self.relay.error is not None:
             raise self.relay.error
@@ -172,6 +176,8 @@ class Net:
             "deterministic": self.spec.deterministic, "number": self.number,
             "begin": self.begin, "end": self.end, "grace": GRACE, "lost_frames": self.lost_frames,
             "notes": self.notes,
+            "forged": [packet.print for sender in (*self.hosts, self.relay) if sender is not None
+                       for packet in sender.forged if packet is not None],
             "hosts": {host.role: {"addresses": host.addresses} for host in self.hosts},
         }
         with open(f"{self.directory}/facts.json", "w", encoding="ascii") as file:

@@ -268,6 +268,7 @@ def assemble(directory, joiner, kernel, keep=False):
         "listeners": [{key: value for key, value in listener.items() if key != "socket"}
                       for listener in found.listeners],
         "notes": facts["notes"], "polled": compared,
+        "forged": forged_frames(facts["forged"], wires, roles),
         "transitions": transitions, "impossible_at_other_end": impossible,
     }
     with open(f"{directory}/truth.json", "w", encoding="ascii") as file:
@@ -276,6 +277,14 @@ def assemble(directory, joiner, kernel, keep=False):
         os.unlink(f"{directory}/facts.json")
         os.unlink(f"{directory}/polls.pickle")
     return truth, problems
+
+
+def forged_frames(prints, wires, roles):
+    """{role: frames of its capture} that a raw socket sent in the name of one of the hosts: what they
+    seem to say of a socket there, no kernel of the laboratory has said."""
+    forged = [mark for mark in prints if mark[0] in roles]
+    return {role: [packet.frame for packet in wire.all
+                   if packet.icmp is None and packet.print in forged] for role, wire in wires.items()}
 
 
 def standstills(transitions):

@@ -15,7 +15,7 @@ import threading
 import time
 
 from host import CLONE_NEWNET, LIBC, command
-from packet import parse_frame
+from packet import parse_frame, parse_ip
 
 ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
@@ -79,7 +79,7 @@ class Relay:
     """Rules see (packet, side), where side is the sender's role: client or server."""
 
     def __init__(self, middle, delay=0.0):
-        self.delay, self.rules, self.held = delay, [], []
+        self.delay, self.rules, self.held, self.forged = delay, [], [], []
         self.last = {"client": None, "server": None}
         self._queue, self._ticket = [], itertools.count()
         self._lock = threading.Lock()
@@ -147,10 +147,16 @@ class Relay:
 
     def inject(self, toward, packet):
         """Sends an IP packet (bytes) to one host as if it came over the cable."""
+        self.forged.append(parse_ip(packet))
         source = "server" if toward == "client" else "client"
         kind = 0x0800 if packet[0] >> 4 == 4 else 0x86DD
         frame = self.macs[toward] + self.macs[source] + struct.pack("!H", kind) + packet
         self._ends[toward].send(frame)
+
+    def is_busy(self):
+        """Whether frames are still on their way."""
+        with self._lock:
+            return bool(self._queue)
 
     def _later(self, side, frame, seconds):
         heapq.heappush(self._queue, (time.monotonic() + seconds, next(self._ticket), side, frame))

@@ -57,6 +57,8 @@ pub(crate) struct Capture {
     pub(crate) records: Vec<ConnectionRecord>,
     /// Segments with their frame numbers, in the order of capture.
     segments: BTreeMap<u64, (FourTuple, Segment)>,
+    /// Frames that a raw socket sent in the name of one of the hosts.
+    forged: BTreeSet<u64>,
     /// Time of its last frame: what came later it cannot show.
     pub(crate) last: i64,
 }
@@ -150,7 +152,8 @@ impl Run {
                 segments.insert(segment.frame.number(), (tuple, segment));
             }
         });
-        Capture { records, segments, last }
+        let forged = rows(&self.truth["forged"][host]).filter_map(Value::as_u64).collect();
+        Capture { records, segments, forged, last }
     }
 }
 
@@ -189,6 +192,15 @@ impl Capture {
             [(client, server), (server, client)]
         };
         self.records.iter().flat_map(both).collect()
+    }
+
+    /// Whether `entry` of the endpoint `local` comes from a segment that somebody else sent in its
+    /// name: nothing that its kernel could confirm.
+    pub(crate) fn is_forged(&self, local: &str, entry: &Entry) -> bool {
+        entry.frame.is_some_and(|frame| {
+            let source = self.segment(frame.number()).map(|it| it.0.source.to_string());
+            self.forged.contains(&frame.number()) && source.as_deref() == Some(local)
+        })
     }
 
     /// The segment in a frame.

@@ -5,7 +5,7 @@
 //! | `wire` | the state, in order, within 1 ms of the kernel (10 ms if the kernel was only polled) |
 //! | `timer` | the state, in order, within an eighth of the time since the state before (the kernel's timer wheel) |
 //! | `invisible` | nothing, or the state at any time, but not `observed` unless within the tolerance |
-//! | none | nothing: a state that the kernel never had is an error, whatever its certainty |
+//! | none | nothing: a state that the kernel never had is an error, whatever its certainty; only that of a segment which a raw socket sent in the host's name is nobody's |
 //!
 //! From the other end's capture, the tolerance of a transition grows by the time that the very
 //! segment behind it was on its way between the two taps, read from both captures; and a
@@ -99,7 +99,10 @@ pub(crate) fn score(run: &Run, host: &str, own: &Capture, seen: &Capture) -> Sco
             })
             .collect();
         let who = format!("{local} > {remote}");
-        compare(&who, &expected, &seen.entries(&local, &remote), &mut score);
+        let own_words = |entry: &Entry| !seen.is_forged(&local, entry);
+        let tool: Vec<Entry> =
+            seen.entries(&local, &remote).into_iter().filter(own_words).collect();
+        compare(&who, &expected, &tool, &mut score);
     }
     strangers(run, host, seen, &mut score);
     score
@@ -114,7 +117,7 @@ fn strangers(run: &Run, host: &str, seen: &Capture, score: &mut Score) {
             continue;
         }
         for entry in seen.entries(&key.1, &key.2) {
-            if entry.state != State::Closed {
+            if entry.state != State::Closed && !seen.is_forged(&key.1, &entry) {
                 let text = format!("{local} > {remote}: {} never there ({entry})", entry.state);
                 score.complain(Fault::NeverThere, text);
             }

@@ -55,12 +55,14 @@ def accept_overflow_client_sends(net):
 
 @scenario(families=BOTH, seconds=9, relay=True)
 def accept_overflow_ack_only(net):
-    """Accept queue full and a silent client: ESTABLISHED here, SYN-RECEIVED there, SYN-ACK repeated."""
-    listener, _, _ = overflow(net)
+    """Accept queue full and a silent client: ESTABLISHED here, SYN-RECEIVED there, SYN-ACK repeated,
+    until there is room; then the client speaks."""
+    listener, _, client = overflow(net)
     net.await_table(net.server, "SYN-RECEIVED")
     net.wait(1.3)
-    for _ in range(4):
-        net.accept(listener)
+    servers = [net.accept(listener) for _ in range(4)]
+    client.sendall(b"q" * 10)
+    net.read(servers[3], 10)
 
 
 @scenario(families=BOTH, seconds=12, relay=True, server={"tcp_synack_retries": 2})

@@ -1,0 +1,139 @@
+//! The first FIN of a side: when its application closed, as far as that shows.
+//!
+//! CLOSE makes the state, and the FIN shows it, at once as a rule. It may have had to wait behind
+//! data or a closed window; or an earlier transmission of it was lost before the tap, or was
+//! overtaken.
+
+use super::closing::newer;
+use super::endpoint::{Endpoint, Skip};
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
+use crate::stamp::Span;
+use crate::tcp::{Segment, Side};
+
+/// Sooner than this no timer sends anything again (Linux `TCP_RTO_MIN` is 200 ms).
+const BEFORE_TIMERS: Span = Span::from_millis(150);
+
+/// No application closes so soon after a FIN has come.
+const INSTANT: Span = Span::from_micros(20);
+
+/// What is known when it passes the tap.
+struct FirstFin {
+    mark: Mark,
+    /// Its timestamp.
+    timestamp: Option<u32>,
+    /// How long it takes from the tap to its sender and back.
+    path: Span,
+    /// It acknowledges the peer's FIN.
+    knew: bool,
+    /// One segment filled its sender's window: after a SYN or SYN-ACK was lost (RFC 5681 3.1), or
+    /// after a timeout (3.1, equation 4).
+    narrow: bool,
+    /// The segment before it, of either side.
+    before: Mark,
+}
+
+impl Connection {
+    pub(super) fn on_first_fin(&mut self, from: Side, segment: &Segment) {
+        let attempts = [self.opening.syns.of(from), self.opening.syn_acks.of(from)];
+        let (before, path) = (self.last, self.answer_time(from));
+        let lost = attempts.into_iter().any(|it| it.repeated() > 0);
+        let (me, peer) = self.sides.pair_mut(from);
+        let timed_out = me.stream.repair.as_ref().is_some_and(|repair| repair.timeouts > 0);
+        let fin = FirstFin {
+            mark: Mark::of(segment),
+            timestamp: segment.timestamps().map(|stamps| stamps.value),
+            path,
+            knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
+            narrow: lost || timed_out,
+            before,
+        };
+        me.fin = Some(fin.mark);
+        me.fin_stamps = segment.timestamps();
+        me.send_first_fin(&fin);
+    }
+}
+
+impl Endpoint {
+    fn send_first_fin(&mut self, fin: &FirstFin) {
+        let left_before = self
+            .skipped_to
+            .filter(|skip| self.stream.fin.is_some_and(|fin| skip.offset == fin + 1));
+        match left_before {
+            Some(skip) => self.left_before(fin, skip),
+            None => self.leaves_now(fin),
+        }
+    }
+
+    /// The moment of CLOSE, unless it had to wait: it left then when an acknowledgment had made room
+    /// and gone its way from the tap.
+    fn leaves_now(&mut self, fin: &FirstFin) {
+        if fin.narrow {
+            self.released = self.released.max(self.stream.advanced.time);
+        }
+        let waited = self.held
+            || fin.mark.time.since(self.released) <= fin.path + CROSSING_SLACK
+            || self.answers_acknowledgment(fin);
+        let reason = if waited {
+            Reason::inferred(fin.mark, Cause::SentFin)
+        } else {
+            Reason::observed(fin.mark, Cause::SentFin)
+        };
+        // The peer's FIN made room for it, and it left behind the acknowledgment of that at once: it
+        // had been waiting, and the FINs had crossed.
+        let received = self.last_entry().copied().filter(|entry| {
+            entry.state == State::CloseWait
+                && fin.narrow
+                && self.released >= entry.at
+                && Some(fin.before.frame) > entry.frame
+                && fin.mark.time.since(fin.before.time) <= INSTANT
+        });
+        if let Some(entry) = received {
+            self.revert(State::CloseWait);
+            let sent = Reason { at: entry.at, ..Reason::inferred(fin.mark, Cause::SentFin) };
+            self.apply(Event::SendFin, sent);
+            self.apply(Event::ReceiveFin, Reason::of(&entry).corrected(Some(fin.mark.frame)));
+            return;
+        }
+        // It crossed the RST that was on its way to it.
+        let crossed = self.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst);
+        let end = if crossed { self.revert(State::Closed) } else { None };
+        self.apply(Event::SendFin, reason);
+        if let Some(end) = end {
+            self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(fin.mark.frame)));
+        }
+    }
+
+    /// Whether it came just when what an acknowledgment released far from the tap would come.
+    fn answers_acknowledgment(&self, fin: &FirstFin) -> bool {
+        let path = fin.path;
+        let after = fin.mark.time.since(self.stream.last_ack);
+        let half = Span::from_nanos(path.nanos() / 2);
+        path > CROSSING_SLACK && (half..=path + half).contains(&after)
+    }
+
+    /// The number after the FIN was in use before: the FIN left then. The peer's first FIN was
+    /// answered from there at once: the two had crossed, and it received that one in FIN-WAIT-1.
+    /// Otherwise the answer was to something later, after its own FIN was lost; or the FIN was
+    /// overtaken by it, and says itself what it knew.
+    fn left_before(&mut self, fin: &FirstFin, skip: Skip) {
+        let earlier = skip.mark;
+        let overtaken = match (fin.timestamp, skip.timestamp) {
+            (Some(now), Some(then)) => !newer(now, then),
+            _ => fin.mark.time.since(earlier.time) < BEFORE_TIMERS,
+        };
+        let soon = fin.path + fin.path + BEFORE_TIMERS;
+        let crossed = !(overtaken && fin.knew)
+            && self.last_entry().is_some_and(|last| {
+                last.state == State::CloseWait
+                    && last.corrected_by.is_none()
+                    && earlier.time.since(last.at) <= soon
+            });
+        let received = if crossed { self.revert(State::CloseWait) } else { None };
+        let at = received.map_or(earlier.time, |entry| entry.at.min(earlier.time));
+        let sent = Reason { at, ..Reason::inferred(earlier, Cause::SentFin) };
+        self.apply(Event::SendFin, sent.corrected(Some(fin.mark.frame)));
+        if let Some(entry) = received {
+            self.apply(Event::ReceiveFin, Reason::of(&entry));
+        }
+    }
+}
