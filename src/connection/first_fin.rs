@@ -103,12 +103,18 @@ impl Endpoint {
         }
     }
 
-    /// Whether it came just when what an acknowledgment released far from the tap would come.
+    /// Whether it came just when what the acknowledgment of the last data released would come, far
+    /// from the tap and from a sender that had to repeat something.
     fn answers_acknowledgment(&self, fin: &FirstFin) -> bool {
-        let path = fin.path;
+        let Some(data) = self.stream.traffic.last_data else { return false };
+        let acknowledged = self.stream.last_ack.since(data.time);
         let after = fin.mark.time.since(self.stream.last_ack);
-        let half = Span::from_nanos(path.nanos() / 2);
-        path > CROSSING_SLACK && (half..=path + half).contains(&after)
+        let half = Span::from_nanos(fin.path.nanos() / 2);
+        self.state == State::Established
+            && self.stream.repair.is_some()
+            && fin.path > CROSSING_SLACK
+            && (Span::ZERO..BEFORE_TIMERS).contains(&acknowledged)
+            && (half..=fin.path + half).contains(&after)
     }
 
     /// The number after the FIN was in use before: the FIN left then. The peer's first FIN was

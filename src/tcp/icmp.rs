@@ -50,6 +50,7 @@ impl IcmpError {
             (false, 3, 5) | (true, 1, 7) => IcmpMeaning::SourceRouteFailed,
             (false, 3, 9 | 10 | 13..=15) | (true, 1, 1 | 5 | 6) => IcmpMeaning::AdminProhibited,
             (true, 1, 2) => IcmpMeaning::BeyondScope,
+            (false, 11, 1) => IcmpMeaning::ReassemblyTimeExceeded,
             (false, 11, _) | (true, 3, _) => IcmpMeaning::TimeExceeded,
             (false, 12, _) | (true, 4, _) => IcmpMeaning::ParameterProblem,
             (false, 4, _) => IcmpMeaning::SourceQuench,
@@ -64,7 +65,7 @@ impl IcmpError {
     pub const fn drops_half_open(&self) -> bool {
         matches!(
             (self.v6, self.kind, self.code),
-            (false, 3, 0 | 1) | (false, 11 | 12, _) | (true, 1, 1 | 4 | 5 | 6) | (true, 4, _)
+            (false, 3, 0 | 1) | (false, 11, 0) | (false, 12, _) | (true, 1, 1 | 4..) | (true, 4, _)
         )
     }
 }
@@ -90,6 +91,8 @@ pub enum IcmpMeaning {
     BeyondScope,
     /// The hop limit ran out: a routing loop, or a traceroute.
     TimeExceeded,
+    /// Fragments were missing for too long: Linux does not tell TCP (`icmp_unreach`).
+    ReassemblyTimeExceeded,
     /// The header cannot be understood.
     ParameterProblem,
     /// An old request to slow down, which hosts ignore (RFC 6633).
@@ -121,6 +124,7 @@ impl IcmpMeaning {
             Self::AdminProhibited => "received ICMP administratively prohibited",
             Self::BeyondScope => "received ICMP beyond scope of source address",
             Self::TimeExceeded => "received ICMP time exceeded",
+            Self::ReassemblyTimeExceeded => "received ICMP fragment reassembly time exceeded",
             Self::ParameterProblem => "received ICMP parameter problem",
             Self::SourceQuench => "received ICMP source quench",
             Self::Redirect => "received ICMP redirect",
@@ -139,6 +143,7 @@ impl IcmpMeaning {
             | Self::SourceRouteFailed
             | Self::BeyondScope
             | Self::TimeExceeded
+            | Self::ReassemblyTimeExceeded
             | Self::ParameterProblem
             | Self::SourceQuench
             | Self::Redirect
@@ -151,7 +156,11 @@ impl IcmpMeaning {
     #[must_use]
     pub const fn is_failure(self) -> bool {
         match self {
-            Self::PacketTooBig | Self::SourceQuench | Self::Redirect | Self::Unknown => false,
+            Self::PacketTooBig
+            | Self::ReassemblyTimeExceeded
+            | Self::SourceQuench
+            | Self::Redirect
+            | Self::Unknown => false,
             Self::NetUnreachable
             | Self::HostUnreachable
             | Self::ProtocolUnreachable

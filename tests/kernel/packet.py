@@ -178,6 +178,22 @@ def build_tcp(src, dst, sport, dport, seq, ack=0, flags=ACK, window=65535, paylo
     return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + body
 
 
+def build_icmp(src, dst, kind, code, quoted, extra=0):
+    """IP packet (bytes) with an ICMP error that quotes the beginning of an IP packet; `extra` is what
+    some types carry in their second word (an MTU)."""
+    source, target = ipaddress.ip_address(src), ipaddress.ip_address(dst)
+    body = struct.pack("!BBHI", kind, code, 0, extra) + quoted[:(40 if source.version == 6 else 20) + 20]
+    pseudo = b""
+    if source.version == 6:
+        pseudo = source.packed + target.packed + struct.pack("!II", len(body), 58)
+    body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
+    if source.version == 6:
+        return struct.pack("!IHBB", 6 << 28, len(body), 58, 64) + source.packed + target.packed + body
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0x4000, 64, 1, 0)
+    ip += source.packed + target.packed
+    return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + body
+
+
 def fix_checksums(frame):
     """Recomputes the IP and TCP checksums of an Ethernet frame that was changed (bytearray)."""
     packet = parse_frame(bytes(frame))

@@ -24,7 +24,8 @@ from packet import ACK, MARK, RST, build_tcp, read_pcap
 
 GRACE = 20_000_000  # ns for what the capture's last segments do to sockets
 REGISTRY = {}
-THEMES = ("close", "opening", "queues", "resets", "timewait", "death", "loss", "misc", "crowd", "lives")
+THEMES = ("close", "opening", "queues", "resets", "timewait", "death", "loss", "misc", "crowd", "lives",
+          "errors")
 
 
 @dataclass

@@ -218,6 +218,7 @@ fn describe_told(group: &Group, whole: &Whole<'_>, error: &IcmpError) -> Option<
         | IcmpMeaning::PacketTooBig
         | IcmpMeaning::SourceRouteFailed
         | IcmpMeaning::BeyondScope
+        | IcmpMeaning::ReassemblyTimeExceeded
         | IcmpMeaning::ParameterProblem
         | IcmpMeaning::SourceQuench
         | IcmpMeaning::Redirect
