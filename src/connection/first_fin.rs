@@ -106,12 +106,13 @@ impl Endpoint {
     /// Whether it came just when what the acknowledgment of the last data released would come, far
     /// from the tap and from a sender that had to repeat something.
     fn answers_acknowledgment(&self, fin: &FirstFin) -> bool {
-        let Some(data) = self.stream.traffic.last_data else { return false };
-        let acknowledged = self.stream.last_ack.since(data.time);
+        let Some(repair) = self.stream.repair.as_ref() else { return false };
+        let data = [self.stream.traffic.last_data, repair.last];
+        let Some(data) = data.into_iter().flatten().map(|it| it.time).max() else { return false };
+        let acknowledged = self.stream.last_ack.since(data);
         let after = fin.mark.time.since(self.stream.last_ack);
         let half = Span::from_nanos(fin.path.nanos() / 2);
         self.state == State::Established
-            && self.stream.repair.is_some()
             && fin.path > CROSSING_SLACK
             && (Span::ZERO..BEFORE_TIMERS).contains(&acknowledged)
             && (half..=fin.path + half).contains(&after)
