@@ -17,6 +17,7 @@ mod endpoint;
 mod feedback;
 mod first_fin;
 mod flight;
+mod halves;
 mod icmp;
 mod judge;
 mod lone_syn;
@@ -84,6 +85,8 @@ pub struct Connection {
     client_is_forward: bool,
     role_certainty: Certainty,
     tunnel: Vec<TunnelLayer>,
+    /// The tunnel around the other direction, where that is another one.
+    other_tunnel: Option<Box<[TunnelLayer]>>,
     first: Mark,
     last: Mark,
     /// Silence before the last segment: tells an answer to a long idle connection.
@@ -121,6 +124,7 @@ impl Connection {
             client_is_forward: beginning.forward == client_sent_it,
             role_certainty,
             tunnel: beginning.tunnel,
+            other_tunnel: None,
             first: Mark::of(segment),
             last: Mark::of(segment),
             last_gap: Span::ZERO,

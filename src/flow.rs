@@ -9,6 +9,8 @@
 mod arrival;
 mod batch;
 mod embryo;
+mod halves;
+mod identity;
 mod limits;
 mod names;
 mod observer;
@@ -22,6 +24,7 @@ mod slab;
 mod table;
 #[cfg(test)]
 mod tests;
+mod together;
 mod zeek;
 
 pub use batch::{Batch, Horizon, SHARDS};

@@ -3,7 +3,9 @@
 
 mod captures;
 mod cuts;
+mod halves;
 mod merge;
+mod offload;
 mod oracle;
 mod selection;
 mod sinks;

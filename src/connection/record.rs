@@ -23,6 +23,8 @@ pub struct ConnectionRecord {
     pub role_certainty: Certainty,
     /// Encapsulation around the connection, outermost first.
     pub tunnel: Vec<TunnelLayer>,
+    /// Encapsulation of the direction that was seen second, where that is another one.
+    pub other_tunnel: Option<Vec<TunnelLayer>>,
     /// Time of the first frame.
     pub first_time: Time,
     /// Time of the last frame.

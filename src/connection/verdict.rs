@@ -49,6 +49,7 @@ impl Connection {
             server: self.addresses.server,
             role_certainty: self.role_certainty,
             tunnel: self.tunnel,
+            other_tunnel: self.other_tunnel.map(<[_]>::into_vec),
             first_time: self.first.time,
             last_time: self.last.time,
             first_frame: self.first.frame,

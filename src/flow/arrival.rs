@@ -1,6 +1,7 @@
 //! A segment on its way into its connection.
 
-use super::batch::{Batch, Flow};
+use super::batch::Batch;
+use super::identity::Flow;
 use super::observer::{Observer, Placed};
 use super::packed::{Kind, Packed};
 use super::table::Key;

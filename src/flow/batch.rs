@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use super::identity::{Flow, narrow};
 use super::options::{pack, unpack};
 use super::packed::{Kind, Packed};
 use crate::stamp::{FrameId, Span, Time};
@@ -99,39 +100,6 @@ struct WideFlow {
 struct Late {
     frame: u32,
     clock: Time,
-}
-
-/// The flow of a packed segment.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Flow<'a> {
-    Narrow([u32; 3]),
-    Wide(FourTuple, &'a [TunnelLayer]),
-}
-
-impl<'a> Flow<'a> {
-    /// The canonical tuple, without the tunnel.
-    pub(super) fn tuple(self) -> FourTuple {
-        match self {
-            Flow::Narrow(key) => tuple_of(key),
-            Flow::Wide(tuple, _) => tuple,
-        }
-    }
-
-    /// The tunnel around it, outermost layer first.
-    pub(super) const fn tunnel(self) -> &'a [TunnelLayer] {
-        match self {
-            Flow::Narrow(_) => &[],
-            Flow::Wide(_, tunnel) => tunnel,
-        }
-    }
-
-    /// The flow with this tuple outside of tunnels.
-    pub(super) fn without_tunnel(self) -> Self {
-        match self {
-            Flow::Wide(tuple, _) => narrow(tuple).map_or(Flow::Wide(tuple, &[]), Flow::Narrow),
-            Flow::Narrow(_) => self,
-        }
-    }
 }
 
 impl Default for Batch {
@@ -440,25 +408,6 @@ impl Bucket {
             self.extras.push(*extras);
         }
     }
-}
-
-/// The compact form of an IPv4 flow in canonical order.
-fn narrow(tuple: FourTuple) -> Option<[u32; 3]> {
-    let (IpAddr::V4(low), IpAddr::V4(high)) = (tuple.source.address, tuple.destination.address)
-    else {
-        return None;
-    };
-    let ports = u32::from(tuple.source.port) << 16 | u32::from(tuple.destination.port);
-    Some([low.to_bits(), high.to_bits(), ports])
-}
-
-/// The canonical tuple of a compact flow.
-pub(super) fn tuple_of([low, high, ports]: [u32; 3]) -> FourTuple {
-    let endpoint = |address: u32, port: u32| Endpoint {
-        address: IpAddr::V4(std::net::Ipv4Addr::from_bits(address)),
-        port: (port & 0xffff) as u16,
-    };
-    FourTuple { source: endpoint(low, ports >> 16), destination: endpoint(high, ports) }
 }
 
 /// Any canonical tuple in three words, to choose its shard by; tunnels do not count.

@@ -8,6 +8,7 @@
 //! order in which records leave is the same however the capture was cut.
 
 mod leaving;
+mod opening;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -16,8 +17,10 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 
 use super::arrival::Arrival;
-use super::batch::{Batch, Flow};
-use super::embryo::{Embryo, Embryos, Hatched};
+use super::batch::Batch;
+use super::embryo::{Embryo, Embryos};
+use super::halves::Halves;
+use super::identity::Flow;
 use super::limits::Limits;
 use super::names::Names;
 use super::observer::{Ending, Observer};
@@ -25,10 +28,10 @@ use super::packed::{Kind, Packed};
 use super::sightings::Sightings;
 use super::slab::Slab;
 use super::table::{Key, Slot, Table};
-use crate::connection::{Beginning, Connection, Effects, Mark, TimeWaitBefore};
+use crate::connection::{Connection, Mark};
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span, Time};
-use crate::tcp::{Extras, FourTuple, TunnelLayer};
+use crate::tcp::Extras;
 use leaving::Leave;
 
 /// The connections of one shard's flows.
@@ -36,8 +39,8 @@ use leaving::Leave;
 pub struct Shard {
     index: usize,
     limits: Limits,
-    table: Table,
-    embryos: Embryos,
+    pub(super) table: Table,
+    pub(super) embryos: Embryos,
     /// Embryos in the order in which they began, each with half of its frame's number; those that
     /// have gone are still in it.
     queue: VecDeque<(u32, u32)>,
@@ -53,6 +56,7 @@ pub struct Shard {
     next_ticket: u64,
     names: Names,
     sightings: Sightings,
+    pub(super) halves: Halves,
     /// What is left to be let go of at the end, once that has begun.
     ending: Option<VecDeque<(u64, Slot)>>,
 }
@@ -108,7 +112,8 @@ impl Shard {
             over_count: 0,
             next_ticket: 0,
             names: Names::default(),
-            sightings: Sightings::new(hasher),
+            sightings: Sightings::new(hasher.clone()),
+            halves: Halves::new(hasher),
             ending: None,
         }
     }
@@ -302,7 +307,7 @@ impl Shard {
     }
 
     /// Hands a segment to its connection. `likely` is where that was a moment ago.
-    fn place(
+    pub(super) fn place(
         &mut self,
         arrival: &Arrival<'_>,
         likely: Option<Slot>,
@@ -311,7 +316,10 @@ impl Shard {
     ) {
         let still = likely.filter(|slot| arrival.is_of(key_of(&self.embryos, &self.live, *slot)));
         let Some(mut slot) = still.or_else(|| self.slot_of(arrival.flow)) else {
-            return self.open(arrival, None, settings, emit);
+            if !(self.may_be_half(arrival) && self.place_half(arrival, settings, emit)) {
+                self.open(arrival, None, settings, emit);
+            }
+            return;
         };
         if !slot.is_live() {
             let Arrival { forward, segment, extras, clock, .. } = arrival;
@@ -356,116 +364,6 @@ impl Shard {
     #[inline]
     pub(super) fn slot_of(&self, flow: Flow<'_>) -> Option<Slot> {
         self.table.find(flow, |slot| key_of(&self.embryos, &self.live, slot))
-    }
-
-    /// Begins a connection on a flow that has none, or had one that left `before` behind.
-    fn open(
-        &mut self,
-        arrival: &Arrival<'_>,
-        before: Option<TimeWaitBefore>,
-        settings: &Settings,
-        emit: &mut impl Observer,
-    ) {
-        let Arrival { flow, forward, segment, extras, clock, .. } = *arrival;
-        let plain = before.is_none() && self.limits.embryonic > 0;
-        if plain && Embryos::accepts(&segment, extras, clock) {
-            while self.embryos.len() >= self.limits.embryonic {
-                self.evict_embryo(clock, settings, emit);
-            }
-            let key = self.table.claim(flow);
-            let index = self.embryos.begin(key, forward, &segment, extras);
-            let Self { table, embryos, live, queue, .. } = self;
-            table.bind(key, Slot::embryo(index), |slot| key_of(embryos, live, slot));
-            remember(queue, (index, half(segment.frame)), embryos.len(), |(index, frame)| {
-                embryos.get(index).is_some_and(|embryo| half(embryo.frame()) == frame)
-            });
-            return self.tell_embryo(index, arrival, settings, emit);
-        }
-        let begun = self.begin(arrival, before, settings, emit);
-        let live = begun.and_then(|(index, effects)| Some((self.live.get(index)?, effects)));
-        if let Some((live, effects)) = live {
-            arrival.tell((&live.connection, effects), emit);
-        }
-    }
-
-    /// Tells of a segment that an embryo holds, if anybody asks.
-    fn tell_embryo<O: Observer>(
-        &self,
-        index: u32,
-        arrival: &Arrival<'_>,
-        settings: &Settings,
-        emit: &mut O,
-    ) {
-        if !O::SEGMENTS {
-            return;
-        }
-        let Some((id, flow)) = self.origin(index) else { return };
-        if let Some((connection, effects)) = self.embryos.replay(index, id, flow, settings) {
-            arrival.tell((&connection, effects), emit);
-        }
-    }
-
-    /// Begins a connection with all its state.
-    fn begin(
-        &mut self,
-        arrival: &Arrival<'_>,
-        before: Option<TimeWaitBefore>,
-        settings: &Settings,
-        emit: &mut impl Observer,
-    ) -> Option<(u32, Effects)> {
-        let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
-        self.make_room(clock, settings, emit);
-        let key = self.table.claim(flow);
-        let (canonical, tunnel) = self.table.flow(key)?;
-        let tuple = if forward { canonical } else { canonical.reversed() };
-        let beginning = Beginning { id, tuple, forward, tunnel };
-        let mut connection = Connection::new(beginning, &segment);
-        connection.comes_after(before);
-        let effects = connection.observe(forward, &segment, extras, settings);
-        let hatched = Hatched { connection, id, key, time: segment.time, embryo: None };
-        Some((self.install(hatched, clock), effects))
-    }
-
-    /// Turns an embryo into a connection with all its state.
-    pub(super) fn grow(
-        &mut self,
-        embryo: u32,
-        clock: Time,
-        settings: &Settings,
-        emit: &mut impl Observer,
-    ) -> Option<u32> {
-        self.make_room(clock, settings, emit);
-        let hatched = self.hatch(embryo, settings)?;
-        // The clock agreed with every segment of an embryo.
-        let clock = hatched.time;
-        Some(self.install(hatched, clock))
-    }
-
-    /// An embryo's id, its canonical tuple and its tunnel.
-    fn origin(&self, embryo: u32) -> Option<(u64, (FourTuple, Vec<TunnelLayer>))> {
-        let embryo = self.embryos.get(embryo)?;
-        Some((self.names.of(embryo.frame()), self.table.flow(embryo.key())?))
-    }
-
-    fn hatch(&mut self, embryo: u32, settings: &Settings) -> Option<Hatched> {
-        let (id, flow) = self.origin(embryo)?;
-        self.embryos.hatch(embryo, id, flow, settings)
-    }
-
-    fn install(&mut self, hatched: Hatched, clock: Time) -> u32 {
-        let Hatched { connection, id, key, time, embryo } = hatched;
-        let (due, armed, ticket, touched) = (Time::MAX, Time::MAX, None, false);
-        let index = self.live.insert(Live { connection, id, key, due, armed, ticket, touched });
-        let Self { table, embryos, live, .. } = self;
-        match embryo {
-            Some(embryo) => table.rebind(key, Slot::embryo(embryo), Slot::live(index)),
-            None => table.bind(key, Slot::live(index), |slot| key_of(embryos, live, slot)),
-        }
-        remember(&mut self.candidates, (index, id), self.live.len(), |(index, id)| {
-            self.live.get(index).is_some_and(|live| live.id == id)
-        });
-        self.arm(index, clock, time);
-        index
     }
 
     /// Works out when the connection is over, and sets a timer if that is earlier than before. A

@@ -2,8 +2,11 @@
 //!
 //! A segment counts as seen elsewhere if another input of its group (inputs that overlap in time)
 //! has shown the same one within [`WINDOW`], and more often than its own input has so far: what
-//! was sent twice is seen twice by every tap. Remembers a bounded number of segments, the latest.
+//! was sent twice is seen twice by every tap. So does one whose bytes another input has shown in
+//! pieces of another size. Remembers a bounded number of segments, the latest.
 //! Knows nothing of connections.
+
+mod trains;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -11,7 +14,9 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::batch::{Batch, Flow};
+use self::trains::Trains;
+use super::batch::Batch;
+use super::identity::Flow;
 use super::packed::{Kind, Packed};
 use crate::stamp::{Span, Time};
 use crate::tcp::Segment;
@@ -45,6 +50,7 @@ pub(super) struct Sightings {
     /// number.
     queue: VecDeque<(u64, u64)>,
     next_number: u64,
+    trains: Trains,
     repeated: BTreeMap<u32, u64>,
 }
 
@@ -60,12 +66,13 @@ struct Entry {
 }
 
 impl Sightings {
-    pub(super) const fn new(hasher: RandomState) -> Self {
+    pub(super) fn new(hasher: RandomState) -> Self {
         Self {
             hasher,
             entries: HashTable::new(),
             queue: VecDeque::new(),
             next_number: 0,
+            trains: Trains::default(),
             repeated: BTreeMap::new(),
         }
     }
@@ -103,6 +110,10 @@ impl Sightings {
             entry.number = self.next_number;
             entry.clock = seen.clock;
         } else {
+            if segment.payload_len > 0 && self.is_cut_otherwise(seen, flow, segment) {
+                *self.repeated.entry(seen.source).or_default() += 1;
+                return true;
+            }
             let mut sources = [(u32::MAX, 0); MAX_SOURCES];
             sources[0] = (seen.source, 1);
             let (number, Seen { group, clock, .. }) = (self.next_number, seen);
@@ -112,6 +123,19 @@ impl Sightings {
         self.queue.push_back((print, self.next_number));
         self.next_number += 1;
         false
+    }
+
+    /// Whether another input has shown the bytes in a larger segment, or in smaller ones.
+    fn is_cut_otherwise(&mut self, seen: Seen, flow: Flow<'_>, segment: &Segment) -> bool {
+        let mut hasher = self.hash_of(seen, flow);
+        let stamps = segment.timestamps;
+        (segment.ack.0, stamps.value, stamps.echo).hash(&mut hasher);
+        let (key, Seen { source, clock, .. }) = (hasher.finish(), seen);
+        let is_held = self.trains.hold(key, source, clock, segment);
+        if !is_held {
+            self.trains.note(key, source, clock, segment);
+        }
+        is_held
     }
 
     /// Lets go of what is too old at `clock`, or too much.
@@ -134,15 +158,22 @@ impl Sightings {
     /// What stays the same on the way from tap to tap: not the TTL, nor a checksum that offload
     /// fills in later.
     fn print(&self, seen: Seen, flow: Flow<'_>, segment: &Segment) -> u64 {
+        let mut hasher = self.hash_of(seen, flow);
+        let Segment { seq, ack, timestamps, payload_len, window, flags, ip_id, .. } = *segment;
+        (seq.0, ack.0, payload_len).hash(&mut hasher);
+        (timestamps.value, timestamps.echo, window, flags.0, ip_id).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// A hasher that knows who talks to whom, in which group.
+    fn hash_of(&self, seen: Seen, flow: Flow<'_>) -> impl Hasher + use<> {
         let mut hasher = self.hasher.build_hasher();
         match flow {
             Flow::Narrow(flow) => flow.hash(&mut hasher),
             Flow::Wide(tuple, layers) => (tuple, layers).hash(&mut hasher),
         }
-        let Segment { seq, ack, timestamps, payload_len, window, flags, ip_id, .. } = *segment;
-        (seen.group, seen.forward, seq.0, ack.0, payload_len).hash(&mut hasher);
-        (timestamps.value, timestamps.echo, window, flags.0, ip_id).hash(&mut hasher);
-        hasher.finish()
+        (seen.group, seen.forward).hash(&mut hasher);
+        hasher
     }
 }
 

@@ -7,8 +7,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use super::batch::{Flow, tuple_of};
+use super::identity::{Flow, tuple_of};
 use super::slab::Slab;
+use super::together::Together;
 use crate::tcp::{FourTuple, TunnelLayer};
 
 /// A flow's identity for as long as it is in the table.
@@ -49,6 +50,8 @@ pub(super) struct Table {
     hasher: RandomState,
     narrow: HashTable<Slot>,
     wide: HashTable<u32>,
+    /// Those of the wide flows that are inside tunnels, by their tuple alone.
+    in_tunnels: Together,
     flows: Slab<WideFlow>,
 }
 
@@ -60,8 +63,15 @@ struct WideFlow {
 }
 
 impl Table {
-    pub(super) const fn new(hasher: RandomState) -> Self {
-        Self { hasher, narrow: HashTable::new(), wide: HashTable::new(), flows: Slab::new() }
+    pub(super) fn new(hasher: RandomState) -> Self {
+        let in_tunnels = Together::new(hasher.clone());
+        Self {
+            hasher,
+            narrow: HashTable::new(),
+            wide: HashTable::new(),
+            in_tunnels,
+            flows: Slab::new(),
+        }
     }
 
     /// The flow's slot, if it has one; `key_of` tells whose a slot is.
@@ -116,9 +126,26 @@ impl Table {
                 self.wide.insert_unique(hash, index, |index| {
                     flows.get(*index).map_or(0, |it| hash_wide(hasher, it.tuple, &it.tunnel))
                 });
+                if !tunnel.is_empty() {
+                    self.in_tunnels.add(tuple, index);
+                }
                 Key::Wide(index)
             }
         }
+    }
+
+    /// Some flow is inside a tunnel.
+    pub(super) fn has_tunnels(&self) -> bool {
+        !self.in_tunnels.is_empty()
+    }
+
+    /// The flows with this tuple in any tunnel: slots and tunnels, in the order in which they began.
+    pub(super) fn in_tunnels(
+        &self,
+        tuple: FourTuple,
+    ) -> impl Iterator<Item = (Slot, &[TunnelLayer])> {
+        let flows = self.in_tunnels.of(tuple).filter_map(|index| self.flows.get(index));
+        flows.map(|flow| (flow.slot, &*flow.tunnel))
     }
 
     /// Gives a claimed key its slot.
@@ -168,6 +195,9 @@ impl Table {
             }
             Key::Wide(index) => {
                 let Some(flow) = self.flows.remove(index) else { return };
+                if !flow.tunnel.is_empty() {
+                    self.in_tunnels.remove(flow.tuple, index);
+                }
                 let hash = hash_wide(&self.hasher, flow.tuple, &flow.tunnel);
                 if let Ok(entry) = self.wide.find_entry(hash, |other| *other == index) {
                     entry.remove();

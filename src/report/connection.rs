@@ -41,6 +41,9 @@ pub(super) struct ConnectionDoc {
     role_certainty: Certainty,
     /// Encapsulation around the connection, outermost first.
     tunnel: Vec<Tunnel>,
+    /// Encapsulation of the direction that was seen second, where that is another one: an empty list
+    /// if it travels in no tunnel.
+    other_tunnel: Option<Vec<Tunnel>>,
     /// Time of the first frame.
     first_time: Stamp,
     /// Time of the last frame.
@@ -86,6 +89,10 @@ impl From<&JudgedConnection> for ConnectionDoc {
             server: record.server.into(),
             role_certainty: record.role_certainty,
             tunnel: record.tunnel.iter().map(Tunnel::from).collect(),
+            other_tunnel: record
+                .other_tunnel
+                .as_ref()
+                .map(|tunnel| tunnel.iter().map(Tunnel::from).collect()),
             first_time: Stamp(record.first_time),
             last_time: Stamp(record.last_time),
             first_frame: record.first_frame.into(),

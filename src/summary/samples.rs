@@ -64,6 +64,7 @@ pub(crate) fn open(id: u64, from: i64, until: i64) -> ConnectionRecord {
         server: endpoint("10.0.0.2", 443),
         role_certainty: Certainty::Observed,
         tunnel: Vec::new(),
+        other_tunnel: None,
         first_time: at(from),
         last_time: at(from + 5),
         first_frame: mark(id, from).frame,

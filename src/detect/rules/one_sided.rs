@@ -24,6 +24,9 @@
 //! * A server that answers through another path on purpose (direct server return): the tap is right, and
 //!   the half that it sees is all there is at that place.
 //!
+//! * Directions in different tunnels are joined where numbers agree and only one other half fits
+//!   (`other_tunnel`). Where several would, or nothing tells, they stay apart, each of them one-sided.
+//!
 //! # References
 //! RFC 2663 and RFC 3234 for paths that differ by direction; pcap-filter(7).
 

@@ -1,0 +1,126 @@
+//! How connections come into a shard: as an embryo, or with all their state.
+
+use super::{Live, Shard, half, key_of, remember};
+use crate::connection::{Beginning, Connection, Effects, TimeWaitBefore};
+use crate::flow::arrival::Arrival;
+use crate::flow::embryo::{Embryos, Hatched};
+use crate::flow::observer::Observer;
+use crate::flow::table::Slot;
+use crate::settings::Settings;
+use crate::stamp::Time;
+use crate::tcp::{FourTuple, TunnelLayer};
+
+impl Shard {
+    /// Begins a connection on a flow that has none, or had one that left `before` behind.
+    pub(super) fn open(
+        &mut self,
+        arrival: &Arrival<'_>,
+        before: Option<TimeWaitBefore>,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) {
+        let Arrival { flow, forward, segment, extras, clock, .. } = *arrival;
+        let plain = before.is_none() && self.limits.embryonic > 0;
+        if plain && Embryos::accepts(&segment, extras, clock) {
+            while self.embryos.len() >= self.limits.embryonic {
+                self.evict_embryo(clock, settings, emit);
+            }
+            let key = self.table.claim(flow);
+            let index = self.embryos.begin(key, forward, &segment, extras);
+            let Self { table, embryos, live, queue, .. } = self;
+            table.bind(key, Slot::embryo(index), |slot| key_of(embryos, live, slot));
+            remember(queue, (index, half(segment.frame)), embryos.len(), |(index, frame)| {
+                embryos.get(index).is_some_and(|embryo| half(embryo.frame()) == frame)
+            });
+            return self.tell_embryo(index, arrival, settings, emit);
+        }
+        let begun = self.begin(arrival, before, settings, emit);
+        let live = begun.and_then(|(index, effects)| Some((self.live.get(index)?, effects)));
+        if let Some((live, effects)) = live {
+            arrival.tell((&live.connection, effects), emit);
+        }
+    }
+
+    /// Tells of a segment that an embryo holds, if anybody asks.
+    pub(super) fn tell_embryo<O: Observer>(
+        &self,
+        index: u32,
+        arrival: &Arrival<'_>,
+        settings: &Settings,
+        emit: &mut O,
+    ) {
+        if !O::SEGMENTS {
+            return;
+        }
+        let Some((id, flow)) = self.origin(index) else { return };
+        if let Some((connection, effects)) = self.embryos.replay(index, id, flow, settings) {
+            arrival.tell((&connection, effects), emit);
+        }
+    }
+
+    /// Begins a connection with all its state.
+    pub(super) fn begin(
+        &mut self,
+        arrival: &Arrival<'_>,
+        before: Option<TimeWaitBefore>,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) -> Option<(u32, Effects)> {
+        let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
+        self.make_room(clock, settings, emit);
+        let key = self.table.claim(flow);
+        let (canonical, tunnel) = self.table.flow(key)?;
+        let tuple = if forward { canonical } else { canonical.reversed() };
+        let beginning = Beginning { id, tuple, forward, tunnel };
+        let mut connection = Connection::new(beginning, &segment);
+        connection.comes_after(before);
+        let effects = connection.observe(forward, &segment, extras, settings);
+        let hatched = Hatched { connection, id, key, time: segment.time, embryo: None };
+        Some((self.install(hatched, clock), effects))
+    }
+
+    /// Turns an embryo into a connection with all its state.
+    pub(in crate::flow) fn grow(
+        &mut self,
+        embryo: u32,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) -> Option<u32> {
+        self.make_room(clock, settings, emit);
+        let hatched = self.hatch(embryo, settings)?;
+        // The clock agreed with every segment of an embryo.
+        let clock = hatched.time;
+        Some(self.install(hatched, clock))
+    }
+
+    /// An embryo's id, its canonical tuple and its tunnel.
+    pub(in crate::flow) fn origin(
+        &self,
+        embryo: u32,
+    ) -> Option<(u64, (FourTuple, Vec<TunnelLayer>))> {
+        let embryo = self.embryos.get(embryo)?;
+        Some((self.names.of(embryo.frame()), self.table.flow(embryo.key())?))
+    }
+
+    pub(super) fn hatch(&mut self, embryo: u32, settings: &Settings) -> Option<Hatched> {
+        let (id, flow) = self.origin(embryo)?;
+        self.embryos.hatch(embryo, id, flow, settings)
+    }
+
+    pub(super) fn install(&mut self, hatched: Hatched, clock: Time) -> u32 {
+        let Hatched { connection, id, key, time, embryo } = hatched;
+        let (due, armed, ticket, touched) = (Time::MAX, Time::MAX, None, false);
+        let index = self.live.insert(Live { connection, id, key, due, armed, ticket, touched });
+        let Self { table, embryos, live, .. } = self;
+        match embryo {
+            Some(embryo) => table.rebind(key, Slot::embryo(embryo), Slot::live(index)),
+            None => table.bind(key, Slot::live(index), |slot| key_of(embryos, live, slot)),
+        }
+        remember(&mut self.candidates, (index, id), self.live.len(), |(index, id)| {
+            self.live.get(index).is_some_and(|live| live.id == id)
+        });
+        self.arm(index, clock, time);
+        index
+    }
+}

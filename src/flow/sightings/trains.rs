@@ -1,0 +1,202 @@
+//! Large segments and their pieces: the same bytes, cut in another way at another tap.
+//!
+//! A host that leaves the cutting to its network card (TSO) captures one large segment where the
+//! wire carries several; one whose card or driver puts them together again (LRO, GRO) captures one
+//! where several came. Pieces have the acknowledgment and the timestamps of the whole, and count its
+//! IP identification up (Linux `inet_gso_segment`), which tells them from bytes that were sent again.
+//! A train is such a segment, or pieces of one size one behind the other. Bounded: the latest ones.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+
+use super::WINDOW;
+use crate::stamp::Time;
+use crate::tcp::{Segment, Seq};
+
+/// Trains remembered by a shard; the oldest leaves first.
+const MAX_TRAINS: usize = 1_024;
+
+/// Bytes that an input showed, of one key.
+#[derive(Clone, Copy, Debug)]
+struct Train {
+    key: u64,
+    number: u64,
+    clock: Time,
+    source: u32,
+    seq: Seq,
+    len: u32,
+    ip_id: u16,
+    pieces: u16,
+    /// Bytes of a piece; the last one may be shorter.
+    step: u32,
+}
+
+/// The latest trains of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Trains {
+    latest: HashTable<Train>,
+    /// In the order in which they began.
+    queue: VecDeque<(u64, u64)>,
+    next_number: u64,
+}
+
+impl Trains {
+    /// Whether another input than `source` has shown the segment's bytes in a segment of another
+    /// size, or in several. `key` stands for the flow, the direction, and all that pieces and whole
+    /// have in common.
+    pub(super) fn hold(&mut self, key: u64, source: u32, clock: Time, segment: &Segment) -> bool {
+        self.forget(clock);
+        let holds =
+            |train: &Train| train.key == key && train.source != source && train.holds(segment);
+        self.latest.find(key, holds).is_some()
+    }
+
+    /// Remembers a segment that `source` showed.
+    pub(super) fn note(&mut self, key: u64, source: u32, clock: Time, segment: &Segment) {
+        let continues = |train: &Train| {
+            train.key == key && train.source == source && train.is_continued_by(segment)
+        };
+        if let Some(train) = self.latest.find_mut(key, continues) {
+            train.len += segment.payload_len;
+            train.pieces += 1;
+            return;
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        let Segment { seq, payload_len: len, ip_id, .. } = *segment;
+        let train = Train { key, number, clock, source, seq, len, ip_id, pieces: 1, step: len };
+        self.latest.insert_unique(key, train, |train| train.key);
+        self.queue.push_back((key, number));
+    }
+
+    /// Lets go of what is too old at `clock`, or too much.
+    fn forget(&mut self, clock: Time) {
+        while let Some(&(key, number)) = self.queue.front() {
+            let found = self.latest.find_entry(key, |it| it.key == key && it.number == number);
+            if let Ok(entry) = found {
+                let old = clock.since(entry.get().clock) > WINDOW;
+                if !old && self.queue.len() < MAX_TRAINS {
+                    return;
+                }
+                entry.remove();
+            }
+            self.queue.pop_front();
+        }
+    }
+}
+
+impl Train {
+    fn end(&self) -> Seq {
+        self.seq.plus(self.len)
+    }
+
+    fn is_continued_by(&self, segment: &Segment) -> bool {
+        let is_whole = self.len == self.step.saturating_mul(u32::from(self.pieces));
+        let next = self.ip_id.wrapping_add(self.pieces);
+        is_whole
+            && self.pieces < u16::MAX
+            && segment.seq == self.end()
+            && segment.payload_len <= self.step
+            && (segment.ip_id == next || (self.ip_id | segment.ip_id) == 0)
+    }
+
+    fn holds(&self, segment: &Segment) -> bool {
+        let (offset, len) = (segment.seq.distance(self.seq), segment.payload_len);
+        let Ok(offset) = u32::try_from(offset) else { return false };
+        let is_inside = offset < self.len && len <= self.len - offset;
+        is_inside && len != self.step && self.counts_up_to(segment, offset)
+    }
+
+    /// Whether the segment's identification is that of a piece at `offset`.
+    fn counts_up_to(&self, segment: &Segment, offset: u32) -> bool {
+        // IPv6 has none, and some hosts leave it at zero where nothing is fragmented.
+        if (self.ip_id | segment.ip_id) == 0 {
+            return true;
+        }
+        let ahead = u32::from(segment.ip_id.wrapping_sub(self.ip_id));
+        if offset == 0 || ahead == 0 {
+            return offset == ahead;
+        }
+        if self.pieces > 1 {
+            return offset == ahead.saturating_mul(self.step);
+        }
+        let (step, len) = (offset / ahead, segment.payload_len);
+        let ends_it = segment.seq.plus(len) == self.end();
+        offset.is_multiple_of(ahead)
+            && step > 0
+            && (len <= step || len.is_multiple_of(step) || ends_it)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Time = Time::from_nanos(1_000_000_000);
+
+    fn segment(seq: u32, payload_len: u32, ip_id: u16) -> Segment {
+        Segment { seq: Seq(seq), payload_len, ip_id, ..Segment::default() }
+    }
+
+    /// Whether what the second input shows was all shown by the first.
+    fn are_held(shown: &[(u32, u32, u16)], seen: &[(u32, u32, u16)]) -> Vec<bool> {
+        let mut trains = Trains::default();
+        for &(seq, len, ip_id) in shown {
+            trains.note(7, 0, START, &segment(seq, len, ip_id));
+        }
+        let held = seen
+            .iter()
+            .map(|&(seq, len, ip_id)| trains.hold(7, 1, START, &segment(seq, len, ip_id)));
+        held.collect()
+    }
+
+    #[test]
+    fn pieces_of_a_large_segment_are_that_segment() {
+        let whole = [(u32::MAX - 99, 3_500, 65_535)];
+        let pieces =
+            [(u32::MAX - 99, 1_000, 65_535), (900, 1_000, 0), (1_900, 1_000, 1), (2_900, 500, 2)];
+        assert_eq!(are_held(&whole, &pieces), [true; 4]);
+        assert_eq!(are_held(&pieces, &whole), [true]);
+    }
+
+    #[test]
+    fn hosts_at_both_ends_may_put_pieces_together_differently() {
+        let sent = [(0, 6_000, 10)];
+        assert_eq!(are_held(&sent, &[(0, 4_000, 10), (4_000, 2_000, 14)]), [true; 2]);
+    }
+
+    #[test]
+    fn bytes_that_were_sent_again_are_not_pieces() {
+        let whole = [(0, 3_000, 10)];
+        let again = [(0, 1_000, 20), (1_000, 1_000, 21), (2_000, 1_000, 10)];
+        assert_eq!(are_held(&whole, &again), [false; 3]);
+        assert_eq!(are_held(&[(0, 1_000, 10), (1_000, 1_000, 11)], &[(0, 2_000, 12)]), [false]);
+    }
+
+    #[test]
+    fn a_segment_that_is_only_partly_covered_or_as_large_is_another_one() {
+        assert_eq!(are_held(&[(0, 3_000, 10)], &[(2_000, 1_500, 12), (0, 3_000, 10)]), [false; 2]);
+        assert_eq!(are_held(&[(0, 1_000, 0), (1_000, 1_000, 0)], &[(0, 2_001, 0)]), [false]);
+    }
+
+    #[test]
+    fn without_identification_the_bytes_alone_tell() {
+        assert_eq!(are_held(&[(0, 3_000, 0)], &[(0, 1_000, 0), (1_000, 1_000, 0)]), [true; 2]);
+    }
+
+    #[test]
+    fn only_what_another_input_showed_a_moment_ago_counts_and_little_is_kept() {
+        let mut trains = Trains::default();
+        trains.note(7, 0, START, &segment(0, 3_000, 10));
+        assert!(!trains.hold(7, 0, START, &segment(0, 1_000, 10)), "the same input");
+        assert!(!trains.hold(8, 1, START, &segment(0, 1_000, 10)), "another flow");
+        assert!(trains.hold(7, 1, START + WINDOW, &segment(0, 1_000, 10)));
+        for key in 0..5_000 {
+            trains.forget(START + WINDOW);
+            trains.note(key, 0, START + WINDOW, &segment(0, 3_000, 10));
+        }
+        assert!(trains.latest.len() <= MAX_TRAINS && trains.queue.len() <= MAX_TRAINS);
+        assert!(!trains.hold(7, 1, START + WINDOW + WINDOW, &segment(0, 1_000, 10)), "too old");
+    }
+}
