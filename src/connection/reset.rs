@@ -180,9 +180,9 @@ impl Connection {
         };
         let complete = i64::from(sent.is_complete());
         let in_order = (sent.coverage.next() + complete).max(sent.acknowledged);
-        let highest =
-            if me.stream.options.sack_permitted { in_order.max(sent.end) } else { in_order };
-        (lowest..=highest).contains(&offset)
+        // With SACK, the end of what it holds out of order counts as well (Linux tcp_validate_incoming).
+        let behind_hole = me.stream.options.sack_permitted && offset == sent.end;
+        (lowest..=in_order).contains(&offset) || behind_hole
     }
 
     fn kind_of(&self, from: Side, segment: &Segment, states: Sides<Option<State>>) -> ResetKind {

@@ -286,10 +286,13 @@ impl Stream {
         self.reference == (seq, self.end)
     }
 
-    /// Whether `ack` is near enough to be an acknowledgment of this stream.
+    /// Whether `ack` is near enough to be an acknowledgment of this stream. Nothing comes after a
+    /// FIN, so nothing is acknowledged there (RFC 9293 3.10.7.4, fifth).
     #[inline]
     pub(super) fn is_plausible(&self, ack: Seq) -> bool {
-        (self.offset(ack) - self.end).abs() <= Self::PLAUSIBLE
+        let beyond = self.offset(ack) - self.end;
+        let is_over = self.fin.is_some_and(|fin| fin + 1 == self.end);
+        beyond.abs() <= Self::PLAUSIBLE && !(is_over && beyond > 0)
     }
 
     /// Counts a segment that the tap delivered twice, and nothing else of it.

@@ -21,9 +21,12 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import scenario  # noqa: E402
-from packet import ACK, FIN, SYN  # noqa: E402
+from matches import data, every, every_new, first_and_again, once_from, pure_ack  # noqa: E402
 from scenario import Net, Scenario  # noqa: E402
-from scenarios.loss import data, download, finish  # noqa: E402
+from scenarios import loss  # noqa: E402
+from scenarios.loss import download, finish  # noqa: E402
+
+SERVER_DATA = data("server")
 
 KEPT = {
     "Tcp": ("OutSegs", "RetransSegs"),
@@ -49,52 +52,21 @@ def run(function=None, **settings):
     return register(function) if function else register
 
 
-def server_data(packet, side):
-    return side == "server" and packet.length > 0
+def same(name, function, **settings):
+    """Registers a scenario of the state laboratory under a name of this one."""
+
+    def again(net):
+        function(net)
+
+    again.__name__, again.__doc__ = name, function.__doc__
+    run(again, **settings)
 
 
-def repeated(limit):
-    """Matches the first data segment of the server and its repetitions, `limit` times."""
-    seen = {"count": 0}
-
-    def match(packet, side):
-        if not server_data(packet, side):
-            return False
-        seen.setdefault("seq", packet.seq)
-        if packet.seq != seen["seq"] or seen["count"] >= limit:
-            return False
-        seen["count"] += 1
-        return True
-
-    return match
-
-
-def offset_at_least(bytes_after_first, count):
-    """Matches, once per position, the `count` first segments this far into the server's stream."""
-    seen = {}
-
-    def match(packet, side):
-        if not server_data(packet, side):
-            return False
-        first = seen.setdefault("first", packet.seq)
-        at = (packet.seq - first) & 0xFFFFFFFF
-        hit = seen.setdefault("hit", set())
-        if at < bytes_after_first or at in hit or len(hit) >= count:
-            return False
-        hit.add(at)
-        return True
-
-    return match
-
-
-@run
-def tail_loss(net):
-    """The last of ten segments is lost: a tail loss probe repeats it."""
-    client, server = net.pair()
-    net.exchange(client, server)
-    net.relay.drop(lambda p, side: server_data(p, side) and p.length < 1000)
-    download(net, client, server, 14480 + 500)
-    finish(net, client, server)
+same("tail_loss", loss.last_segment_lost)
+same("fast_by_sack", loss.third_segment_lost)
+same("fast_without_sack", loss.without_sack)
+same("retransmission_lost", loss.retransmission_lost_too, seconds=6)
+same("duplicated", loss.duplicated)
 
 
 @run
@@ -102,7 +74,7 @@ def tail_loss_of_three(net):
     """The last three segments are lost: the probe brings SACK, and that repeats the others."""
     client, server = net.pair()
     net.exchange(client, server)
-    net.relay.drop(offset_at_least(1448 * 6, 3), count=3)
+    net.relay.drop(once_from(1448 * 6, SERVER_DATA), count=3)
     download(net, client, server, 1448 * 9)
     finish(net, client, server)
 
@@ -111,7 +83,7 @@ def tail_loss_of_three(net):
 def timeouts_with_backoff(net):
     """One segment is lost five times: a probe, then timeouts that double."""
     client, server = net.pair()
-    net.relay.drop(repeated(5), count=5)
+    net.relay.drop(first_and_again(SERVER_DATA), count=5)
     download(net, client, server, 1000)
     finish(net, client, server)
 
@@ -122,7 +94,7 @@ def timeouts_without_sack(net):
     for host in net.hosts:
         host.sysctl(tcp_sack=0)
     client, server = net.pair()
-    net.relay.drop(repeated(4), count=4)
+    net.relay.drop(first_and_again(SERVER_DATA), count=4)
     download(net, client, server, 1000)
     finish(net, client, server)
 
@@ -132,17 +104,8 @@ def timeout_of_a_window(net):
     """A whole flight is lost, and its probe: a timeout, and then one segment after the other."""
     client, server = net.pair()
     net.exchange(client, server)
-    net.relay.drop(server_data, count=9)
+    net.relay.drop(SERVER_DATA, count=9)
     download(net, client, server, 1448 * 8)
-    finish(net, client, server)
-
-
-@run
-def fast_by_sack(net):
-    """The third segment is lost: SACK, fast retransmission."""
-    client, server = net.pair()
-    net.relay.drop(data("server"), nth=3)
-    download(net, client, server, 40000)
     finish(net, client, server)
 
 
@@ -150,29 +113,8 @@ def fast_by_sack(net):
 def fast_by_sack_many_holes(net):
     """Every fourth segment is lost once: many holes, all known from SACK."""
     client, server = net.pair()
-    seen = {"sent": set(), "n": 0}
-
-    def fourth(packet, side):
-        if not server_data(packet, side) or packet.seq in seen["sent"]:
-            return False
-        seen["sent"].add(packet.seq)
-        seen["n"] += 1
-        return seen["n"] % 4 == 0 and seen["n"] < 30
-
-    net.relay.drop(fourth, count=None)
+    net.relay.drop(every_new(4, SERVER_DATA, 30), count=None)
     download(net, client, server, 60000)
-    finish(net, client, server)
-
-
-@run
-def fast_without_sack(net):
-    """Two segments are lost, without SACK: duplicate and partial acknowledgments."""
-    for host in net.hosts:
-        host.sysctl(tcp_sack=0)
-    client, server = net.pair()
-    net.relay.drop(data("server"), nth=2)
-    net.relay.drop(data("server"), nth=6)
-    download(net, client, server, 40000)
     finish(net, client, server)
 
 
@@ -182,19 +124,9 @@ def fast_without_timestamps(net):
     for host in net.hosts:
         host.sysctl(tcp_timestamps=0)
     client, server = net.pair()
-    net.relay.drop(data("server"), nth=3)
-    net.relay.drop(data("server"), nth=9)
+    net.relay.drop(SERVER_DATA, nth=3)
+    net.relay.drop(SERVER_DATA, nth=9)
     download(net, client, server, 40000)
-    finish(net, client, server)
-
-
-@run(seconds=6)
-def retransmission_lost(net):
-    """A segment and its fast retransmission are lost."""
-    client, server = net.pair()
-    net.exchange(client, server)
-    net.relay.drop(repeated(2), count=2)
-    download(net, client, server, 30000)
     finish(net, client, server)
 
 
@@ -202,15 +134,7 @@ def retransmission_lost(net):
 def reordered(net):
     """Every fifth data segment is 2 ms late on a path of 20 ms: reordering, no loss."""
     client, server = net.pair()
-    turn = {"n": 0}
-
-    def fifth(packet, side):
-        if not server_data(packet, side):
-            return False
-        turn["n"] += 1
-        return turn["n"] % 5 == 0
-
-    net.relay.late(fifth, 0.002, count=None)
+    net.relay.late(every(5, SERVER_DATA), 0.002, count=None)
     download(net, client, server, 60000)
     finish(net, client, server)
 
@@ -219,25 +143,8 @@ def reordered(net):
 def reordered_far(net):
     """Every third segment comes so late that the sender repeats it: D-SACK."""
     client, server = net.pair()
-    turn = {"n": 0}
-
-    def third(packet, side):
-        if not server_data(packet, side):
-            return False
-        turn["n"] += 1
-        return turn["n"] % 3 == 0
-
-    net.relay.late(third, 0.012, count=None)
+    net.relay.late(every(3, SERVER_DATA), 0.012, count=None)
     download(net, client, server, 60000)
-    finish(net, client, server)
-
-
-@run
-def duplicated(net):
-    """The network delivers every data segment twice."""
-    client, server = net.pair()
-    net.relay.duplicate(data("server"), count=None, after=0.001)
-    download(net, client, server, 30000)
     finish(net, client, server)
 
 
@@ -246,7 +153,7 @@ def spurious_timeout(net):
     """One direction stalls for 0.7 s: probe and timeout, although nothing was lost."""
     client, server = net.pair()
     net.exchange(client, server)
-    net.relay.hold(data("server"), count=None)
+    net.relay.hold(SERVER_DATA, count=None)
     server.sendall(b"d" * 500)
     net.wait(0.7)
     net.relay.rules.clear()
@@ -261,12 +168,7 @@ def acknowledgments_lost(net):
     """All acknowledgments of a transfer's end are lost: the sender repeats what had arrived."""
     client, server = net.pair()
     net.exchange(client, server)
-
-    def pure(packet, side):
-        return (side == "client" and not packet.length and packet.flags & ACK
-                and not packet.flags & (SYN | FIN))
-
-    net.relay.drop(pure, count=3)
+    net.relay.drop(pure_ack("client"), count=3)
     server.sendall(b"d" * 2000)
     net.read(client, 2000)
     net.wait(1.2)

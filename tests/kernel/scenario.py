@@ -344,9 +344,15 @@ class Net:
         return found[-1]
 
     def relayed(self, side, accept, what):
-        """Waits until the latest segment of a side that came to the relay is one that `accept` takes."""
-        self.until(lambda: self.relay.last[side] is not None and accept(self.relay.last[side]),
-                   what=f"{what} of the {side} at the relay")
+        """Waits until a segment of a side that `accept` takes has come to the relay; returns it."""
+        found = []
+
+        def came():
+            found[:] = filter(accept, list(self.relay.seen[side]))
+            return found
+
+        self.until(came, what=f"{what} of the {side} at the relay")
+        return found[-1]
 
     def reset(self, toward, seq, src, dst, ack=None):
         """A third party's RST, injected into the cable (relay scenarios only)."""

@@ -80,7 +80,7 @@ class Relay:
 
     def __init__(self, middle, delay=0.0):
         self.delay, self.rules, self.held, self.forged = delay, [], [], []
-        self.last = {"client": None, "server": None}
+        self.seen = {"client": [], "server": []}
         self._queue, self._ticket = [], itertools.count()
         self._lock = threading.Lock()
         self._stopping = False
@@ -165,7 +165,7 @@ class Relay:
         packet = parse_frame(frame)
         delay = self.delay
         if packet is not None:
-            self.last[side] = packet
+            self.seen[side].append(packet)
             for rule in self.rules:
                 if not rule.wants(packet, side):
                     continue

@@ -206,11 +206,24 @@ const KNOWN: &[Known] = &[
                  the tap",
     },
     Known {
+        run: "second_fin_in_closing",
+        place: Place::Other,
+        faults: 2,
+        reason: "the FIN was held back behind the tap and overtaken by the \
+                 acknowledgment of the other",
+    },
+    Known {
         run: "storm_many_connections",
         place: Place::Other,
         faults: 1,
         reason: "the acknowledgment of the FIN was lost behind the tap, and the peer's \
                  own FIN repeated it before the timer did",
+    },
+    Known {
+        run: "strange_segments_in_closing",
+        place: Place::Other,
+        faults: 2,
+        reason: "the FIN that crossed the other was lost before the tap",
     },
     Known {
         run: "thousands_with_loss",

@@ -99,10 +99,11 @@ pub(crate) fn score(run: &Run, host: &str, own: &Capture, seen: &Capture) -> Sco
             })
             .collect();
         let who = format!("{local} > {remote}");
-        let own_words = |entry: &Entry| !seen.is_forged(&local, entry);
-        let tool: Vec<Entry> =
-            seen.entries(&local, &remote).into_iter().filter(own_words).collect();
-        compare(&who, &expected, &tool, &mut score);
+        let never_there = compare(&who, &expected, &seen.entries(&local, &remote), &mut score);
+        for entry in never_there.iter().filter(|entry| !seen.is_forged(&local, entry)) {
+            let text = format!("{who}: {} never there ({entry})", entry.state);
+            score.complain(Fault::NeverThere, text);
+        }
     }
     strangers(run, host, seen, &mut score);
     score
@@ -159,18 +160,15 @@ fn expect<'a>(
     }
 }
 
-fn compare(who: &str, kernel: &[Expected<'_>], tool: &[Entry], score: &mut Score) {
+/// Judges each kernel transition; returns what the tool has and the kernel never had.
+fn compare(who: &str, kernel: &[Expected<'_>], tool: &[Entry], score: &mut Score) -> Vec<Entry> {
     let pairs = align(kernel, tool);
     for (index, expected) in kernel.iter().enumerate() {
         let matched = pairs.iter().find(|pair| pair.0 == index).map(|pair| &tool[pair.1]);
         judge(who, expected, matched, score);
     }
-    for (index, entry) in tool.iter().enumerate() {
-        if !pairs.iter().any(|pair| pair.1 == index) {
-            let text = format!("{who}: {} never there ({entry})", entry.state);
-            score.complain(Fault::NeverThere, text);
-        }
-    }
+    let unpaired = |index: &usize| !pairs.iter().any(|pair| pair.1 == *index);
+    (0..tool.len()).filter(unpaired).map(|index| tool[index]).collect()
 }
 
 fn judge(who: &str, expected: &Expected<'_>, matched: Option<&Entry>, score: &mut Score) {

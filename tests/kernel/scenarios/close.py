@@ -264,8 +264,8 @@ def lost_last_ack(net):
     net.exchange(client, server)
     client.close()
     net.reach(server, "CLOSE-WAIT")
-    net.relay.drop(lambda p, side: side == "client" and net.relay.last["server"].fin
-                   and p.ack == net.relay.last["server"].end)
+    net.relay.drop(lambda p, side: side == "client"
+                   and any(fin.fin and p.ack == fin.end for fin in net.relay.seen["server"]))
     server.close()
     net.await_table(net.server, "LAST-ACK")
     net.await_table(net.server, "LAST-ACK", 0)

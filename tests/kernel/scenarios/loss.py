@@ -3,14 +3,10 @@
 import random
 import threading
 
-from packet import ACK, FIN, SYN
+from matches import data, every, first_and_again, pure_ack, short_data
 from scenario import scenario
 
 BOTH = (4, 6)
-
-
-def data(role):
-    return lambda packet, side: side == role and packet.length > 0
 
 
 def download(net, client, server, size):
@@ -43,7 +39,7 @@ def third_segment_lost(net):
 def last_segment_lost(net):
     """The last data segment is lost: a tail loss probe or the timer repeats it."""
     client, server = net.pair()
-    net.relay.drop(lambda p, side: side == "server" and 0 < p.length < 1000)
+    net.relay.drop(short_data("server"))
     download(net, client, server, 14480 + 500)
     finish(net, client, server)
 
@@ -52,15 +48,7 @@ def last_segment_lost(net):
 def retransmission_lost_too(net):
     """A segment and its repetition are lost: the timer repeats it again."""
     client, server = net.pair()
-    seen = {}
-
-    def again(packet, side):
-        if side != "server" or not packet.length:
-            return False
-        seen.setdefault("seq", packet.seq)
-        return packet.seq == seen["seq"]
-
-    net.relay.drop(again, count=2)
+    net.relay.drop(first_and_again(data("server")), count=2)
     download(net, client, server, 30000)
     finish(net, client, server)
 
@@ -81,15 +69,7 @@ def without_sack(net):
 def reordered(net):
     """Every third data segment is 3 ms late: reordering, no loss."""
     client, server = net.pair()
-    turn = {"n": 0}
-
-    def third(packet, side):
-        if side != "server" or not packet.length:
-            return False
-        turn["n"] += 1
-        return turn["n"] % 3 == 0
-
-    net.relay.late(third, 0.003, count=None)
+    net.relay.late(every(3, data("server")), 0.003, count=None)
     download(net, client, server, 60000)
     finish(net, client, server)
 
@@ -120,15 +100,7 @@ def spurious_timeout(net):
 def acks_lost(net):
     """Half of the pure ACKs are lost; later ones cover them."""
     client, server = net.pair()
-    turn = {"n": 0}
-
-    def second(packet, side):
-        if side != "client" or packet.length or packet.flags & (SYN | FIN) or not packet.flags & ACK:
-            return False
-        turn["n"] += 1
-        return turn["n"] % 2 == 0
-
-    net.relay.drop(second, count=None)
+    net.relay.drop(every(2, pure_ack("client")), count=None)
     download(net, client, server, 60000)
     finish(net, client, server)
 

@@ -123,6 +123,44 @@ def md5_wrong_key(net):
     net.wait(2.2)
 
 
+TCP_AO_ADD_KEY = 38
+
+
+def ao_key(net, sock, host, key):
+    """`struct tcp_ao_add` of linux/tcp.h: HMAC-SHA1, key ids 100 both ways."""
+    address = socket.inet_pton(socket.AF_INET if net.family == 4 else socket.AF_INET6,
+                               net.at(host, 0)[0])
+    if net.family == 4:
+        storage = struct.pack("=HH", socket.AF_INET, 0) + address
+    else:
+        storage = struct.pack("=HHI", socket.AF_INET6, 0, 0) + address
+    value = (storage.ljust(128, b"\0") + b"hmac(sha1)".ljust(64, b"\0")
+             + struct.pack("=iIHBBBBBB", 0, 0, 0, 32 if net.family == 4 else 128, 100, 100, 12, 0,
+                           len(key)) + key.ljust(80, b"\0"))
+    try:
+        sock.setsockopt(TCP, TCP_AO_ADD_KEY, value)
+    except OSError as error:
+        raise Missing(f"TCP_AO_ADD_KEY: {error.strerror}") from None
+
+
+@scenario(families=BOTH)
+def ao_signed(net):
+    """Every segment carries a TCP authentication option (RFC 5925)."""
+    listener = net.listen(setup=lambda s: ao_key(net, s, net.client, b"secret"))
+    client = net.dial(80, block=True, setup=lambda s: ao_key(net, s, net.server, b"secret"))
+    server = net.accept(listener)
+    net.exchange(client, server)
+    finish(net, client, server)
+
+
+@scenario(families=BOTH, seconds=5)
+def ao_wrong_key(net):
+    """Different keys: SYNs are dropped silently behind the tap."""
+    net.listen(setup=lambda s: ao_key(net, s, net.client, b"secret"))
+    net.dial(80, setup=lambda s: ao_key(net, s, net.server, b"wrong"))
+    net.wait(2.2)
+
+
 def mptcp(net, host):
     try:
         with host.inside():

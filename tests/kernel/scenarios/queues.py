@@ -1,6 +1,7 @@
 """The listener's two queues: backlog, overflow, abort, floods, a listener that goes away."""
 
 import random
+import socket
 
 from packet import SYN
 from scenario import scenario
@@ -59,7 +60,6 @@ def accept_overflow_ack_only(net):
     until there is room; then the client speaks."""
     listener, _, client = overflow(net)
     net.await_table(net.server, "SYN-RECEIVED")
-    net.wait(1.3)
     servers = [net.accept(listener) for _ in range(4)]
     client.sendall(b"q" * 10)
     net.read(servers[3], 10)
@@ -202,14 +202,32 @@ def client_aborts_in_the_accept_queue(net):
     net.await_table(net.server, "ESTABLISHED", 0)
 
 
+def share(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+@scenario(families=BOTH, seconds=5, relay=True, server={"tcp_migrate_req": 1})
+def listener_migrates(net):
+    """tcp_migrate_req: what waits at a listener that is closed goes over to another on its port, the
+    accepted ones and the half-open ones."""
+    one, other = net.listen(setup=share), net.listen(setup=share)
+    fill(net, 8)
+    net.await_table(net.server, "ESTABLISHED", 8)
+    held = net.relay.hold(lambda p, side: side == "client" and not p.bare_syn, count=None)
+    clients = [net.dial(80) for _ in range(8)]
+    for client in clients:
+        net.reach(client, "ESTABLISHED")
+    one.close()
+    net.relay.forget(held)
+    net.relay.release(8)
+    for _ in range(16):
+        net.accept(other)
+    net.await_table(net.server, "ESTABLISHED", 16)
+
+
 @scenario(seconds=4)
 def two_listeners_one_port(net):
     """SO_REUSEPORT: two listeners share a port, eight connections spread over them."""
-    import socket
-
-    def share(sock):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-
     net.listen(setup=share)
     net.listen(setup=share)
     clients = fill(net, 8)

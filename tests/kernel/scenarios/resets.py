@@ -310,6 +310,128 @@ def fin_in_syn_sent(net):
 
 
 @scenario(families=BOTH)
+def reset_in_listen(net):
+    """RSTs to a listener are dropped; it goes on listening."""
+    listener = net.listen()
+    for number, flags in enumerate((RST, RST | ACK)):
+        net.client.inject(net.forge(net.at(net.client, 44000 + number), net.at(net.server, 80), 5, 6,
+                                    flags))
+    client = net.dial(80, block=True)
+    net.accept(listener)
+    net.reach(client, "ESTABLISHED")
+
+
+def second_fin(net, toward, sock):
+    """The peer's FIN once more, as a third party would copy it."""
+    ours, theirs = sock.getsockname(), sock.getpeername()
+    fin = net.last_sent(toward, theirs, lambda p: p.fin)
+    net.relay.inject(toward.role, net.forge(theirs, ours, fin.seq, fin.ack, FIN | ACK,
+                                            options=timestamp_option(fin.tsval + 1, 0)))
+
+
+@scenario(families=BOTH, relay=True)
+def second_fin_in_last_ack(net):
+    """The client's FIN again in LAST-ACK: acknowledged, nothing changes."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    client.shutdown(WRITE)
+    net.reach(server, "CLOSE-WAIT")
+    held = net.relay.hold(lambda p, side: side == "server" and p.fin, count=None)
+    server.shutdown(WRITE)
+    net.reach(server, "LAST-ACK")
+    second_fin(net, net.server, server)
+    net.wait(0.05)
+    net.relay.forget(held)
+    net.relay.release()
+    net.await_table(net.server, "LAST-ACK", 0)
+
+
+@scenario(families=BOTH, relay=True)
+def second_fin_in_closing(net):
+    """The peer's FIN again in CLOSING: acknowledged, nothing changes."""
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    held = net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
+    client.shutdown(WRITE)
+    server.shutdown(WRITE)
+    net.reach(client, "CLOSING")
+    second_fin(net, net.client, client)
+    net.wait(0.05)
+    net.relay.forget(held)
+    net.relay.release()
+    net.await_table(net.client, "TIME-WAIT")
+
+
+def open_state(net):
+    return net.pair(source=44000)
+
+
+def fin_wait_1(net):
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
+    client.shutdown(WRITE)
+    net.reach(client, "FIN-WAIT-1")
+    return server, client
+
+
+def fin_wait_2(net):
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    client.shutdown(WRITE)
+    net.reach(client, "FIN-WAIT-2")
+    return server, client
+
+
+def close_wait(net):
+    return fin_wait_2(net)[::-1]
+
+
+def last_ack(net):
+    client, server = close_wait(net)
+    net.relay.hold(lambda p, side: side == "server" and p.fin, count=None)
+    server.shutdown(WRITE)
+    net.reach(server, "LAST-ACK")
+    return client, server
+
+
+def closing(net):
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
+    client.shutdown(WRITE)
+    server.shutdown(WRITE)
+    net.reach(client, "CLOSING")
+    return server, client
+
+
+def strange_segments(reach_state):
+    """What nobody may accept, in one state after the other: a SYN, data far outside, an
+    acknowledgment of nothing, a RST in the window and one outside it."""
+    def attempt(net):
+        _, target = reach_state(net)
+        ours, theirs = target.getsockname(), target.getpeername()
+        host = net.server if ours[:2] == net.at(net.server, 80) else net.client
+        seq, ack = numbers(net, host, ours, theirs)
+        stamp = timestamp_option(net.last_sent(host, theirs).tsval)
+        for offset, flags, other, data in ((0, SYN, 0, b""), (900_000, ACK, 0, b"x" * 9),
+                                           (0, ACK, 900_000, b"x" * 9), (700, RST, 0, b""),
+                                           (-5000, RST, 0, b"")):
+            net.relay.inject(host.role, net.forge(theirs, ours, seq + offset, ack + other, flags,
+                                                  payload=data, options=stamp))
+            net.wait(0.02)
+
+    name = reach_state.__name__
+    attempt.__doc__ = (f"{name.replace('_', '-').upper()}: a SYN, data far outside, an acknowledgment "
+                       "of nothing, RSTs that do not fit: challenge ACKs, and nothing changes.")
+    scenario(families=BOTH, relay=True, name=f"strange_segments_in_{name}")(attempt)
+
+
+for _state in (open_state, fin_wait_1, fin_wait_2, close_wait, last_ack, closing):
+    strange_segments(_state)
+
+
+@scenario(families=BOTH)
 def fin_in_listen(net):
     """A FIN without ACK to a listener is dropped; FIN+ACK gets RST."""
     net.listen()
