@@ -94,12 +94,22 @@ impl Activity {
         self.ticks.resolution()
     }
 
-    /// Attempts made in the ticks that begin from `from` to before `until`.
+    /// Attempts made in the ticks that were over before `moment`.
     #[must_use]
-    pub fn between(&self, from: Time, until: Time) -> Attempts {
+    pub fn before(&self, moment: Time) -> Attempts {
+        self.sum_where(|_, last| last < moment)
+    }
+
+    /// Attempts made in the ticks that `from` to `until` touches.
+    #[must_use]
+    pub fn during(&self, from: Time, until: Time) -> Attempts {
+        self.sum_where(|first, last| last >= from && first <= until)
+    }
+
+    fn sum_where(&self, is_in: impl Fn(Time, Time) -> bool) -> Attempts {
         let mut sum = Attempts::default();
-        for (first, _, attempts) in self.ticks.ticks() {
-            if first >= from && first < until {
+        for (first, last, attempts) in self.ticks.ticks() {
+            if is_in(first, last) {
                 sum.add(&attempts);
             }
         }

@@ -159,9 +159,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         certainty: group.certainty,
         title: format!("connections end with RST: {}", gist(kind)),
         summary: format!(
-            "{resets} reset by {who} ({} of this listener's); {}{}.",
+            "{resets} reset by {who} ({} of this listener's){}.",
             words::permille(permille),
-            gist(kind),
             thrown_away(kind, worst),
         ),
         evidence: vec![

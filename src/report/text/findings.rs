@@ -215,7 +215,7 @@ fn value_text(name: &str, value: &Value) -> Option<String> {
 fn instruction(advice: &Advice) -> String {
     let Advice { setting, direction, value, .. } = advice;
     match (*direction, value) {
-        ("set", Some(value)) => format!("{setting} = {value}"),
+        ("set" | "enable" | "disable", Some(value)) => format!("{setting} = {value}"),
         ("check", None) => setting.clone(),
         ("check", Some(value)) => format!("{setting} ({value})"),
         (direction, Some(value)) => format!("{direction} {setting} to {value}"),

@@ -92,6 +92,12 @@ fn cookies_are_recognised_by_syn_acks_that_are_never_repeated() {
 }
 
 #[test]
+fn a_flood_within_one_tick_counts_its_syns() {
+    let finding = Run::of((0..40).map(|n| half_open(n, 5, &GAPS, 90_000))).only(CODE);
+    assert_eq!(value(&finding, "syns_during"), Value::Integer(40));
+}
+
+#[test]
 fn a_busy_listener_whose_clients_complete_is_quiet() {
     let records = (0..500).map(|n| graceful(n, 10, 90_000));
     assert!(Run::of(records).none(CODE));
