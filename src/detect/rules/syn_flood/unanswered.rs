@@ -78,7 +78,7 @@ impl Silence {
         let is_crowd = sources * 2 >= lone || fastest >= FAST;
         let backlog = Backlog::known(host, context);
         // Whoever sends a SYN again does so after a second: the last ones had no time to.
-        let patient = listener.activity.between(Time::MIN, whole.end() - PATIENCE);
+        let patient = listener.activity.before(whole.end() - PATIENCE);
         let is_certain = silent(&patient) > limit || lone >= 4 * backlog.size;
         if pending.count <= limit || !is_crowd || !is_certain {
             return None;
