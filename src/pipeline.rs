@@ -100,6 +100,9 @@ impl Options {
     const FIXED: u64 = 24 << 20;
     /// Bytes for each segment of a wave: two waves of 64 bytes, and some room to grow.
     const SEGMENT: u64 = 180;
+    /// Bytes of memory for each connection that one detector marked and that is listed: a twelfth of
+    /// the memory holds those of eight detectors.
+    const FLAGGED: u64 = 12 * 8 * 3_500;
     /// Bytes of a wave by default.
     pub const WAVE: u64 = 64 << 20;
     /// Bytes of a wave for each thread at most, and segments: enough chunks to keep it busy.
@@ -150,8 +153,11 @@ impl Options {
         Self {
             wave_segments,
             wave_size: self.wave_size.min(rest / 12).max(Self::CHUNK),
-            limits: Limits::within(rest / 100 * 40),
-            summary_bound: Summary::bound_within(rest / 3, SHARDS),
+            limits: Limits::within(rest / 2),
+            max_flagged: self
+                .max_flagged
+                .min(usize::try_from(rest / Self::FLAGGED).unwrap_or(usize::MAX)),
+            summary_bound: Summary::bound_within(rest / 4, SHARDS),
             ..self
         }
     }
@@ -261,7 +267,7 @@ fn drive(
     let mut workers: Vec<Worker> =
         (0..SHARDS).map(|index| Worker::new(index, options, rules, &hasher)).collect();
     let (mut current, mut next) = (Wave::default(), Wave::default());
-    let mut whole = Collector::default();
+    let mut whole = Collector::of_run(options);
     let mut held = Held::default();
     reading.fill(&mut current);
     while !current.is_empty() {

@@ -12,6 +12,7 @@ mod activity;
 mod brief;
 mod concurrency;
 mod distinct;
+mod frequent;
 mod ground;
 mod host;
 mod listener;
@@ -31,6 +32,7 @@ use std::net::IpAddr;
 pub use activity::{Activity, Attempts};
 pub use concurrency::{Above, Concurrency, Peak, StateSeries};
 pub use distinct::Distinct;
+pub use frequent::{Frequent, Often};
 pub use ground::{Ground, Lacking};
 pub use host::Host;
 pub use listener::Listener;
@@ -52,8 +54,9 @@ pub struct Summary {
     listeners: Roster<Endpoint, Listener>,
     hosts: Roster<IpAddr, Host>,
     pairs: Roster<PairKey, Pair>,
-    /// Entries of each table that are kept while connections are added.
+    /// Entries of each table that are kept while connections are added, and once all is merged.
     bound: usize,
+    limit: usize,
     /// The connection that is being added.
     parcel: Parcel,
 }
@@ -68,6 +71,7 @@ impl Default for Summary {
             hosts: Roster::default(),
             pairs: Roster::default(),
             bound: Self::MAX_PER_SHARD,
+            limit: Self::MAX_LISTENERS,
             parcel: Parcel::default(),
         }
     }
@@ -119,15 +123,15 @@ impl Summary {
     /// Listeners, hosts and pairs kept in one shard by default; between two clearances it may hold
     /// twice as many of each.
     pub const MAX_PER_SHARD: usize = 1_024;
-    /// Listeners kept of the whole run.
-    pub const MAX_LISTENERS: usize = 16_384;
-    /// Hosts kept of the whole run.
-    pub const MAX_HOSTS: usize = 16_384;
-    /// Pairs kept of the whole run.
-    pub const MAX_PAIRS: usize = 16_384;
+    /// Listeners, hosts and pairs kept of the whole run by default.
+    pub const MAX_LISTENERS: usize = Self::WHOLE * Self::MAX_PER_SHARD;
 
-    /// Bytes that one listener, one host and one pair take, about, where nothing is busy.
-    const ENTRIES: u64 = 5_000;
+    /// How many times more entries of the whole run are kept than of a shard.
+    const WHOLE: usize = 16;
+
+    /// Bytes that one listener, one host and one pair of a shard take, about, with their share of
+    /// those of the whole run.
+    const ENTRIES: u64 = 3_200;
 
     /// The summary of a shard, which keeps `bound` entries of each table. What it found can be read
     /// once it is merged into another one, and that is settled.
@@ -135,6 +139,12 @@ impl Summary {
     pub fn of_shard(bound: usize) -> Self {
         let parcel = Parcel { packed: Some(Vec::new()), ..Parcel::default() };
         Self { bound, parcel, ..Self::default() }
+    }
+
+    /// The summary of a run whose shards keep `bound` entries of each table.
+    #[must_use]
+    pub fn of_run(bound: usize) -> Self {
+        Self { limit: Self::WHOLE * bound, ..Self::default() }
     }
 
     /// How many entries each table of a shard may keep if the summaries of `shards` shards may take
@@ -182,9 +192,9 @@ impl Summary {
 
     /// Takes over what the busy entries of a shard have gathered.
     pub fn take_over(&mut self, shard: &mut Self) {
-        self.listeners.take_over(&mut shard.listeners, Self::MAX_LISTENERS);
-        self.hosts.take_over(&mut shard.hosts, Self::MAX_HOSTS);
-        self.pairs.take_over(&mut shard.pairs, Self::MAX_PAIRS);
+        self.listeners.take_over(&mut shard.listeners, self.limit);
+        self.hosts.take_over(&mut shard.hosts, self.limit);
+        self.pairs.take_over(&mut shard.pairs, self.limit);
     }
 
     /// Adds what another shard found.
@@ -192,9 +202,30 @@ impl Summary {
         self.totals.merge(&other.totals);
         self.shed.handshakes += other.shed.handshakes;
         self.shed.connections += other.shed.connections;
-        self.listeners.merge(other.listeners, Self::MAX_LISTENERS);
-        self.hosts.merge(other.hosts, Self::MAX_HOSTS);
-        self.pairs.merge(other.pairs, Self::MAX_PAIRS);
+        self.listeners.merge(other.listeners, self.limit);
+        self.hosts.merge(other.hosts, self.limit);
+        self.pairs.merge(other.pairs, self.limit);
+    }
+
+    /// What is to be done to add what all `shards` found, in their order, and to put it in order:
+    /// pieces of work that may be done at the same time.
+    pub fn merge_all(&mut self, shards: Vec<Self>) -> [Box<dyn FnOnce() + Send + '_>; 3] {
+        let (mut listeners, mut hosts, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+        for shard in shards {
+            self.totals.merge(&shard.totals);
+            self.shed.handshakes += shard.shed.handshakes;
+            self.shed.connections += shard.shed.connections;
+            listeners.push(shard.listeners);
+            hosts.push(shard.hosts);
+            pairs.push(shard.pairs);
+        }
+        let limit = self.limit;
+        let Self { listeners: all_listeners, hosts: all_hosts, pairs: all_pairs, .. } = self;
+        [
+            Box::new(move || all_listeners.merge_all(listeners, limit)),
+            Box::new(move || all_hosts.merge_all(hosts, limit)),
+            Box::new(move || all_pairs.merge_all(pairs, limit)),
+        ]
     }
 
     /// Puts everything in order, once all is merged: reading is cheap then.
@@ -207,7 +238,7 @@ impl Summary {
     /// Every listener, by address and port.
     #[must_use]
     pub fn listeners(&self) -> Vec<(Endpoint, &Listener)> {
-        self.listeners.sorted(Self::MAX_LISTENERS)
+        self.listeners.sorted(self.limit)
     }
 
     /// The listener at `endpoint`.
@@ -219,19 +250,19 @@ impl Summary {
     /// The `limit` listeners with the most connections, by address and port.
     #[must_use]
     pub fn busiest_listeners(&self, limit: usize) -> Vec<(Endpoint, &Listener)> {
-        self.listeners.sorted(limit.min(Self::MAX_LISTENERS))
+        self.listeners.sorted(limit.min(self.limit))
     }
 
     /// The `limit` hosts with the most connections, by address.
     #[must_use]
     pub fn busiest_hosts(&self, limit: usize) -> Vec<(IpAddr, &Host)> {
-        self.hosts.sorted(limit.min(Self::MAX_HOSTS))
+        self.hosts.sorted(limit.min(self.limit))
     }
 
     /// Every host, by address.
     #[must_use]
     pub fn hosts(&self) -> Vec<(IpAddr, &Host)> {
-        self.hosts.sorted(Self::MAX_HOSTS)
+        self.hosts.sorted(self.limit)
     }
 
     /// The host with `address`.
@@ -243,24 +274,24 @@ impl Summary {
     /// Every pair of a client's address and a listener, in that order.
     #[must_use]
     pub fn pairs(&self) -> Vec<(PairKey, &Pair)> {
-        self.pairs.sorted(Self::MAX_PAIRS)
+        self.pairs.sorted(self.limit)
     }
 
     /// Listeners that the bound let go.
     #[must_use]
     pub fn listeners_evicted(&self) -> Evicted {
-        self.listeners.table.evicted(Self::MAX_LISTENERS)
+        self.listeners.table.evicted(self.limit)
     }
 
     /// Hosts that the bound let go.
     #[must_use]
     pub fn hosts_evicted(&self) -> Evicted {
-        self.hosts.table.evicted(Self::MAX_HOSTS)
+        self.hosts.table.evicted(self.limit)
     }
 
     /// Pairs that the bound let go.
     #[must_use]
     pub fn pairs_evicted(&self) -> Evicted {
-        self.pairs.table.evicted(Self::MAX_PAIRS)
+        self.pairs.table.evicted(self.limit)
     }
 }

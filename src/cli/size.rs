@@ -1,4 +1,4 @@
-//! Amounts of memory as typed: bytes, or with K, M, G or T for powers of 1,024.
+//! Amounts of memory as typed: bytes, or with K, M, G, T, P or E for powers of 1,024.
 
 /// Not an amount of memory, or too little of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,8 @@ fn parse(text: &str) -> Option<u64> {
         'M' => 20,
         'G' => 30,
         'T' => 40,
+        'P' => 50,
+        'E' => 60,
         _ => 0,
     };
     let digits = if shift > 0 { text.get(..text.len() - 1)? } else { text };
@@ -53,6 +55,10 @@ mod tests {
             None,
         ];
         assert_eq!(sizes, expected);
+        assert_eq!(
+            ["1P", "1E", "16E", "999999999999999999999"].map(parse),
+            [Some(1 << 50), Some(1 << 60), None, None]
+        );
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Limits {
 
     /// Bytes that a remembered connection takes, about, with its timelines and its place in the
     /// tables.
-    const CONNECTION: u64 = Shard::CONNECTION_SIZE as u64 + 900;
+    const CONNECTION: u64 = Shard::CONNECTION_SIZE as u64 + 1_300;
     /// Bytes that a half-open handshake takes, about, with its place in the tables.
     const EMBRYO: u64 = 120;
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use foldhash::fast::RandomState;
+use rayon::prelude::*;
 
 use super::kept::Kept;
 use super::merge::Merged;
@@ -126,6 +127,19 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// What it collected; the shard is let go of.
+    fn into_collector(self) -> Collector {
+        let Self { shard, collector, segments, rows } = self;
+        Collector {
+            seen_elsewhere: shard.seen_elsewhere().clone(),
+            streams_forgotten: segments.forgotten(),
+            zeek_rows_evicted: rows.map_or(0, |rows| rows.evicted()),
+            ..collector
+        }
+    }
+}
+
 /// Where a shard's connections are handed in.
 struct Desk<'a> {
     collector: &'a mut Collector,
@@ -156,6 +170,11 @@ impl Observer for Desk<'_> {
 }
 
 impl Collector {
+    /// What is gathered of all shards.
+    pub(super) fn of_run(options: &Options) -> Self {
+        Self { summary: Summary::of_run(options.summary_bound), ..Self::default() }
+    }
+
     fn add(&mut self, finished: Finished, options: &Options, sink: &dyn Sink) {
         let Finished { record, at, ending } = finished;
         if ending == Ending::Evicted {
@@ -202,15 +221,27 @@ pub(super) fn gather(workers: &mut [Worker], whole: &mut Collector, options: &Op
 
 /// Everything that the shards collected, in the order of the shards, added to what was gathered.
 pub(super) fn merge(workers: Vec<Worker>, mut whole: Collector) -> Collector {
-    for Worker { shard, collector, segments, rows } in workers {
-        for (input, count) in shard.seen_elsewhere() {
-            *whole.seen_elsewhere.entry(*input).or_default() += count;
+    // Letting go of the shards takes longer than what is left to be merged.
+    let collected: Vec<Collector> = workers.into_par_iter().map(Worker::into_collector).collect();
+    let (mut summaries, mut accumulators) = (Vec::new(), Vec::new());
+    for collector in collected {
+        for (input, count) in collector.seen_elsewhere {
+            *whole.seen_elsewhere.entry(input).or_default() += count;
         }
-        whole.summary.merge(collector.summary);
-        whole.accumulator.merge(collector.accumulator);
-        whole.streams_forgotten += segments.forgotten();
-        whole.zeek_rows_evicted += rows.map_or(0, |rows| rows.evicted());
+        whole.streams_forgotten += collector.streams_forgotten;
+        whole.zeek_rows_evicted += collector.zeek_rows_evicted;
+        summaries.push(collector.summary);
+        accumulators.push(collector.accumulator);
     }
-    whole.summary.settle();
+    let Collector { summary, accumulator, .. } = &mut whole;
+    let jobs = summary.merge_all(summaries);
+    rayon::scope(|scope| {
+        for job in jobs {
+            scope.spawn(|_| job());
+        }
+        for other in accumulators {
+            accumulator.merge(other);
+        }
+    });
     whole
 }

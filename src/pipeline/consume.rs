@@ -16,7 +16,7 @@ use crate::stamp::Time;
 
 /// Segments that the shards take before what ended is written, about: in a flood, each of them may
 /// end a connection.
-const STRETCH: u64 = 1 << 15;
+const STRETCH: u64 = 1 << 14;
 
 /// Every shard takes its segments out of all chunks that are ready, and lets go of what has ended
 /// before the capture clock. True if that took a merge.

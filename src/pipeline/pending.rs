@@ -22,9 +22,9 @@ struct Line {
 
 impl Pending {
     /// Bytes of one shard that wait before it is better to write them.
-    const MANY: usize = 1 << 20;
+    const MANY: usize = 256 << 10;
     /// Bytes of memory that an empty one keeps.
-    const SPARE: usize = 64 << 10;
+    const SPARE: usize = 256 << 10;
 
     /// Whether it is better to write what waits before there is more of it.
     pub(super) const fn is_full(&self) -> bool {

@@ -153,7 +153,8 @@ struct StateDoc {
     /// The frame that caused it; null for a timer.
     frame: Option<Frame>,
     /// Why it was entered, in words.
-    cause: String,
+    #[schemars(with = "String")]
+    cause: Why,
     /// How sure this is.
     certainty: Certainty,
     /// The later frame that corrected the entry.
@@ -166,9 +167,22 @@ impl From<&Entry> for StateDoc {
             state: entry.state.name(),
             at: Stamp(entry.at),
             frame: entry.frame.map(Frame::from),
-            cause: entry.to_string(),
+            cause: Why(*entry),
             certainty: entry.certainty,
             corrected_by: entry.corrected_by.map(Frame::from),
+        }
+    }
+}
+
+/// The cause of an entry, in words.
+#[derive(Debug)]
+struct Why(Entry);
+
+impl Serialize for Why {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.corrected_by {
+            None => serializer.serialize_str(self.0.cause.text()),
+            Some(_) => serializer.collect_str(&self.0),
         }
     }
 }

@@ -18,7 +18,7 @@ one object a line, `{\"type\": \"...\", \"data\": {...}}`:
 
 | `type` | `data` |
 |---|---|
-| `connection` | a [Connection](#connection), written when it is over |
+| `connection` | a [Connection](#connection), written when it is over: in the order of their ends, the older one first where two end at the same time |
 | `finding` | a [Finding](#finding) |
 | `run` | `schema_version`, `tool`, `inputs`, `summary` and `quality` of the [Report](#report); the last line |
 

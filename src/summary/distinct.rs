@@ -45,12 +45,13 @@ impl Distinct {
     }
 
     /// Adds the values of another shard.
+    #[expect(clippy::stable_sort_primitive, reason = "two runs in order: it only merges them")]
     pub fn merge(&mut self, other: &Self) {
         if self.smallest.is_empty() {
             self.smallest.clone_from(&other.smallest);
         } else {
             self.smallest.extend_from_slice(&other.smallest);
-            self.smallest.sort_unstable();
+            self.smallest.sort();
             self.smallest.dedup();
             self.smallest.truncate(Self::EXACT);
         }

@@ -2,7 +2,7 @@
 
 use super::brief::Brief;
 use super::place::Fold;
-use super::{Activity, Attempts, Concurrency, Distinct, Entry, StateSeries, Totals};
+use super::{Activity, Attempts, Concurrency, Distinct, Entry, Frequent, StateSeries, Totals};
 use crate::connection::{HandshakeOutcome, LoneSyn, State};
 use crate::tcp::Side;
 
@@ -19,6 +19,8 @@ pub struct Listener {
     pub sources: Distinct,
     /// Of these, those whose every trace in a connection is a single SYN.
     pub lone_syn_sources: Distinct,
+    /// The addresses that sent the most first SYNs.
+    pub frequent: Frequent,
     /// Connections in which the client sent a single SYN and nothing else.
     pub lone_syns: u64,
     /// Sockets of the server by state; SYN-RECEIVED, ESTABLISHED, CLOSE-WAIT, FIN-WAIT-2 and
@@ -46,6 +48,7 @@ impl Listener {
         self.activity.add(lone.mark.time, Attempts { attempts: 1, ..Attempts::default() });
         let hash = Distinct::hash(lone.client.address);
         self.sources.add_hash(hash);
+        self.frequent.add(lone.client.address);
         self.lone_syns += 1;
         self.lone_syn_sources.add_hash(hash);
     }
@@ -60,6 +63,7 @@ impl Fold for Listener {
             self.activity.add(syn, attempts);
             let hash = Distinct::hash(brief.client.address);
             self.sources.add_hash(hash);
+            self.frequent.add(brief.client.address);
             if brief.sent.client.segments == 1 {
                 self.lone_syns += 1;
                 self.lone_syn_sources.add_hash(hash);
@@ -77,6 +81,14 @@ impl Fold for Listener {
         // An amount of attempts is as large as four others.
         self.concurrency.extent() + self.half_open.extent() + 4 * self.activity.extent()
     }
+
+    /// The sketch stays: what it keeps depends on the order, which only a shard has.
+    fn hand_over(&mut self) -> Self {
+        let frequent = std::mem::take(&mut self.frequent);
+        let gathered = std::mem::take(self);
+        self.frequent = frequent;
+        gathered
+    }
 }
 
 impl Entry for Listener {
@@ -91,6 +103,7 @@ impl Entry for Listener {
         self.lone_syns += other.lone_syns;
         self.sources.merge(&other.sources);
         self.lone_syn_sources.merge(&other.lone_syn_sources);
+        self.frequent.merge(other.frequent);
         self.concurrency.merge(&other.concurrency);
         self.half_open.merge(&other.half_open);
         self.activity.merge(&other.activity);
@@ -100,6 +113,7 @@ impl Entry for Listener {
         self.concurrency.settle();
         self.half_open.settle();
         self.activity.settle();
+        self.frequent.settle();
     }
 }
 

@@ -18,6 +18,11 @@ pub(super) trait Fold: Entry {
 
     /// How many amounts its series hold.
     fn extent(&self) -> usize;
+
+    /// Takes out what it has gathered, but for what has to stay in its shard.
+    fn hand_over(&mut self) -> Self {
+        std::mem::take(self)
+    }
 }
 
 /// A connection to add, as it is and packed.
@@ -99,7 +104,7 @@ impl<V: Fold> Place<V> {
     fn hand_on(&mut self) -> Option<Self> {
         let totals = self.totals.as_deref_mut().filter(|it| it.extent() >= Self::BUSY)?;
         self.besides += totals.weight();
-        let totals = Some(Box::new(std::mem::take(totals)));
+        let totals = Some(Box::new(totals.hand_over()));
         Some(Self { totals, packed: Vec::new(), besides: 0 })
     }
 }
@@ -155,6 +160,10 @@ pub(super) struct Roster<K, V> {
     busy: usize,
 }
 
+/// One entry in so many of a shard may hand on what it has: of all shards together, as many as the
+/// whole run keeps, so that what is handed on never drives anything out.
+const BUSY_SHARE: usize = 4;
+
 impl<K, V> Default for Roster<K, V> {
     fn default() -> Self {
         Self { table: Table::default(), handed_on: Vec::new(), busy: 0 }
@@ -162,10 +171,6 @@ impl<K, V> Default for Roster<K, V> {
 }
 
 impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
-    /// Entries of a shard that hand on what they have: together they stay within what the whole run
-    /// keeps, so that what is handed on never drives anything out.
-    const MAX_BUSY: usize = 256;
-
     /// Adds a connection to the entry of `key`; the table keeps `bound` entries.
     pub(super) fn add(&mut self, key: K, parcel: &Parcel, side: Side, bound: usize) {
         self.change(key, bound, |place| {
@@ -182,7 +187,7 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
             return;
         }
         let is_new = place.totals.is_none() || place.besides == 0;
-        if is_new && *busy >= Self::MAX_BUSY {
+        if is_new && *busy >= bound / BUSY_SHARE {
             return;
         }
         if let Some(part) = place.hand_on() {
@@ -196,6 +201,14 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
         for (key, part) in shard.handed_on.drain(..) {
             self.table.entry(key, limit).merge(part);
         }
+    }
+
+    /// Adds what other shards found, in their order, and puts all of it in order.
+    pub(super) fn merge_all(&mut self, others: Vec<Self>, limit: usize) {
+        for other in others {
+            self.merge(other, limit);
+        }
+        self.table.settle();
     }
 
     /// Adds what another shard found.
