@@ -111,7 +111,7 @@ def final_ack_dropped(net):
     net.server.drop_input("tcp flags & (syn|ack) == ack")
     client = net.dial(80, block=True)
     net.await_table(net.server, "SYN-RECEIVED")
-    net.wait(1.3)
+    net.wait(0.2)
     net.server.allow()
     server = net.accept(listener)
     net.exchange(client, server)
