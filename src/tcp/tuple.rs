@@ -115,3 +115,14 @@ pub struct TunnelLayer {
     /// VNI, key, TEID or session, where the protocol has one that both directions share.
     pub id: Option<u64>,
 }
+
+/// `vxlan 5 between 192.0.2.1 and 192.0.2.2`
+impl fmt::Display for TunnelLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)?;
+        if let Some(id) = self.id {
+            write!(f, " {id}")?;
+        }
+        write!(f, " between {} and {}", self.low, self.high)
+    }
+}

@@ -144,8 +144,8 @@ fn body(page: &mut Page, finding: &Finding, analysis: &Analysis, detail: Detail)
     if detail == Detail::Full {
         page.paragraph(&page.dim("  why    "), &finding.explanation);
         evidence(page, finding);
-        for story in stories(finding, analysis) {
-            page.paragraph(&page.dim("  again  "), &story);
+        for (lead, story) in stories(finding, analysis) {
+            page.paragraph(&page.dim(format!("  {lead}  ")), &story);
         }
         finding.advice.iter().for_each(|advice| {
             let text = format!("{}. {}", instruction(advice), advice.side_effects);
