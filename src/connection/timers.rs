@@ -125,10 +125,26 @@ impl Connection {
 /// first two distances `gaps`.
 pub(super) fn give_up(host: &HostSettings, last: Time, repeated: u32, gaps: &[Span]) -> Time {
     let linear = linear_timeouts(host, gaps);
-    let total = u32::from(host.syn_retries) + linear;
-    let rest = (repeated..=total)
-        .fold(Span::ZERO, |sum, step| sum + backoff(step.saturating_sub(linear), host.rto_max));
-    last + rest
+    let retries = u32::from(host.syn_retries);
+    if repeated > retries + linear {
+        return last;
+    }
+    let even = i64::from(linear.saturating_sub(repeated)) * backoff(0, host.rto_max).nanos();
+    let passed = repeated.saturating_sub(linear);
+    let doubled = waits(retries + 1, host.rto_max) - waits(passed, host.rto_max);
+    last + Span::from_nanos(even + doubled)
+}
+
+/// The first `count` waits of a schedule together, in nanoseconds.
+///
+/// Perf: whole runs, flood: asked for every SYN, and added up step by step it took 8 % of the
+/// instructions.
+fn waits(count: u32, longest: Span) -> i64 {
+    // 1 + 2 + 4 ..., while no wait is cut.
+    if (1..=7).contains(&count) && backoff(count - 1, Span::MAX) <= longest {
+        return ((1 << count) - 1) * 1_000_000_000;
+    }
+    (0..count).map(|step| backoff(step, longest).nanos()).sum()
 }
 
 /// The `step`-th wait of a schedule that starts with 1 s and doubles (RFC 6298 2, 5.5).
@@ -157,5 +173,25 @@ mod tests {
         let host = HostSettings::of_profile(Profile::Linux);
         let gaps = [Span::from_nanos(i64::MAX), Span::from_nanos(i64::MIN)];
         assert!(give_up(&host, Time::MAX, 2, &gaps) >= Time::MAX);
+    }
+    #[test]
+    fn waits_add_up_as_step_by_step() {
+        for (retries, longest, linear) in
+            [(6, 120, None), (6, 120, Some(4)), (3, 2, Some(1)), (15, 120, None), (0, 64, Some(2))]
+        {
+            let host = HostSettings {
+                syn_retries: retries,
+                syn_linear_timeouts: linear,
+                rto_max: Span::from_secs(longest),
+                ..HostSettings::of_profile(Profile::Linux)
+            };
+            let linear = linear.map_or(0, u32::from);
+            for repeated in 0..20 {
+                let steps = repeated..=u32::from(retries) + linear;
+                let waits = steps.map(|step| backoff(step.saturating_sub(linear), host.rto_max));
+                let expected = waits.fold(Time::from_nanos(5), |time, wait| time + wait);
+                assert_eq!(give_up(&host, Time::from_nanos(5), repeated, &[]), expected);
+            }
+        }
     }
 }

@@ -141,23 +141,23 @@ impl Embryos {
         self.heads.iter()
     }
 
-    /// Whether a flow can begin as an embryo: with a SYN that the capture clock agrees with and
-    /// whose options can be held.
-    pub(super) fn accepts(segment: &Segment, extras: &Extras, clock: Time) -> bool {
-        segment.control() == Control::Syn
+    /// The packed options of a segment with which a flow can begin as an embryo: a SYN that the
+    /// capture clock agrees with and whose options can be held.
+    pub(super) fn accepts(segment: &Segment, extras: &Extras, clock: Time) -> Option<u64> {
+        let is_accepted = segment.control() == Control::Syn
             && !segment.flags.fin()
             && segment.time == clock
-            && u16::try_from(segment.payload_len).is_ok()
-            && pack(extras).is_some()
+            && u16::try_from(segment.payload_len).is_ok();
+        if is_accepted { pack(extras) } else { None }
     }
 
-    /// Stores an accepted first SYN.
+    /// Stores an accepted first SYN with its packed options.
     pub(super) fn begin(
         &mut self,
         key: Key,
         forward: bool,
         segment: &Segment,
-        extras: &Extras,
+        options: u64,
     ) -> u32 {
         let (flow, wide) = match key {
             Key::Narrow(flow) => (flow, 0),
@@ -167,7 +167,7 @@ impl Embryos {
         self.heads.insert(Embryo {
             time: segment.time,
             frame: segment.frame,
-            options: pack(extras).unwrap_or_default() | direction | wide,
+            options: options | direction | wide,
             flow,
             seq: segment.seq.0,
             timestamp: segment.timestamps.value,

@@ -21,12 +21,12 @@ impl Shard {
     ) {
         let Arrival { flow, forward, segment, extras, clock, .. } = *arrival;
         let plain = before.is_none() && self.limits.embryonic > 0;
-        if plain && Embryos::accepts(&segment, extras, clock) {
+        if plain && let Some(options) = Embryos::accepts(&segment, extras, clock) {
             while self.embryos.len() >= self.limits.embryonic {
                 self.evict_embryo(clock, settings, emit);
             }
             let key = self.table.claim(flow);
-            let index = self.embryos.begin(key, forward, &segment, extras);
+            let index = self.embryos.begin(key, forward, &segment, options);
             let Self { table, embryos, live, queue, .. } = self;
             table.bind(key, Slot::embryo(index), |slot| key_of(embryos, live, slot));
             remember(queue, (index, half(segment.frame)), embryos.len(), |(index, frame)| {
