@@ -96,8 +96,9 @@ impl Options {
     pub const WAVE_SEGMENTS: u64 = 1 << 18;
     /// The least memory that a run can be held to.
     pub const LEAST_MEMORY: u64 = 64 << 20;
-    /// Bytes that a run takes whatever the capture: the program, read buffers.
-    const FIXED: u64 = 24 << 20;
+    /// Bytes that a run takes whatever the capture: the program, read buffers, what the allocator
+    /// keeps.
+    const FIXED: u64 = 40 << 20;
     /// Bytes for each segment of a wave: two waves of 64 bytes, and some room to grow.
     const SEGMENT: u64 = 180;
     /// Bytes of memory for each connection that one detector marked and that is listed: a twelfth of

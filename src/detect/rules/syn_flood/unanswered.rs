@@ -84,6 +84,8 @@ impl Silence {
             return None;
         }
         let (from, until) = busy(&ticks, listener.activity.resolution());
+        // A tick begins before what is in it.
+        let from = totals.first_time.map_or(from, |first| from.max(first));
         Some(Self {
             lone,
             attempts: totals.attempts,
