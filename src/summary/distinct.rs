@@ -5,18 +5,23 @@
 //! tells how densely the hashes lie. The k smallest of a union are found among the k smallest of its
 //! parts, so the order of additions and merges leaves no trace.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// A bounded set of hashes that counts what was put in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Distinct {
-    /// The smallest hashes seen, in order, without repetition.
+    /// The smallest hashes seen, in order, without repetition; behind them those that wait to be put
+    /// in order, since putting many at once is cheaper.
     smallest: Vec<u64>,
+    in_order: u32,
 }
 
 impl Distinct {
     /// Up to this many values the count is exact.
     pub const EXACT: usize = 1_024;
+    /// How many values are put in order at once.
+    const MANY: usize = 128;
 
     /// Relative standard error beyond [`Distinct::EXACT`], in thousandths: 1 / sqrt(k - 2).
     pub const ERROR_PERMILLE: u32 = 31;
@@ -34,46 +39,60 @@ impl Distinct {
 
     /// Adds the address that has this hash.
     pub fn add_hash(&mut self, hash: u64) {
-        let full = self.smallest.len() >= Self::EXACT;
-        if full && self.smallest.last().is_some_and(|largest| hash >= *largest) {
+        let in_order = self.in_order as usize;
+        let largest = in_order.checked_sub(1).and_then(|last| self.smallest.get(last));
+        if in_order >= Self::EXACT && largest.is_some_and(|largest| hash >= *largest) {
             return;
         }
-        if let Err(place) = self.smallest.binary_search(&hash) {
-            self.smallest.insert(place, hash);
-            self.smallest.truncate(Self::EXACT);
+        self.smallest.push(hash);
+        if self.smallest.len() - in_order >= Self::MANY {
+            self.settle();
         }
     }
 
     /// Adds the values of another shard.
-    #[expect(clippy::stable_sort_primitive, reason = "two runs in order: it only merges them")]
     pub fn merge(&mut self, other: &Self) {
-        if self.smallest.is_empty() {
-            self.smallest.clone_from(&other.smallest);
-        } else {
-            self.smallest.extend_from_slice(&other.smallest);
-            self.smallest.sort();
-            self.smallest.dedup();
-            self.smallest.truncate(Self::EXACT);
+        self.smallest.extend_from_slice(&other.smallest);
+        self.settle();
+    }
+
+    /// Puts in order what waits.
+    #[expect(clippy::stable_sort_primitive, reason = "runs in order: it only merges them")]
+    fn settle(&mut self) {
+        self.smallest.sort();
+        self.smallest.dedup();
+        self.smallest.truncate(Self::EXACT);
+        self.in_order = u32::try_from(self.smallest.len()).unwrap_or(u32::MAX);
+    }
+
+    /// All hashes that are kept, in order.
+    fn settled(&self) -> Cow<'_, [u64]> {
+        if self.smallest.len() == self.in_order as usize {
+            return Cow::Borrowed(&self.smallest);
         }
+        let mut settled = self.clone();
+        settled.settle();
+        Cow::Owned(settled.smallest)
     }
 
     /// How many different values were added.
     #[must_use]
     pub fn count(&self) -> u64 {
-        match self.smallest.last() {
-            Some(largest) if self.smallest.len() >= Self::EXACT => {
+        let smallest = self.settled();
+        match smallest.last() {
+            Some(largest) if smallest.len() >= Self::EXACT => {
                 let share = u128::from(*largest).max(1);
                 let estimate = (((Self::EXACT - 1) as u128) << 64) / share;
                 u64::try_from(estimate).unwrap_or(u64::MAX)
             }
-            _ => self.smallest.len() as u64,
+            _ => smallest.len() as u64,
         }
     }
 
     /// Whether [`Distinct::count`] is exact.
     #[must_use]
-    pub const fn is_exact(&self) -> bool {
-        self.smallest.len() < Self::EXACT
+    pub fn is_exact(&self) -> bool {
+        self.settled().len() < Self::EXACT
     }
 }
 
@@ -130,6 +149,6 @@ mod tests {
     fn parts_merge_to_the_whole() {
         let mut parts = counted(0..3_000);
         parts.merge(&counted(2_000..9_000));
-        assert_eq!(parts, counted(0..9_000));
+        assert_eq!(parts.settled(), counted(0..9_000).settled());
     }
 }

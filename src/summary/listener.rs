@@ -48,7 +48,7 @@ impl Listener {
         self.activity.add(lone.mark.time, Attempts { attempts: 1, ..Attempts::default() });
         let hash = Distinct::hash(lone.client.address);
         self.sources.add_hash(hash);
-        self.frequent.add(lone.client.address);
+        self.frequent.add(lone.client.address, hash);
         self.lone_syns += 1;
         self.lone_syn_sources.add_hash(hash);
     }
@@ -63,7 +63,7 @@ impl Fold for Listener {
             self.activity.add(syn, attempts);
             let hash = Distinct::hash(brief.client.address);
             self.sources.add_hash(hash);
-            self.frequent.add(brief.client.address);
+            self.frequent.add(brief.client.address, hash);
             if brief.sent.client.segments == 1 {
                 self.lone_syns += 1;
                 self.lone_syn_sources.add_hash(hash);
@@ -103,7 +103,7 @@ impl Entry for Listener {
         self.lone_syns += other.lone_syns;
         self.sources.merge(&other.sources);
         self.lone_syn_sources.merge(&other.lone_syn_sources);
-        self.frequent.merge(other.frequent);
+        self.frequent.merge(&other.frequent);
         self.concurrency.merge(&other.concurrency);
         self.half_open.merge(&other.half_open);
         self.activity.merge(&other.activity);
@@ -113,7 +113,6 @@ impl Entry for Listener {
         self.concurrency.settle();
         self.half_open.settle();
         self.activity.settle();
-        self.frequent.settle();
     }
 }
 
