@@ -70,6 +70,11 @@ pub(crate) fn repeated(most: u64) -> String {
     }
 }
 
+/// How many thousandths of the whole a part is, rounded down; 0 of nothing.
+pub(super) fn thousandths(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(1_000).checked_div(whole).unwrap_or(0)
+}
+
 /// Thousandths as a percentage: `99.8 %`, `41 %`.
 pub(crate) fn permille(value: u64) -> String {
     if value.is_multiple_of(10) {

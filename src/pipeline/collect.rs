@@ -125,9 +125,7 @@ impl Worker {
         let Self { shard, collector, .. } = self;
         shard.end_some(clock, &options.settings, &mut Desk { collector, options, sink })
     }
-}
 
-impl Worker {
     /// What it collected; the shard is let go of.
     fn into_collector(self) -> Collector {
         let Self { shard, collector, segments, rows } = self;

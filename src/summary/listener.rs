@@ -1,5 +1,7 @@
 //! What happened at one service: an address and port that connections are made to.
 
+use std::net::IpAddr;
+
 use super::brief::Brief;
 use super::place::Fold;
 use super::{Activity, Attempts, Concurrency, Distinct, Entry, Frequent, StateSeries, Totals};
@@ -46,11 +48,18 @@ impl Listener {
     pub(super) fn add_lone_syn(&mut self, lone: &LoneSyn) {
         self.totals.add_lone_syn(lone);
         self.activity.add(lone.mark.time, Attempts { attempts: 1, ..Attempts::default() });
-        let hash = Distinct::hash(lone.client.address);
+        self.note_source(lone.client.address, true);
+    }
+
+    /// Counts who sent a SYN, and whether that was all that it sent.
+    fn note_source(&mut self, client: IpAddr, is_lone: bool) {
+        let hash = Distinct::hash(client);
         self.sources.add_hash(hash);
-        self.frequent.add(lone.client.address, hash);
-        self.lone_syns += 1;
-        self.lone_syn_sources.add_hash(hash);
+        self.frequent.add(client, hash);
+        if is_lone {
+            self.lone_syns += 1;
+            self.lone_syn_sources.add_hash(hash);
+        }
     }
 }
 
@@ -61,13 +70,7 @@ impl Fold for Listener {
         self.syn_acks_after_ack += u64::from(brief.syn_acks_after_ack);
         if let (Some(syn), Some(attempts)) = (brief.syn, brief.attempts()) {
             self.activity.add(syn, attempts);
-            let hash = Distinct::hash(brief.client.address);
-            self.sources.add_hash(hash);
-            self.frequent.add(brief.client.address, hash);
-            if brief.sent.client.segments == 1 {
-                self.lone_syns += 1;
-                self.lone_syn_sources.add_hash(hash);
-            }
+            self.note_source(brief.client.address, brief.sent.client.segments == 1);
         }
         add_stays(&mut self.concurrency, brief, Side::Server, &Self::STATES);
         if brief.outcome == HandshakeOutcome::HalfOpen {

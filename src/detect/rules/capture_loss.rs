@@ -77,9 +77,8 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     if ground.lossy_bytes < least && dropped < least {
         return Vec::new();
     }
-    let permille = |part: u64, of: u64| part.saturating_mul(1_000).checked_div(of).unwrap_or(0);
-    let missing = permille(ground.lossy_bytes, ground.stream_bytes);
-    let lost = permille(dropped, received.max(dropped));
+    let missing = words::thousandths(ground.lossy_bytes, ground.stream_bytes);
+    let lost = words::thousandths(dropped, received.max(dropped));
     let limit = thresholds.count(&WARNING_SHARE).saturating_mul(10);
     let warned = missing >= limit || lost >= limit;
     let frames: Vec<_> = ground.lossy.first.map(|(_, frame)| frame).into_iter().collect();

@@ -71,7 +71,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
         return Vec::new();
     }
     let segments = totals.segments.client + totals.segments.server;
-    let permille = copies.saturating_mul(1_000).checked_div(segments).unwrap_or(0);
+    let permille = words::thousandths(copies, segments);
     let warned = permille >= thresholds.count(&WARNING_SHARE).saturating_mul(10);
     let frames: Vec<_> = totals.ground.copied.first.map(|(_, frame)| frame).into_iter().collect();
     let draft = Draft {

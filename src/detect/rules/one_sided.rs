@@ -66,7 +66,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     if affected == 0 || affected.saturating_mul(100) < of.saturating_mul(limit) {
         return Vec::new();
     }
-    let permille = affected.saturating_mul(1_000).checked_div(of).unwrap_or(0);
+    let permille = words::thousandths(affected, of);
     let frames = ground.one_sided.first.map(|(_, frame)| frame).into_iter().collect();
     let draft = Draft {
         severity: Severity::Warning,

@@ -175,6 +175,19 @@ fn filter(server: Endpoint) -> String {
     format!("{} && tcp.flags.syn == 1", filter_endpoint(server))
 }
 
+fn set_cookies(host: &HostSettings) -> Advice {
+    setting(
+        "net.ipv4.tcp_syncookies",
+        "set",
+        Some("1".to_owned()),
+        format!(
+            "{}1 answers with cookies when the SYN queue overflows, at the price of TCP \
+             options for clients without timestamps. Not 2 outside of tests.",
+            now(host, host.syncookies)
+        ),
+    )
+}
+
 /// What is known about a pile of half-open handshakes.
 struct PileUp {
     half_open: u64,
@@ -395,16 +408,7 @@ impl PileUp {
         let retries = host.synack_retries;
         let mut advice = Vec::new();
         if !self.cookies {
-            advice.push(setting(
-                "net.ipv4.tcp_syncookies",
-                "set",
-                Some("1".to_owned()),
-                format!(
-                    "{}1 answers with cookies when the SYN queue overflows, at the price of TCP \
-                     options for clients without timestamps. Not 2 outside of tests.",
-                    now(host, host.syncookies)
-                ),
-            ));
+            advice.push(set_cookies(host));
         }
         advice.push(setting(
             "net.ipv4.tcp_synack_retries",

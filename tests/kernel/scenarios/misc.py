@@ -91,14 +91,34 @@ def ecn_syn_dropped_on_the_way(net):
     net.reach(client, "ESTABLISHED")
 
 
-def md5_key(net, sock, host, key):
+def storage(net, host):
+    """A host's address as `struct sockaddr_storage`."""
     address = socket.inet_pton(socket.AF_INET if net.family == 4 else socket.AF_INET6,
                                net.at(host, 0)[0])
     if net.family == 4:
-        storage = struct.pack("=HH", socket.AF_INET, 0) + address
+        start = struct.pack("=HH", socket.AF_INET, 0)
     else:
-        storage = struct.pack("=HHI", socket.AF_INET6, 0, 0) + address
-    value = storage.ljust(128, b"\0") + struct.pack("=BBHi", 0, 0, len(key), 0) + key.ljust(80, b"\0")
+        start = struct.pack("=HHI", socket.AF_INET6, 0, 0)
+    return (start + address).ljust(128, b"\0")
+
+
+def signed_exchange(net, set_key):
+    """A whole life in which both ends have the same key."""
+    listener = net.listen(setup=lambda s: set_key(net, s, net.client, b"secret"))
+    client = net.dial(80, block=True, setup=lambda s: set_key(net, s, net.server, b"secret"))
+    server = net.accept(listener)
+    net.exchange(client, server)
+    finish(net, client, server)
+
+
+def keys_that_differ(net, set_key):
+    net.listen(setup=lambda s: set_key(net, s, net.client, b"secret"))
+    net.dial(80, setup=lambda s: set_key(net, s, net.server, b"wrong"))
+    net.wait(2.2)
+
+
+def md5_key(net, sock, host, key):
+    value = storage(net, host) + struct.pack("=BBHi", 0, 0, len(key), 0) + key.ljust(80, b"\0")
     try:
         sock.setsockopt(TCP, TCP_MD5SIG, value)
     except OSError as error:
@@ -108,19 +128,13 @@ def md5_key(net, sock, host, key):
 @scenario(families=BOTH)
 def md5_signed(net):
     """Every segment carries a TCP MD5 signature (RFC 2385)."""
-    listener = net.listen(setup=lambda s: md5_key(net, s, net.client, b"secret"))
-    client = net.dial(80, block=True, setup=lambda s: md5_key(net, s, net.server, b"secret"))
-    server = net.accept(listener)
-    net.exchange(client, server)
-    finish(net, client, server)
+    signed_exchange(net, md5_key)
 
 
 @scenario(families=BOTH, seconds=5)
 def md5_wrong_key(net):
     """Different keys: SYNs are dropped silently behind the tap."""
-    net.listen(setup=lambda s: md5_key(net, s, net.client, b"secret"))
-    net.dial(80, setup=lambda s: md5_key(net, s, net.server, b"wrong"))
-    net.wait(2.2)
+    keys_that_differ(net, md5_key)
 
 
 TCP_AO_ADD_KEY = 38
@@ -128,13 +142,7 @@ TCP_AO_ADD_KEY = 38
 
 def ao_key(net, sock, host, key):
     """`struct tcp_ao_add` of linux/tcp.h: HMAC-SHA1, key ids 100 both ways."""
-    address = socket.inet_pton(socket.AF_INET if net.family == 4 else socket.AF_INET6,
-                               net.at(host, 0)[0])
-    if net.family == 4:
-        storage = struct.pack("=HH", socket.AF_INET, 0) + address
-    else:
-        storage = struct.pack("=HHI", socket.AF_INET6, 0, 0) + address
-    value = (storage.ljust(128, b"\0") + b"hmac(sha1)".ljust(64, b"\0")
+    value = (storage(net, host) + b"hmac(sha1)".ljust(64, b"\0")
              + struct.pack("=iIHBBBBBB", 0, 0, 0, 32 if net.family == 4 else 128, 100, 100, 12, 0,
                            len(key)) + key.ljust(80, b"\0"))
     try:
@@ -146,19 +154,13 @@ def ao_key(net, sock, host, key):
 @scenario(families=BOTH)
 def ao_signed(net):
     """Every segment carries a TCP authentication option (RFC 5925)."""
-    listener = net.listen(setup=lambda s: ao_key(net, s, net.client, b"secret"))
-    client = net.dial(80, block=True, setup=lambda s: ao_key(net, s, net.server, b"secret"))
-    server = net.accept(listener)
-    net.exchange(client, server)
-    finish(net, client, server)
+    signed_exchange(net, ao_key)
 
 
 @scenario(families=BOTH, seconds=5)
 def ao_wrong_key(net):
     """Different keys: SYNs are dropped silently behind the tap."""
-    net.listen(setup=lambda s: ao_key(net, s, net.client, b"secret"))
-    net.dial(80, setup=lambda s: ao_key(net, s, net.server, b"wrong"))
-    net.wait(2.2)
+    keys_that_differ(net, ao_key)
 
 
 def mptcp(net, host):

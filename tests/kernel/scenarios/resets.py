@@ -220,27 +220,70 @@ def reset_in_syn_received(net):
     net.wait(0.05)
 
 
-@scenario(families=BOTH, relay=True)
-def reset_in_fin_wait_1(net):
-    """RST in FIN-WAIT-1: CLOSED."""
+def open_state(net):
+    return net.pair(source=44000)
+
+
+def fin_wait_1(net):
     client, server = net.pair(source=44000)
     net.exchange(client, server)
     net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
     client.shutdown(WRITE)
     net.reach(client, "FIN-WAIT-1")
-    spoofed_reset(net, net.client, client.getsockname(), client.getpeername())
-    net.reach(client, "CLOSED")
+    return server, client
+
+
+def fin_wait_2(net):
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    client.shutdown(WRITE)
+    net.reach(client, "FIN-WAIT-2")
+    return server, client
+
+
+def close_wait(net):
+    return fin_wait_2(net)[::-1]
+
+
+def last_ack(net):
+    client, server = close_wait(net)
+    net.relay.hold(lambda p, side: side == "server" and p.fin, count=None)
+    server.shutdown(WRITE)
+    net.reach(server, "LAST-ACK")
+    return client, server
+
+
+def closing(net):
+    client, server = net.pair(source=44000)
+    net.exchange(client, server)
+    net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
+    client.shutdown(WRITE)
+    server.shutdown(WRITE)
+    net.reach(client, "CLOSING")
+    return server, client
+
+
+def host_of(net, sock):
+    return net.server if sock.getsockname()[:2] == net.at(net.server, 80) else net.client
+
+
+def reset_in(reach_state, net):
+    """The side that the state is of gets a RST from somewhere on the path."""
+    _, target = reach_state(net)
+    spoofed_reset(net, host_of(net, target), target.getsockname(), target.getpeername())
+    net.reach(target, "CLOSED")
+
+
+@scenario(families=BOTH, relay=True)
+def reset_in_fin_wait_1(net):
+    """RST in FIN-WAIT-1: CLOSED."""
+    reset_in(fin_wait_1, net)
 
 
 @scenario(families=BOTH, relay=True)
 def reset_in_fin_wait_2(net):
     """RST in FIN-WAIT-2: CLOSED, the server stays in CLOSE-WAIT."""
-    client, server = net.pair(source=44000)
-    net.exchange(client, server)
-    client.shutdown(WRITE)
-    net.reach(client, "FIN-WAIT-2")
-    spoofed_reset(net, net.client, client.getsockname(), client.getpeername())
-    net.reach(client, "CLOSED")
+    reset_in(fin_wait_2, net)
 
 
 @scenario(families=BOTH, relay=True)
@@ -259,39 +302,19 @@ def reset_in_orphan_fin_wait_2(net):
 @scenario(families=BOTH, relay=True)
 def reset_in_close_wait(net):
     """RST in CLOSE-WAIT: CLOSED."""
-    client, server = net.pair(source=44000)
-    net.exchange(client, server)
-    client.shutdown(WRITE)
-    net.reach(server, "CLOSE-WAIT")
-    spoofed_reset(net, net.server, server.getsockname(), server.getpeername())
-    net.reach(server, "CLOSED")
+    reset_in(close_wait, net)
 
 
 @scenario(families=BOTH, relay=True)
 def reset_in_last_ack(net):
     """RST in LAST-ACK: CLOSED."""
-    client, server = net.pair(source=44000)
-    net.exchange(client, server)
-    client.shutdown(WRITE)
-    net.reach(server, "CLOSE-WAIT")
-    net.relay.hold(lambda p, side: side == "server" and p.fin, count=None)
-    server.shutdown(WRITE)
-    net.reach(server, "LAST-ACK")
-    spoofed_reset(net, net.server, server.getsockname(), server.getpeername())
-    net.reach(server, "CLOSED")
+    reset_in(last_ack, net)
 
 
 @scenario(families=BOTH, relay=True)
 def reset_in_closing(net):
     """RST in CLOSING: CLOSED."""
-    client, server = net.pair(source=44000)
-    net.exchange(client, server)
-    net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
-    client.shutdown(WRITE)
-    server.shutdown(WRITE)
-    net.reach(client, "CLOSING")
-    spoofed_reset(net, net.client, client.getsockname(), client.getpeername())
-    net.reach(client, "CLOSED")
+    reset_in(closing, net)
 
 
 @scenario(families=BOTH, relay=True)
@@ -362,56 +385,13 @@ def second_fin_in_closing(net):
     net.await_table(net.client, "TIME-WAIT")
 
 
-def open_state(net):
-    return net.pair(source=44000)
-
-
-def fin_wait_1(net):
-    client, server = net.pair(source=44000)
-    net.exchange(client, server)
-    net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
-    client.shutdown(WRITE)
-    net.reach(client, "FIN-WAIT-1")
-    return server, client
-
-
-def fin_wait_2(net):
-    client, server = net.pair(source=44000)
-    net.exchange(client, server)
-    client.shutdown(WRITE)
-    net.reach(client, "FIN-WAIT-2")
-    return server, client
-
-
-def close_wait(net):
-    return fin_wait_2(net)[::-1]
-
-
-def last_ack(net):
-    client, server = close_wait(net)
-    net.relay.hold(lambda p, side: side == "server" and p.fin, count=None)
-    server.shutdown(WRITE)
-    net.reach(server, "LAST-ACK")
-    return client, server
-
-
-def closing(net):
-    client, server = net.pair(source=44000)
-    net.exchange(client, server)
-    net.relay.hold(lambda p, side: side == "client" and p.fin, count=None)
-    client.shutdown(WRITE)
-    server.shutdown(WRITE)
-    net.reach(client, "CLOSING")
-    return server, client
-
-
 def strange_segments(reach_state):
     """What nobody may accept, in one state after the other: a SYN, data far outside, an
     acknowledgment of nothing, a RST in the window and one outside it."""
     def attempt(net):
         _, target = reach_state(net)
         ours, theirs = target.getsockname(), target.getpeername()
-        host = net.server if ours[:2] == net.at(net.server, 80) else net.client
+        host = host_of(net, target)
         seq, ack = numbers(net, host, ours, theirs)
         stamp = timestamp_option(net.last_sent(host, theirs).tsval)
         for offset, flags, other, data in ((0, SYN, 0, b""), (900_000, ACK, 0, b"x" * 9),

@@ -5,10 +5,11 @@
 
 use super::{
     Backlog, FAST, MAX_RETRIES, MIN_UNANSWERED, PATIENCE, WARNING_SHARE, filter, is_pile_up,
+    set_cookies,
 };
 use crate::certainty::Certainty;
 use crate::connection::HandshakeOutcome;
-use crate::detect::advice::{length, moment, now, number, series, setting, text};
+use crate::detect::advice::{length, moment, number, series, setting, text};
 use crate::detect::rule::{Draft, Spot, Whole};
 use crate::detect::words;
 use crate::finding::{Advice, Evidence, Severity, Subject, Value};
@@ -226,16 +227,7 @@ impl Silence {
                  answers tell how full the queue was.",
             ));
         }
-        advice.push(setting(
-            "net.ipv4.tcp_syncookies",
-            "set",
-            Some("1".to_owned()),
-            format!(
-                "{}1 answers with cookies when the SYN queue overflows, at the price of TCP \
-                 options for clients without timestamps. Not 2 outside of tests.",
-                now(host, host.syncookies)
-            ),
-        ));
+        advice.push(set_cookies(host));
         advice.push(setting(
             "filter upstream, or limit the rate of SYNs",
             "consider",
