@@ -6,6 +6,7 @@ open until the captures have ended.
 """
 
 import contextlib
+import fcntl
 import importlib
 import json
 import os
@@ -13,6 +14,7 @@ import pickle
 import socket
 import struct
 import subprocess
+import termios
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -279,6 +281,13 @@ class Net:
                 raise Failed("the stream ended early")
             got += len(part)
         return got
+
+    def await_acknowledged(self, sock):
+        """Waits until the peer has acknowledged all that the socket sent (`SIOCOUTQ`)."""
+        def unacknowledged():
+            return struct.unpack("=i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+        self.until(lambda: unacknowledged() == 0, what="the acknowledgment of what was sent")
 
     def wait(self, seconds):
         time.sleep(seconds)

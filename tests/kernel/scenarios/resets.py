@@ -154,6 +154,8 @@ def injected_reset_exact(net):
     """A third party's RST with exactly the next number kills the server's side only."""
     client, server = net.pair(source=44000)
     net.exchange(client, server)
+    # An acknowledgment that comes later is answered with a RST, which would kill the client as well.
+    net.await_acknowledged(server)
     spoofed_reset(net, net.server, server.getsockname(), server.getpeername())
     net.reach(server, "CLOSED")
     client.sendall(b"still here")
