@@ -41,15 +41,19 @@ pub(super) fn period(first: Time, last: Time) -> String {
 }
 
 /// `03:07:31 - 03:11:42` within one day; `03:07:31.250` for what lasts less than a second; with
-/// dates where the capture spans several days.
+/// month and day where the capture spans several days, with the year too where it spans several.
 pub(super) fn when(first: Time, last: Time, capture: (Time, Time)) -> String {
     let [from, until, begin, end] =
         [first, last, capture.0, capture.1].map(|time| time.to_string());
-    let several_days = part(&begin, 0, 10) != part(&end, 0, 10);
-    let shown = |text: &str, until| {
-        let date = if several_days { format!("{} ", part(text, 5, 10)) } else { String::new() };
-        format!("{date}{}", part(text, 11, until))
+    let is_same = |until| part(&begin, 0, until) == part(&end, 0, until);
+    let first_shown = if is_same(10) {
+        11
+    } else if is_same(4) {
+        5
+    } else {
+        0
     };
+    let shown = |text: &str, until| part(text, first_shown, until).replace('T', " ");
     if last.since(first) < Span::from_secs(1) {
         shown(&from, 23)
     } else {
@@ -125,6 +129,8 @@ mod tests {
         assert_eq!(when(until, until, capture), "12:00:20.500");
         let days = (NOON, NOON + Span::from_secs(100_000));
         assert_eq!(when(until, until, days), "01-02 12:00:20.500");
+        let years = (NOON - Span::from_secs(86_400 * 2), NOON);
+        assert_eq!(when(NOON, NOON, years), "2026-01-02 12:00:00.000");
     }
 
     #[test]
