@@ -273,7 +273,7 @@ fn drive(
     reading.fill(&mut current);
     while !current.is_empty() {
         let (is_merged, ()) = rayon::join(
-            || consume::consume(&mut workers, &held, &current, options, sink),
+            || consume::consume(&mut workers, &mut whole, &held, &current, options, sink),
             || reading.fill(&mut next),
         );
         let is_merged = is_merged.map_err(PipelineError::Sink)?;
@@ -285,10 +285,10 @@ fn drive(
     }
     let clock = reading.clock();
     let rest = Wave::default();
-    let is_merged = consume::consume(&mut workers, &held, &rest, options, sink);
+    let is_merged = consume::consume(&mut workers, &mut whole, &held, &rest, options, sink);
     let is_merged = is_merged.map_err(PipelineError::Sink)?;
     segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
-    consume::end(&mut workers, clock, options, sink).map_err(PipelineError::Sink)?;
+    consume::end(&mut workers, &mut whole, clock, options, sink).map_err(PipelineError::Sink)?;
     collect::gather(&mut workers, &mut whole, options);
     Ok(conclude(workers, whole, reading, options))
 }

@@ -153,7 +153,7 @@ impl Observer for Desk<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.collector.pending.is_full()
+        self.collector.is_full(self.options)
     }
 
     fn finished(&mut self, finished: Finished) {
@@ -171,6 +171,11 @@ impl Collector {
     /// What is gathered of all shards.
     pub(super) fn of_run(options: &Options) -> Self {
         Self { summary: Summary::of_run(options.summary_bound), ..Self::default() }
+    }
+
+    /// Whether it is better to hand over what waits here before there is more of it.
+    fn is_full(&self, options: &Options) -> bool {
+        self.pending.is_full() || self.kept.is_full(options.keep)
     }
 
     fn add(&mut self, finished: Finished, options: &Options, sink: &dyn Sink) {
@@ -195,13 +200,24 @@ impl Collector {
     }
 }
 
-/// Writes what stands before `mark`, a time of ending and an id, since no earlier one can come any
-/// more; without a mark, all that is left.
-pub(super) fn flush(
+/// Empties the shards that stopped because much waits in them: writes the lines before `mark`, and
+/// moves the connections that they kept to those of the whole run.
+pub(super) fn relieve(
     workers: &mut [Worker],
+    whole: &mut Collector,
     mark: Option<(Time, u64)>,
+    options: &Options,
     sink: &mut dyn Sink,
 ) -> io::Result<()> {
+    if workers.iter().any(|worker| worker.collector.kept.is_full(options.keep)) {
+        gather(workers, whole, options);
+    }
+    flush(workers, mark, sink)
+}
+
+/// Writes what stands before `mark`, a time of ending and an id, since no earlier one can come any
+/// more; without a mark, all that is left.
+fn flush(workers: &mut [Worker], mark: Option<(Time, u64)>, sink: &mut dyn Sink) -> io::Result<()> {
     let connections = workers.iter_mut().map(|worker| &mut worker.collector.pending);
     pending::flush(connections.collect(), mark, |formatted| sink.write(formatted))?;
     let rows = workers.iter_mut().filter_map(|worker| worker.rows.as_mut());

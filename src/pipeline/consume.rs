@@ -8,7 +8,7 @@ use std::io;
 
 use rayon::prelude::*;
 
-use super::collect::{self, Worker};
+use super::collect::{self, Collector, Worker};
 use super::merge::{Held, Merged};
 use super::wave::Wave;
 use super::{Options, Sink};
@@ -22,6 +22,7 @@ const STRETCH: u64 = 1 << 14;
 /// before the capture clock. True if that took a merge.
 pub(super) fn consume(
     workers: &mut [Worker],
+    whole: &mut Collector,
     held: &Held,
     wave: &Wave,
     options: &Options,
@@ -42,30 +43,31 @@ pub(super) fn consume(
                 }
             });
             if let Some(last) = stretch.last().filter(|_| !later.is_empty()) {
-                expire(workers, last.batch.clock_after(), options, sink)?;
+                expire(workers, whole, last.batch.clock_after(), options, sink)?;
             }
             rest = later;
         }
     }
-    expire(workers, wave.ready.clock, options, sink)?;
+    expire(workers, whole, wave.ready.clock, options, sink)?;
     Ok(merged.is_some())
 }
 
 /// Every shard lets go of everything that is left.
 pub(super) fn end(
     workers: &mut [Worker],
+    whole: &mut Collector,
     clock: Time,
     options: &Options,
     sink: &mut dyn Sink,
 ) -> io::Result<()> {
-    expire(workers, clock, options, sink)?;
+    expire(workers, whole, clock, options, sink)?;
     let shared = &*sink;
     each(workers, |worker| worker.end_rows(clock, shared));
     loop {
         let shared = &*sink;
         let next = each(workers, |worker| worker.end_some(clock, options, shared));
         let first = next.into_iter().flatten().min();
-        collect::flush(workers, first.map(|id| (clock, id)), sink)?;
+        collect::relieve(workers, whole, first.map(|id| (clock, id)), options, sink)?;
         if first.is_none() {
             return Ok(());
         }
@@ -75,6 +77,7 @@ pub(super) fn end(
 /// Every shard lets go of what has ended before `clock`, and it is written.
 fn expire(
     workers: &mut [Worker],
+    whole: &mut Collector,
     clock: Time,
     options: &Options,
     sink: &mut dyn Sink,
@@ -83,7 +86,7 @@ fn expire(
         let shared = &*sink;
         let reached = each(workers, |worker| worker.expire_some(clock, options, shared));
         let reached = reached.into_iter().min().unwrap_or(clock);
-        collect::flush(workers, Some((reached, 0)), sink)?;
+        collect::relieve(workers, whole, Some((reached, 0)), options, sink)?;
         if reached >= clock {
             return Ok(());
         }

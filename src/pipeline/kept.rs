@@ -16,6 +16,8 @@ pub(super) struct Kept {
     by_id: BTreeMap<u64, Held>,
     /// For each detector the ids of the earliest connections that it marked.
     earliest: BTreeMap<Code, BinaryHeap<u64>>,
+    /// For each detector of which the run has as many as it will list, the latest of their ids.
+    full: BTreeMap<Code, u64>,
 }
 
 /// A connection, and for how many detectors it is among the earliest.
@@ -26,6 +28,15 @@ struct Held {
 }
 
 impl Kept {
+    /// Marked connections of one shard that wait before it is better to pick the earliest of all
+    /// shards.
+    const MANY: usize = 64;
+
+    /// Whether it is better to hand over what is kept before there is more of it.
+    pub(super) fn is_full(&self, keep: Keep) -> bool {
+        keep == Keep::Flagged && self.by_id.len() >= Self::MANY
+    }
+
     /// Whether a connection that these detectors marked would be kept; `limit` is how many of one
     /// detector are.
     pub(super) fn wants(&self, keep: Keep, id: u64, marks: &[Code], limit: usize) -> bool {
@@ -33,10 +44,16 @@ impl Kept {
             Keep::All => true,
             Keep::None => false,
             Keep::Flagged => marks.iter().any(|code| {
-                let full = self.earliest.get(code).filter(|ids| ids.len() >= limit);
-                full.is_none_or(|ids| ids.peek().is_some_and(|latest| id < *latest))
+                let of_run = self.full.get(code).copied();
+                [of_run, self.latest(*code, limit)].into_iter().flatten().all(|latest| id < latest)
             }),
         }
+    }
+
+    /// The last id of a detector of which there are as many as are kept.
+    fn latest(&self, code: Code, limit: usize) -> Option<u64> {
+        let full = self.earliest.get(&code).filter(|ids| ids.len() >= limit)?;
+        Some(full.peek().copied().unwrap_or_default())
     }
 
     /// Keeps a connection that is wanted, and lets go of those that are not among the earliest any
@@ -68,7 +85,7 @@ impl Kept {
         }
     }
 
-    /// Takes over what another one keeps.
+    /// Takes over what a shard keeps, and tells it for which detectors there are enough.
     pub(super) fn absorb(&mut self, other: &mut Self, keep: Keep, limit: usize) {
         other.earliest.clear();
         for (id, held) in std::mem::take(&mut other.by_id) {
@@ -76,6 +93,8 @@ impl Kept {
                 self.add(keep, held.judged, limit);
             }
         }
+        let full = self.earliest.keys();
+        other.full = full.filter_map(|code| Some((*code, self.latest(*code, limit)?))).collect();
     }
 
     /// The connections in the order in which they began.
@@ -124,6 +143,29 @@ mod tests {
             whole.absorb(&mut kept, Keep::Flagged, 2);
         }
         assert_eq!(ids(whole), [2, 3]);
+    }
+
+    #[test]
+    fn a_shard_does_not_keep_what_comes_after_enough_of_other_shards() {
+        let (mut whole, mut shard) = (Kept::default(), Kept::default());
+        for id in [2, 5] {
+            shard.add(Keep::Flagged, judged(id, &[101]), 2);
+        }
+        whole.absorb(&mut shard, Keep::Flagged, 2);
+        assert!(shard.wants(Keep::Flagged, 4, &[Code(101)], 2));
+        assert!(!shard.wants(Keep::Flagged, 6, &[Code(101)], 2));
+        assert!(shard.wants(Keep::Flagged, 6, &[Code(101), Code(202)], 2));
+    }
+
+    #[test]
+    fn a_shard_hands_over_before_it_keeps_many() {
+        let mut kept = Kept::default();
+        for id in 0..Kept::MANY as u64 {
+            assert!(!kept.is_full(Keep::Flagged));
+            kept.add(Keep::Flagged, judged(id, &[101]), 1_000);
+        }
+        assert!(kept.is_full(Keep::Flagged));
+        assert!(!kept.is_full(Keep::All), "all of them stay, whoever keeps them");
     }
 
     #[test]
