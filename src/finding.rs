@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Time};
-use crate::tcp::Endpoint;
+use crate::tcp::{Endpoint, Overlay};
 
 /// How urgent a finding is. Orders from the mildest to the worst.
 #[derive(
@@ -139,6 +139,8 @@ pub struct Finding {
     pub title: String,
     /// Who it is about.
     pub subject: Subject,
+    /// The network that the subject's addresses belong to.
+    pub overlay: Overlay,
     /// First moment of what was seen.
     pub first_time: Time,
     /// Last moment.
@@ -169,6 +171,12 @@ impl Finding {
     /// How many connections a finding names.
     pub const MAX_CONNECTIONS: usize = 20;
 
+    /// Who it is about, as people write it: the subject, and the tunnels that make its network.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.overlay.place(&self.subject)
+    }
+
     /// What stays the same in every run that finds the same trouble at the same place: a hash of
     /// code, variant and subject, independent of times and counts. 16 hexadecimal digits.
     #[must_use]
@@ -191,7 +199,7 @@ impl Finding {
             Subject::Listener(_) => "listener",
             Subject::Pair { .. } => "pair",
         };
-        let text = format!("{}|{}|{kind}|{}", self.code, self.variant, self.subject);
+        let text = format!("{}|{}|{kind}|{}", self.code, self.variant, self.place());
         text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })

@@ -16,6 +16,7 @@ mod frequent;
 mod ground;
 mod host;
 mod listener;
+mod overlays;
 mod pair;
 mod place;
 mod sparse;
@@ -36,13 +37,14 @@ pub use frequent::{Frequent, Often};
 pub use ground::{Ground, Lacking};
 pub use host::Host;
 pub use listener::Listener;
+use overlays::Overlays;
 pub use pair::{Pair, PairKey};
 use place::{Parcel, Roster};
 pub(crate) use table::{Entry, Table};
 pub use totals::{Durations, StateCounts, Totals};
 
 use crate::connection::{ConnectionRecord, HandshakeOutcome, LoneSyn};
-use crate::tcp::{Endpoint, Side};
+use crate::tcp::{Endpoint, Overlay, OverlayId, Side, TunnelLayer, Within};
 
 /// Everything that is added up over connections.
 #[derive(Clone, Debug)]
@@ -51,9 +53,11 @@ pub struct Summary {
     pub totals: Totals,
     /// What the limits of memory cost.
     pub shed: Shed,
-    listeners: Roster<Endpoint, Listener>,
-    hosts: Roster<IpAddr, Host>,
-    pairs: Roster<PairKey, Pair>,
+    listeners: Roster<Within<Endpoint>, Listener>,
+    hosts: Roster<Within<IpAddr>, Host>,
+    pairs: Roster<Within<PairKey>, Pair>,
+    /// The networks that the keys name.
+    overlays: Overlays,
     /// Entries of each table that are kept while connections are added, and once all is merged.
     bound: usize,
     limit: usize,
@@ -70,6 +74,7 @@ impl Default for Summary {
             listeners: Roster::default(),
             hosts: Roster::default(),
             pairs: Roster::default(),
+            overlays: Overlays::default(),
             bound: Self::MAX_PER_SHARD,
             limit: Self::MAX_LISTENERS,
             parcel: Parcel::default(),
@@ -157,28 +162,32 @@ impl Summary {
 
     /// Adds one finished connection.
     pub fn add(&mut self, record: &ConnectionRecord) {
+        let overlay = self.overlay_of(&record.tunnel, record.other_tunnel.as_deref());
         let Self { parcel, bound, .. } = self;
         parcel.brief.read(record);
         parcel.close();
         let brief = &parcel.brief;
         self.totals.add(brief);
         if brief.is_of_service() {
-            self.listeners.add(record.server, parcel, Side::Server, *bound);
+            let key = Within { at: record.server, overlay };
+            self.listeners.add(key, parcel, Side::Server, *bound);
         }
         for side in Side::BOTH.into_iter().filter(|side| brief.is_alive(*side)) {
-            self.hosts.add(record.endpoint(side).address, parcel, side, *bound);
+            let key = Within { at: record.endpoint(side).address, overlay };
+            self.hosts.add(key, parcel, side, *bound);
         }
         if Pair::counts(brief) {
             let key = PairKey { client: record.client.address, server: record.server };
-            self.pairs.add(key, parcel, Side::Client, *bound);
+            self.pairs.add(Within { at: key, overlay }, parcel, Side::Client, *bound);
         }
     }
 
-    /// Adds a SYN that nothing followed, as [`Summary::add`] adds its record.
-    pub fn add_lone_syn(&mut self, lone: &LoneSyn) {
+    /// Adds a SYN in `tunnel` that nothing followed, as [`Summary::add`] adds its record.
+    pub fn add_lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer]) {
+        let key = Within { at: lone.server, overlay: self.overlay_of(tunnel, None) };
         let Self { parcel, bound, .. } = self;
         self.totals.add_lone_syn(lone);
-        self.listeners.change(lone.server, *bound, |place| {
+        self.listeners.change(key, *bound, |place| {
             if let Some(listener) = place.totals_mut() {
                 listener.add_lone_syn(lone);
             } else {
@@ -192,9 +201,15 @@ impl Summary {
 
     /// Takes over what the busy entries of a shard have gathered.
     pub fn take_over(&mut self, shard: &mut Self) {
+        let Self { listeners, hosts, pairs, overlays, .. } = shard;
+        let named = listeners.handed_on().map(|key| key.overlay);
+        let named = named.chain(hosts.handed_on().map(|key| key.overlay));
+        let named = named.chain(pairs.handed_on().map(|key| key.overlay));
+        self.overlays.learn(named, overlays);
         self.listeners.take_over(&mut shard.listeners, self.limit);
         self.hosts.take_over(&mut shard.hosts, self.limit);
         self.pairs.take_over(&mut shard.pairs, self.limit);
+        self.forget_overlays(8 * self.limit);
     }
 
     /// Adds what another shard found.
@@ -205,6 +220,8 @@ impl Summary {
         self.listeners.merge(other.listeners, self.limit);
         self.hosts.merge(other.hosts, self.limit);
         self.pairs.merge(other.pairs, self.limit);
+        self.overlays.learn_all(&other.overlays);
+        self.forget_overlays(8 * self.limit);
     }
 
     /// What is to be done to add what all `shards` found, in their order, and to put it in order:
@@ -215,6 +232,7 @@ impl Summary {
             self.totals.merge(&shard.totals);
             self.shed.handshakes += shard.shed.handshakes;
             self.shed.connections += shard.shed.connections;
+            self.overlays.learn_all(&shard.overlays);
             listeners.push(shard.listeners);
             hosts.push(shard.hosts);
             pairs.push(shard.pairs);
@@ -235,46 +253,69 @@ impl Summary {
         self.pairs.table.settle();
     }
 
-    /// Every listener, by address and port.
+    /// Every listener, by address, port and network.
     #[must_use]
-    pub fn listeners(&self) -> Vec<(Endpoint, &Listener)> {
+    pub fn listeners(&self) -> Vec<(Within<Endpoint>, &Listener)> {
         self.listeners.sorted(self.limit)
     }
 
     /// The listener at `endpoint`.
     #[must_use]
-    pub fn listener(&self, endpoint: Endpoint) -> Option<&Listener> {
+    pub fn listener(&self, endpoint: Within<Endpoint>) -> Option<&Listener> {
         self.listeners.value(&endpoint)
     }
 
-    /// The `limit` listeners with the most connections, by address and port.
+    /// The `limit` listeners with the most connections, by address, port and network.
     #[must_use]
-    pub fn busiest_listeners(&self, limit: usize) -> Vec<(Endpoint, &Listener)> {
+    pub fn busiest_listeners(&self, limit: usize) -> Vec<(Within<Endpoint>, &Listener)> {
         self.listeners.sorted(limit.min(self.limit))
     }
 
-    /// The `limit` hosts with the most connections, by address.
+    /// The `limit` hosts with the most connections, by address and network.
     #[must_use]
-    pub fn busiest_hosts(&self, limit: usize) -> Vec<(IpAddr, &Host)> {
+    pub fn busiest_hosts(&self, limit: usize) -> Vec<(Within<IpAddr>, &Host)> {
         self.hosts.sorted(limit.min(self.limit))
     }
 
-    /// Every host, by address.
+    /// Every host, by address and network.
     #[must_use]
-    pub fn hosts(&self) -> Vec<(IpAddr, &Host)> {
+    pub fn hosts(&self) -> Vec<(Within<IpAddr>, &Host)> {
         self.hosts.sorted(self.limit)
     }
 
     /// The host with `address`.
     #[must_use]
-    pub fn host(&self, address: IpAddr) -> Option<&Host> {
+    pub fn host(&self, address: Within<IpAddr>) -> Option<&Host> {
         self.hosts.value(&address)
     }
 
-    /// Every pair of a client's address and a listener, in that order.
+    /// Every pair of a client's address and a listener, in that order, and by network.
     #[must_use]
-    pub fn pairs(&self) -> Vec<(PairKey, &Pair)> {
+    pub fn pairs(&self) -> Vec<(Within<PairKey>, &Pair)> {
         self.pairs.sorted(self.limit)
+    }
+
+    /// The network that is named in a key.
+    #[must_use]
+    pub fn overlay(&self, id: OverlayId) -> Overlay {
+        self.overlays.of(id)
+    }
+
+    fn overlay_of(&mut self, tunnel: &[TunnelLayer], other: Option<&[TunnelLayer]>) -> OverlayId {
+        let id = self.overlays.name(tunnel, other);
+        self.forget_overlays(8 * self.bound);
+        id
+    }
+
+    /// Three tables with two times their bound each, and what they handed on, name fewer than
+    /// `limit` networks; what is above that nothing names.
+    fn forget_overlays(&mut self, limit: usize) {
+        if self.overlays.len() > limit {
+            let Self { listeners, hosts, pairs, overlays, .. } = self;
+            let named = listeners.keys().map(|key| key.overlay);
+            let named = named.chain(hosts.keys().map(|key| key.overlay));
+            overlays.keep(named.chain(pairs.keys().map(|key| key.overlay)));
+        }
     }
 
     /// Listeners that the bound let go.

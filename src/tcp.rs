@@ -6,6 +6,7 @@
 mod flags;
 mod icmp;
 mod options;
+mod overlay;
 mod segment;
 mod seq;
 mod sides;
@@ -14,6 +15,7 @@ mod tuple;
 pub use flags::{Control, Flags};
 pub use icmp::{IcmpError, IcmpMeaning};
 pub use options::{Extras, SackBlock, SackBlocks, SynOptions, Timestamps};
+pub use overlay::{Overlay, OverlayId, OverlayLayer, Within};
 pub use segment::{Marks, Segment};
 pub use seq::Seq;
 pub use sides::Sides;

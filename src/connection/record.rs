@@ -7,7 +7,7 @@ use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
 use crate::compat::zeek::Columns;
 use crate::stamp::{FrameId, Span, Time};
-use crate::tcp::{Endpoint, IcmpError, Segment, Seq, Side, Sides, TunnelLayer};
+use crate::tcp::{Endpoint, IcmpError, Overlay, Segment, Seq, Side, Sides, TunnelLayer};
 
 /// Everything the tool says about one connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +100,12 @@ impl ConnectionRecord {
                 sum + until.since(entry.at)
             },
         )
+    }
+
+    /// The network that the addresses of both endpoints belong to.
+    #[must_use]
+    pub fn overlay(&self) -> Overlay {
+        Overlay::of(&self.tunnel, self.other_tunnel.as_deref())
     }
 
     /// The endpoint of `side`.

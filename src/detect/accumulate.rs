@@ -12,7 +12,7 @@ use crate::connection::ConnectionRecord;
 use crate::finding::Finding;
 use crate::stamp::{FrameId, Time};
 use crate::summary::{Distinct, Entry, Evicted, Table};
-use crate::tcp::IcmpError;
+use crate::tcp::{IcmpError, Overlay};
 
 /// What connection detectors found in one shard, or in several after a merge.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +73,8 @@ impl Accumulator {
 pub(super) struct Group {
     /// What it is about; set by the first hit.
     pub(super) key: Option<GroupKey>,
+    /// What the network in its key is; set by the first hit.
+    overlay: Overlay,
     pub(super) count: u64,
     pub(super) first: Time,
     pub(super) last: Time,
@@ -101,6 +103,7 @@ impl Default for Group {
     fn default() -> Self {
         Self {
             key: None,
+            overlay: Overlay::default(),
             count: 0,
             first: Time::MAX,
             last: Time::MIN,
@@ -123,7 +126,10 @@ impl Group {
     pub(super) const MAX_TALLIES: u32 = 31;
 
     pub(super) fn add(&mut self, hit: &Hit, record: &ConnectionRecord) {
-        self.key = Some((hit.variant, hit.point));
+        if self.key.is_none() {
+            self.key = Some((hit.variant, hit.point));
+            self.overlay = record.overlay();
+        }
         self.count += 1;
         self.first = self.first.min(hit.first);
         self.last = self.last.max(hit.last);
@@ -159,8 +165,15 @@ impl Group {
                 frames.push(*frame);
             }
         }
-        let subject = point.subject();
-        Spot { variant, subject, first: self.first, last: self.last, count: self.count, frames }
+        Spot {
+            variant,
+            subject: point.subject(),
+            overlay: self.overlay.clone(),
+            first: self.first,
+            last: self.last,
+            count: self.count,
+            frames,
+        }
     }
 
     /// The smallest ids of its connections.
@@ -203,7 +216,9 @@ impl Entry for Group {
     }
 
     fn merge(&mut self, other: Self) {
-        self.key = self.key.or(other.key);
+        if self.key.is_none() {
+            (self.key, self.overlay) = (other.key, other.overlay);
+        }
         self.count += other.count;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);

@@ -8,7 +8,7 @@ use super::words;
 use crate::finding::{Advice, Evidence, Value};
 use crate::settings::HostSettings;
 use crate::stamp::{Span, Time};
-use crate::tcp::Endpoint;
+use crate::tcp::{Endpoint, Overlay};
 
 /// Evidence that is a whole number.
 pub(super) fn number(name: &'static str, value: u64) -> Evidence {
@@ -73,6 +73,20 @@ pub(super) fn filter_endpoint(endpoint: Endpoint) -> String {
 /// `ip.addr == 10.0.0.2`, or with `ipv6.addr`.
 pub(super) fn filter_address(address: IpAddr) -> String {
     format!("{}.addr == {address}", family(address))
+}
+
+/// `filter`, for packets inside of what makes `overlay`, as far as Wireshark has a name for it.
+pub(super) fn filter_within(overlay: &Overlay, filter: String) -> String {
+    let layers = overlay.layers().iter().filter_map(|layer| match (layer.kind, layer.id) {
+        ("vxlan", Some(id)) => Some(format!("vxlan.vni == {id}")),
+        ("geneve", Some(id)) => Some(format!("geneve.vni == {id}")),
+        (_, _) => {
+            let (low, high) = layer.between?;
+            Some(format!("{} && {}", filter_address(low), filter_address(high)))
+        }
+    });
+    let layers: Vec<_> = layers.collect();
+    if layers.is_empty() { filter } else { format!("({filter}) && {}", layers.join(" && ")) }
 }
 
 /// `ip.src == 10.0.0.2 && tcp.srcport == 443`, or with `ipv6.src`.

@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 
 use super::advice::{number, text};
 use super::words;
-use crate::finding::{Finding, Subject};
+use crate::finding::{Finding, Severity, Subject};
 use crate::summary::Evicted;
+use crate::tcp::Overlay;
 
 /// The subject of what is told together; fixed, so that its fingerprint is the same in every run.
 const OTHERS: &str = "other subjects";
@@ -34,8 +35,9 @@ pub(super) fn is_folded(finding: &Finding) -> bool {
     matches!(&finding.subject, Subject::Capture(name) if name == OTHERS)
 }
 
-fn rank(finding: &Finding) -> (Reverse<crate::finding::Severity>, Reverse<u64>, &Subject) {
-    (Reverse(finding.severity), Reverse(finding.count), &finding.subject)
+fn rank(finding: &Finding) -> (Reverse<Severity>, Reverse<u64>, (&Subject, &Overlay)) {
+    let subject = (&finding.subject, &finding.overlay);
+    (Reverse(finding.severity), Reverse(finding.count), subject)
 }
 
 /// One finding for many; the first of them lends its words.
@@ -61,7 +63,7 @@ fn together(mut rest: Vec<Finding>, evicted: &mut Option<Evicted>) -> Option<Fin
     finding.evidence = vec![
         number("subjects", subjects),
         number("beyond_the_bound_of_groups", beyond.connections),
-        text("largest_subject", finding.subject.to_string()),
+        text("largest_subject", finding.place()),
     ];
     let more = if beyond.connections > 0 { "more than " } else { "" };
     finding.summary = format!(
@@ -70,6 +72,7 @@ fn together(mut rest: Vec<Finding>, evicted: &mut Option<Evicted>) -> Option<Fin
         words::counted(finding.count, "connection")
     );
     finding.subject = Subject::Capture(OTHERS.to_owned());
+    finding.overlay = Overlay::default();
     "tcp".clone_into(&mut finding.display_filter);
     Some(finding)
 }

@@ -4,6 +4,7 @@
 //! is a pure function from evidence to a [`Draft`]. Neither sees the other's input.
 
 use super::accumulate::Group;
+use super::advice::filter_within;
 use super::thresholds::{Threshold, Thresholds};
 use crate::certainty::Certainty;
 use crate::connection::ConnectionRecord;
@@ -11,8 +12,8 @@ use crate::finding::{Advice, Code, Evidence, Finding, Severity, Subject};
 use crate::input::Input;
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Time};
-use crate::summary::Summary;
-use crate::tcp::Endpoint;
+use crate::summary::{PairKey, Summary};
+use crate::tcp::{Endpoint, Overlay, Within};
 
 /// One detector.
 #[derive(Debug)]
@@ -107,6 +108,7 @@ impl Whole<'_> {
         Spot {
             variant,
             subject: Subject::Capture(subject),
+            overlay: Overlay::default(),
             first: self.start(),
             last: self.end(),
             count,
@@ -128,30 +130,39 @@ impl Whole<'_> {
 /// Who a connection's hit is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Point {
-    Listener(Endpoint),
-    Pair { client: std::net::IpAddr, server: Endpoint },
+    Listener(Within<Endpoint>),
+    Pair(Within<PairKey>),
 }
 
 impl Point {
-    pub(super) const fn listener(record: &ConnectionRecord) -> Self {
-        Self::Listener(record.server)
+    pub(super) fn listener(record: &ConnectionRecord) -> Self {
+        Self::Listener(Within { at: record.server, overlay: record.overlay().id() })
     }
 
-    pub(super) const fn pair(record: &ConnectionRecord) -> Self {
-        Self::Pair { client: record.client.address, server: record.server }
+    pub(super) fn pair(record: &ConnectionRecord) -> Self {
+        let pair = PairKey { client: record.client.address, server: record.server };
+        Self::Pair(Within { at: pair, overlay: record.overlay().id() })
     }
 
-    /// The service concerned.
-    pub(super) const fn server(self) -> Endpoint {
+    /// The service concerned, with its network.
+    pub(super) const fn service(self) -> Within<Endpoint> {
         match self {
-            Self::Listener(server) | Self::Pair { server, .. } => server,
+            Self::Listener(server) => server,
+            Self::Pair(Within { at, overlay }) => Within { at: at.server, overlay },
         }
+    }
+
+    /// Address and port of the service concerned.
+    pub(super) const fn server(self) -> Endpoint {
+        self.service().at
     }
 
     pub(super) const fn subject(self) -> Subject {
         match self {
-            Self::Listener(endpoint) => Subject::Listener(endpoint),
-            Self::Pair { client, server } => Subject::Pair { client, server },
+            Self::Listener(server) => Subject::Listener(server.at),
+            Self::Pair(Within { at: PairKey { client, server }, .. }) => {
+                Subject::Pair { client, server }
+            }
         }
     }
 }
@@ -181,6 +192,8 @@ pub(super) struct Hit {
 pub(super) struct Spot {
     pub(super) variant: &'static str,
     pub(super) subject: Subject,
+    /// The network that the subject's addresses belong to.
+    pub(super) overlay: Overlay,
     pub(super) first: Time,
     pub(super) last: Time,
     pub(super) count: u64,
@@ -212,6 +225,8 @@ impl Rule {
             certainty: draft.certainty,
             title: draft.title,
             subject: spot.subject,
+            display_filter: filter_within(&spot.overlay, draft.display_filter),
+            overlay: spot.overlay,
             first_time: spot.first,
             last_time: spot.last,
             count: spot.count,
@@ -221,7 +236,6 @@ impl Rule {
             connections,
             explanation: draft.explanation,
             advice: draft.advice,
-            display_filter: draft.display_filter,
             caveat: draft.caveat,
         }
     }

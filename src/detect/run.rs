@@ -14,7 +14,7 @@ use crate::input::Input;
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span};
 use crate::summary::{Evicted, Summary};
-use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment};
+use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Overlay, Segment};
 
 /// The detectors of a run, with the settings and thresholds in force.
 #[derive(Clone, Debug)]
@@ -191,9 +191,9 @@ impl Detectors {
 type Rank<'a> = (Reverse<Severity>, Code, bool, Reverse<u64>, Option<&'a FrameId>);
 
 /// The worst first, then by code; the largest of a code first, and what was folded together last.
-fn rank(finding: &Finding) -> (Rank<'_>, &Subject, &'static str) {
-    let Finding { severity, code, count, subject, variant, .. } = finding;
+fn rank(finding: &Finding) -> (Rank<'_>, (&Subject, &Overlay), &'static str) {
+    let Finding { severity, code, count, subject, overlay, variant, .. } = finding;
     let earliest = finding.frames.iter().min();
     let rank = (Reverse(*severity), *code, is_folded(finding), Reverse(*count), earliest);
-    (rank, subject, variant)
+    (rank, (subject, overlay), variant)
 }

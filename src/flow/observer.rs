@@ -5,7 +5,7 @@
 
 use crate::connection::{Connection, ConnectionRecord, Effects, LoneSyn, State};
 use crate::stamp::Time;
-use crate::tcp::{Extras, FourTuple, Segment, Side, Sides};
+use crate::tcp::{Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
 
 /// Why a connection left the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,9 +73,10 @@ pub trait Observer {
         false
     }
 
-    /// Takes a SYN that nothing followed; called only where [`Observer::is_brief`].
-    fn lone_syn(&mut self, lone: &LoneSyn, ending: Ending) {
-        let _ = (lone, ending);
+    /// Takes a SYN that nothing followed, and the tunnel around it; called only where
+    /// [`Observer::is_brief`].
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {
+        let _ = (lone, tunnel, ending);
     }
 
     /// Takes a connection that is over.

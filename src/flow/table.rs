@@ -214,6 +214,14 @@ impl Table {
         }
     }
 
+    /// The tunnel around a flow in the table.
+    pub(super) fn tunnel(&self, key: Key) -> &[TunnelLayer] {
+        match key {
+            Key::Narrow(_) => &[],
+            Key::Wide(index) => self.flows.get(index).map_or(&[], |flow| &flow.tunnel),
+        }
+    }
+
     /// The canonical tuple of a flow in the table, and the tunnel around it.
     pub(super) fn flow(&self, key: Key) -> Option<(FourTuple, Vec<TunnelLayer>)> {
         match key {

@@ -21,6 +21,7 @@ use crate::detect::Accumulator;
 use crate::flow::{Batch, Ending, Finished, Observer, Shard, ZeekRules};
 use crate::stamp::Time;
 use crate::summary::Summary;
+use crate::tcp::TunnelLayer;
 
 /// A shard and what is collected of its connections.
 #[derive(Debug)]
@@ -160,10 +161,10 @@ impl Observer for Desk<'_> {
         self.collector.add(finished, self.options, self.sink);
     }
 
-    fn lone_syn(&mut self, lone: &LoneSyn, ending: Ending) {
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {
         let summary = &mut self.collector.summary;
         summary.shed.handshakes += u64::from(ending == Ending::Evicted);
-        summary.add_lone_syn(lone);
+        summary.add_lone_syn(lone, tunnel);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::compat::wireshark::Analyzer;
 use crate::connection::LoneSyn;
 use crate::flow::{Ending, Finished, Limits, Observer, PerTuple, Placed, SHARDS};
 use crate::stamp::Time;
+use crate::tcp::TunnelLayer;
 
 /// Frames for each segment from which on segments are sorted rather than placed.
 const SPARSE: usize = 64;
@@ -80,8 +81,8 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.is_brief()
     }
 
-    fn lone_syn(&mut self, lone: &LoneSyn, ending: Ending) {
-        self.rest.lone_syn(lone, ending);
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {
+        self.rest.lone_syn(lone, tunnel, ending);
     }
 
     fn finished(&mut self, finished: Finished) {

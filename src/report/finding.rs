@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-use super::value::{Frame, Named, Ratio, Stamp};
+use super::value::{Frame, Named, OverlayDoc, Ratio, Stamp};
 use crate::certainty::Certainty;
 use crate::finding::{Advice, Finding, Severity, Subject, Value};
 
@@ -69,7 +69,7 @@ impl<'a> From<&'a Finding> for FindingDoc<'a> {
             certainty: finding.certainty,
             title: &finding.title,
             summary: &finding.summary,
-            subject: (&finding.subject).into(),
+            subject: SubjectDoc::of(finding),
             first_time: Stamp(finding.first_time),
             last_time: Stamp(finding.last_time),
             count: finding.count,
@@ -106,14 +106,22 @@ struct SubjectDoc<'a> {
     /// Of a pair, where the connections come from.
     #[schemars(with = "Option<String>")]
     client: Option<IpAddr>,
+    /// The tunnels that make the network of these addresses, outermost first.
+    tunnel: Vec<OverlayDoc>,
 }
 
-impl<'a> From<&'a Subject> for SubjectDoc<'a> {
-    fn from(subject: &'a Subject) -> Self {
-        let label = subject.to_string();
-        let empty =
-            Self { kind: "", label, capture: None, address: None, port: None, client: None };
-        match subject {
+impl<'a> SubjectDoc<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        let empty = Self {
+            kind: "",
+            label: finding.place(),
+            capture: None,
+            address: None,
+            port: None,
+            client: None,
+            tunnel: OverlayDoc::all(&finding.overlay),
+        };
+        match &finding.subject {
             Subject::Capture(name) => Self { kind: "capture", capture: Some(name), ..empty },
             Subject::Host(address) => Self { kind: "host", address: Some(*address), ..empty },
             Subject::Listener(server) => Self {

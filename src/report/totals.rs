@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::value::{Named, Peer, PerSide, Stamp, nanos};
+use super::value::{Named, OverlayDoc, Peer, PerSide, Stamp, nanos};
 use crate::compat::zeek::ConnState;
 use crate::connection::{CloseOutcome, HandshakeOutcome, State};
 use crate::stamp::Time;
@@ -13,7 +13,7 @@ use crate::summary::{
     Concurrency, Distinct, Durations, Host, Listener, Often, Peak, StateCounts, StateSeries,
     Summary, Totals,
 };
-use crate::tcp::{Endpoint, Sides};
+use crate::tcp::{Endpoint, Sides, Within};
 
 /// Buckets of every timeline in a report.
 const BUCKETS: usize = 60;
@@ -192,6 +192,8 @@ pub(super) struct ListenerDoc {
     /// Its address and port.
     #[serde(flatten)]
     endpoint: Peer,
+    /// The tunnels that make the network of this address, outermost first.
+    tunnel: Vec<OverlayDoc>,
     /// Counts over its connections.
     totals: TotalsDoc,
     /// Connections in which it sent a SYN-ACK.
@@ -213,10 +215,15 @@ pub(super) struct ListenerDoc {
 }
 
 impl ListenerDoc {
-    pub(super) fn of((endpoint, listener): (Endpoint, &Listener), window: Window) -> Self {
+    pub(super) fn of(
+        (endpoint, listener): (Within<Endpoint>, &Listener),
+        summary: &Summary,
+        window: Window,
+    ) -> Self {
         let half_open = Some(&listener.half_open).filter(|series| !series.is_empty());
         Self {
-            endpoint: endpoint.into(),
+            endpoint: endpoint.at.into(),
+            tunnel: OverlayDoc::all(&summary.overlay(endpoint.overlay)),
             totals: (&*listener.totals).into(),
             answered: listener.answered,
             syn_acks_after_ack: listener.syn_acks_after_ack,
@@ -264,6 +271,8 @@ pub(super) struct HostDoc {
     /// The address.
     #[schemars(with = "String")]
     address: IpAddr,
+    /// The tunnels that make the network of this address, outermost first.
+    tunnel: Vec<OverlayDoc>,
     /// Its connections, in either role.
     connections: u64,
     /// Counts over the connections in which it was the client.
@@ -275,10 +284,15 @@ pub(super) struct HostDoc {
 }
 
 impl HostDoc {
-    pub(super) fn of((address, host): (IpAddr, &Host), window: Window) -> Self {
+    pub(super) fn of(
+        (address, host): (Within<IpAddr>, &Host),
+        summary: &Summary,
+        window: Window,
+    ) -> Self {
         let role = |totals: &Option<Box<Totals>>| totals.as_deref().map(TotalsDoc::from);
         Self {
-            address,
+            address: address.at,
+            tunnel: OverlayDoc::all(&summary.overlay(address.overlay)),
             connections: host.connections(),
             as_client: role(&host.as_role.client),
             as_server: role(&host.as_role.server),

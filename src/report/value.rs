@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::connection::Mark;
 use crate::stamp::{FrameId, Span, Time};
-use crate::tcp::{Endpoint, Sides};
+use crate::tcp::{Endpoint, Overlay, Sides};
 
 /// A time: RFC 3339 in UTC with nine digits of the second.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,36 @@ impl JsonSchema for Stamp {
 /// A length of time in nanoseconds.
 pub(super) const fn nanos(span: Span) -> i64 {
     span.nanos()
+}
+
+/// A tunnel that makes a network of its own.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "NetworkTunnel")]
+pub(super) struct OverlayDoc {
+    /// The protocol, such as `vxlan`, `gre` or `ipip`.
+    kind: &'static str,
+    /// VNI, key, TEID or session, where the protocol has one that both directions share.
+    id: Option<u64>,
+    /// The lower of the two outer addresses; null where `id` alone names the network.
+    #[schemars(with = "Option<String>")]
+    low: Option<IpAddr>,
+    /// The higher of the two outer addresses; null where `id` alone names the network.
+    #[schemars(with = "Option<String>")]
+    high: Option<IpAddr>,
+}
+
+impl OverlayDoc {
+    /// The tunnels of a network, outermost first.
+    pub(super) fn all(overlay: &Overlay) -> Vec<Self> {
+        let layers = overlay.layers().iter();
+        let doc = layers.map(|layer| Self {
+            kind: layer.kind,
+            id: layer.id,
+            low: layer.between.map(|(low, _)| low),
+            high: layer.between.map(|(_, high)| high),
+        });
+        doc.collect()
+    }
 }
 
 /// A frame: the index of its file in `inputs`, and its number there, from 1.

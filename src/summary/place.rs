@@ -217,6 +217,16 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
         self.table.merge(other.table, limit);
     }
 
+    /// The keys of all entries and of what they handed on.
+    pub(super) fn keys(&self) -> impl Iterator<Item = K> {
+        self.table.keys().chain(self.handed_on())
+    }
+
+    /// The keys of entries that handed something on.
+    pub(super) fn handed_on(&self) -> impl Iterator<Item = K> {
+        self.handed_on.iter().map(|(key, _)| *key)
+    }
+
     /// The totals of `key`.
     pub(super) fn value(&self, key: &K) -> Option<&V> {
         self.table.value(key).and_then(Place::totals)

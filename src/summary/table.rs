@@ -50,6 +50,11 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         self.entries.entry(key).or_default()
     }
 
+    /// The keys of all entries, in no order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = K> {
+        self.entries.keys().copied()
+    }
+
     pub(crate) fn value(&self, key: &K) -> Option<&V> {
         self.entries.get(key)
     }

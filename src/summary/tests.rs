@@ -130,12 +130,12 @@ fn settled(series: &Concurrency) -> Concurrency {
 fn text(summary: &Summary) -> String {
     let mut text = format!("{:?}", summary.totals);
     for (endpoint, listener) in summary.listeners() {
-        let _ = write!(text, "{endpoint} {:?} {}", listener.totals, listener.sources.count());
+        let _ = write!(text, "{endpoint:?} {:?} {}", listener.totals, listener.sources.count());
         let _ = write!(text, "{:?} {:?}", listener.half_open.points(), listener.activity.ticks());
         text += &states(&listener.concurrency);
     }
     for (address, host) in summary.hosts() {
-        let _ = write!(text, "{address} {:?}", host.as_role);
+        let _ = write!(text, "{address:?} {:?}", host.as_role);
         text += &states(&host.concurrency);
     }
     for (key, pair) in summary.pairs() {
@@ -155,7 +155,7 @@ fn a_listener_knows_its_attempts_and_peaks() {
     (0..10).for_each(|n| summary.add(&graceful(n, n.cast_signed(), 90_000)));
     summary.add(&unanswered(10, 0, &[1_000], 90_000));
     let (endpoint, listener) = summary.listeners()[0];
-    assert_eq!(endpoint.to_string(), "10.0.0.2:443");
+    assert_eq!(endpoint.at.to_string(), "10.0.0.2:443");
     assert_eq!((listener.totals.attempts, listener.totals.completed), (11, 10));
     assert_eq!((listener.answered, listener.sources.count()), (10, 1));
     assert_eq!(listener.totals.with_close(CloseOutcome::Graceful), 10);
@@ -163,7 +163,7 @@ fn a_listener_knows_its_attempts_and_peaks() {
     // Each is established on the server from 1 to 10 ms after its start, and starts 1 ms later.
     let peak = listener.concurrency.peak(State::Established).unwrap();
     assert_eq!((peak.count, peak.at), (9, at(9)));
-    let client = summary.host("10.0.0.1".parse().unwrap()).unwrap();
+    let client = summary.host(Within::no_tunnel("10.0.0.1".parse().unwrap())).unwrap();
     assert_eq!(client.concurrency.peak(State::TimeWait).unwrap().count, 10);
     assert!(client.as_role.server.is_none());
 }
@@ -179,6 +179,57 @@ fn what_is_open_at_the_end_counts_up_to_the_end() {
     assert_eq!(open.samples(at(0), at(30), 3), [0, 1, 2, 3]);
     let above = open.above(2).unwrap();
     assert_eq!((above.first, above.total.nanos()), (at(11), 489_000_001));
+}
+
+#[test]
+fn tenants_with_the_same_addresses_have_totals_of_their_own() {
+    let mut shards = [Summary::of_shard(64), Summary::of_shard(64)];
+    let tunnel = |id| {
+        let outer = |last: u8| IpAddr::from([192, 0, 2, last]);
+        vec![TunnelLayer { kind: "vxlan", low: outer(1), high: outer(2), id: Some(id) }]
+    };
+    for n in 0..40 {
+        let mut record = graceful(n, n.cast_signed(), 90_000);
+        record.tunnel = if n < 10 { Vec::new() } else { tunnel(1 + n % 2) };
+        shards[usize::try_from(n / 2 % 2).unwrap()].add(&record);
+    }
+    let mut whole = Summary::of_run(64);
+    for shard in shards {
+        whole.merge(shard);
+    }
+    whole.settle();
+    let mut found: Vec<_> = whole
+        .listeners()
+        .into_iter()
+        .map(|(key, it)| (whole.overlay(key.overlay).place(key.at), it.totals.connections))
+        .collect();
+    found.sort();
+    let expected = [("10.0.0.2:443", 10), ("10.0.0.2:443 in vxlan 1", 15)];
+    assert_eq!(found[..2], expected.map(|(place, count)| (place.to_owned(), count)));
+    assert_eq!(found[2], ("10.0.0.2:443 in vxlan 2".to_owned(), 15));
+    let connections = |entries: Vec<u64>| (entries.len(), entries.iter().sum::<u64>());
+    assert_eq!(connections(whole.hosts().iter().map(|it| it.1.connections()).collect()), (6, 80));
+    assert_eq!(connections(whole.pairs().iter().map(|it| it.1.connections).collect()), (3, 40));
+}
+
+#[test]
+fn networks_that_no_table_names_any_more_are_forgotten() {
+    let mut shard = Summary::of_shard(16);
+    let outer = IpAddr::from([192, 0, 2, 1]);
+    for n in 0..2_000 {
+        let mut record = graceful(n, 0, 90_000);
+        let busy = n % 2 == 0;
+        let id = Some(if busy { 7 } else { 1_000 + n });
+        record.tunnel = vec![TunnelLayer { kind: "geneve", low: outer, high: outer, id }];
+        shard.add(&record);
+    }
+    assert!(shard.overlays.len() <= 8 * 16, "{}", shard.overlays.len());
+    let mut whole = Summary::of_run(16);
+    whole.merge(shard);
+    whole.settle();
+    for (key, _) in whole.listeners() {
+        assert!(!whole.overlay(key.overlay).is_none(), "{key:?}");
+    }
 }
 
 #[test]
@@ -201,7 +252,7 @@ fn a_pair_holds_its_ports_until_time_wait_ends() {
     let mut summary = Summary::default();
     (0..5).for_each(|n| summary.add(&graceful(n, n.cast_signed() * 100, 90_000)));
     let (key, pair) = summary.pairs()[0];
-    assert_eq!((key.client.to_string().as_str(), pair.connections), ("10.0.0.1", 5));
+    assert_eq!((key.at.client.to_string().as_str(), pair.connections), ("10.0.0.1", 5));
     assert_eq!(pair.ports, Some((32_768, 32_772)));
     assert_eq!(pair.ports_held.peak().unwrap().count, 5);
     assert_eq!((pair.ports_held.at(at(60_011)), pair.ports_held.at(at(60_012))), (5, 4));
@@ -224,7 +275,7 @@ fn a_scan_of_all_ports_keeps_its_bound_and_loses_no_busy_listener() {
         whole.merge(shard);
     }
     assert!(whole.listeners().len() <= Summary::MAX_LISTENERS);
-    let busy = whole.listener(whole.listeners().iter().find(|l| l.0.port == 443).unwrap().0);
+    let busy = whole.listener(whole.listeners().iter().find(|l| l.0.at.port == 443).unwrap().0);
     assert!(busy.unwrap().totals.completed >= 160, "{:?}", busy.unwrap().totals.completed);
     let kept: u64 = whole.listeners().iter().map(|(_, l)| l.totals.connections).sum();
     assert_eq!(kept + whole.listeners_evicted().connections, whole.totals.connections);

@@ -3,6 +3,7 @@
 use std::fs;
 
 use tcpautopsy::analysis::Analysis;
+use tcpautopsy::connection::State;
 
 use super::captures::{analyse, assert_same, generated, options, records, with_records};
 
@@ -23,6 +24,14 @@ fn in_ipip(is_forward: bool, _: u8) -> Vec<u8> {
 /// GRE with a key for each direction and tenant.
 fn in_gre(is_forward: bool, tenant: u8) -> Vec<u8> {
     outer(47, &[0x20, 0, 0x08, 0, 0, 0, tenant, 1 + u8::from(is_forward)])
+}
+
+/// A VXLAN network for each tenant, between two hosts.
+fn in_vxlan(_: bool, tenant: u8) -> Vec<u8> {
+    let udp = [0xc0, 0, 0x12, 0xb5, 0, 0, 0, 0];
+    let vxlan = [8, 0, 0, 0, 0, 0, tenant, 0];
+    let ethernet = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+    outer(17, &[&udp[..], &vxlan, &ethernet].concat())
 }
 
 fn is_forward(frame: &[u8]) -> bool {
@@ -105,6 +114,58 @@ fn tenants_with_the_same_addresses_do_not_mix() {
     fs::write(&path, with_records(&captures[0], all.iter().map(Vec::as_slice))).unwrap();
     let both = analyse(&[path], &options(2, 5_000, 60_000)).analysis;
     assert_eq!(both.connections.len(), expected.iter().sum::<usize>());
+}
+
+/// What is said of listeners, hosts and findings, without numbers of frames.
+fn places(analysis: &Analysis) -> Vec<String> {
+    let summary = &analysis.summary;
+    let place = |overlay, what: &dyn std::fmt::Display| summary.overlay(overlay).place(what);
+    let listeners = summary.listeners().into_iter().map(|(key, it)| {
+        let totals = (it.totals.connections, it.totals.completed, it.totals.payload_bytes);
+        let peaks = it.concurrency.peak(State::TimeWait).map(|peak| (peak.count, peak.at));
+        let sources = (it.sources.count(), it.half_open.peak());
+        format!("{} {totals:?} {peaks:?} {sources:?}", place(key.overlay, &key.at))
+    });
+    let hosts = summary.hosts().into_iter().map(|(key, it)| {
+        let peak = it.concurrency.peak(State::Established).map(|peak| peak.count);
+        format!("{} {} {peak:?}", place(key.overlay, &key.at), it.connections())
+    });
+    let findings = analysis.findings.iter().map(|it| {
+        format!("{} {} {} {} {}", it.code, it.place(), it.fingerprint(), it.count, it.summary)
+    });
+    let mut told: Vec<String> = listeners.chain(hosts).chain(findings).collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn tenants_with_the_same_addresses_have_totals_and_findings_of_their_own() {
+    let capture = generated("mix", 3_000);
+    let folder = tempfile::tempdir().unwrap();
+    let tenants = [1, 2].map(|tenant| {
+        let mut frames = wrapped(&capture, in_vxlan, tenant);
+        frames.retain(|record| record[28..31] == [8, 0, 0x45]);
+        frames
+    });
+    let write = |name: &str, frames: &[Vec<u8>]| {
+        let path = folder.path().join(name);
+        fs::write(&path, with_records(&capture, frames.iter().map(Vec::as_slice))).unwrap();
+        path
+    };
+    let mut alone = Vec::new();
+    for frames in &tenants {
+        let path = write("alone.pcap", frames);
+        alone.extend(places(&analyse(&[path], &options(2, 5_000, 60_000)).analysis));
+    }
+    alone.sort();
+    let pairs = tenants[0].iter().zip(&tenants[1]);
+    let both: Vec<Vec<u8>> = pairs.flat_map(|(one, other)| [one.clone(), other.clone()]).collect();
+    let paths = [write("both.pcap", &both)];
+    let told = places(&analyse(&paths, &options(2, 5_000, 60_000)).analysis);
+    let differs = told.iter().zip(&alone).find(|(together, alone)| together != alone);
+    assert_eq!((differs, told.len()), (None, alone.len()));
+    assert!(told.iter().any(|line| line.starts_with("TCP") && line.contains("in vxlan 2")));
+    assert_same(&paths, "tenants", |options| options);
 }
 
 /// Another capture of the same hosts and ports.

@@ -37,6 +37,7 @@ use crate::detect::words;
 use crate::finding::{Code, Severity, Subject};
 use crate::input::Input;
 use crate::stamp::FrameId;
+use crate::tcp::Overlay;
 
 const CODE: Code = Code(906);
 
@@ -80,6 +81,7 @@ fn judge_input(input: &Input, index: u32, whole: &Whole<'_>) -> Option<(Spot, Dr
     let spot = Spot {
         variant,
         subject: Subject::Capture(input.path.clone()),
+        overlay: Overlay::default(),
         first: input.first_time.unwrap_or_else(|| whole.start()),
         last: input.last_time.unwrap_or_else(|| whole.end()),
         count: if is_real { real } else { checksums.unfinished },

@@ -36,6 +36,7 @@ use crate::detect::words;
 use crate::finding::{Code, Severity, Subject};
 use crate::input::Input;
 use crate::stamp::FrameId;
+use crate::tcp::Overlay;
 
 const CODE: Code = Code(904);
 
@@ -81,6 +82,7 @@ fn judge_input(input: &Input, index: u32, whole: &Whole<'_>) -> Option<(Spot, Dr
     let spot = Spot {
         variant: "",
         subject: Subject::Capture(input.path.clone()),
+        overlay: Overlay::default(),
         first: time,
         last: time + clock.largest,
         count: clock.steps,

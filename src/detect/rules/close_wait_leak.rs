@@ -43,7 +43,7 @@ use crate::detect::words;
 use crate::finding::{Code, Evidence, Severity, Value};
 use crate::stamp::Span;
 use crate::summary::Concurrency;
-use crate::tcp::Side;
+use crate::tcp::{Side, Within};
 
 const CODE: Code = Code(303);
 
@@ -105,7 +105,10 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let (side, point) = group.key?;
     let concurrency = match point {
         Point::Listener(server) => whole.summary.listener(server).map(|l| &l.concurrency),
-        Point::Pair { client, .. } => whole.summary.host(client).map(|h| &h.concurrency),
+        Point::Pair(Within { at, overlay }) => {
+            let client = Within { at: at.client, overlay };
+            whole.summary.host(client).map(|h| &h.concurrency)
+        }
     };
     let close_wait = concurrency.and_then(|states| states.of(State::CloseWait));
     let is_leak = close_wait.is_some_and(|sockets| only_grows(sockets, whole));
@@ -130,8 +133,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         String::new()
     };
     let filter = match point {
-        Point::Listener(server) => filter_to(server),
-        Point::Pair { server, .. } => filter_from(server),
+        Point::Listener(server) => filter_to(server.at),
+        Point::Pair(pair) => filter_from(pair.at.server),
     };
     Some(Draft {
         severity: severity(side, is_leak, group),

@@ -72,8 +72,10 @@ fn judge(record: &ConnectionRecord, _: &Context<'_>) -> Option<Hit> {
 }
 
 fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
-    let server = group.key?.1.server();
-    let accepted = whole.summary.listener(server).map_or(0, |listener| listener.totals.completed);
+    let point = group.key?.1;
+    let server = point.server();
+    let accepted =
+        whole.summary.listener(point.service()).map_or(0, |listener| listener.totals.completed);
     let many = group.count >= whole.context.thresholds.count(&WARNING_COUNT);
     let (count, clients) = (group.count, group.clients.count());
     let refusals = words::counted(count, "attempt");

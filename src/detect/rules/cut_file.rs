@@ -33,6 +33,7 @@ use crate::detect::words;
 use crate::finding::{Code, Severity, Subject};
 use crate::input::{Input, InputDamage};
 use crate::stamp::FrameId;
+use crate::tcp::Overlay;
 
 const CODE: Code = Code(907);
 
@@ -65,6 +66,7 @@ fn judge_input(input: &Input, index: u32, whole: &Whole<'_>) -> Option<(Spot, Dr
     let spot = Spot {
         variant: if is_cut { "cut" } else { "damaged" },
         subject: Subject::Capture(input.path.clone()),
+        overlay: Overlay::default(),
         first: input.first_time.unwrap_or_else(|| whole.start()),
         last: input.last_time.unwrap_or_else(|| whole.end()),
         count: places,

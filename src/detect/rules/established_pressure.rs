@@ -38,7 +38,7 @@ use crate::detect::words;
 use crate::finding::{Code, Severity, Subject};
 use crate::stamp::FrameId;
 use crate::summary::StateSeries;
-use crate::tcp::Side;
+use crate::tcp::{Side, Within};
 
 const CODE: Code = Code(206);
 
@@ -79,11 +79,11 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     let mut explained = BTreeSet::new();
     for (endpoint, listener) in whole.summary.listeners() {
         let frame = listener.totals.earliest.map(|(_, frame)| frame);
-        let filter = filter_endpoint(endpoint);
-        let subject = Subject::Listener(endpoint);
+        let filter = filter_endpoint(endpoint.at);
+        let subject = Within { at: Subject::Listener(endpoint.at), overlay: endpoint.overlay };
         let concurrency = &listener.concurrency;
         if let Some(finding) = pressure(subject, concurrency, frame, &filter, whole) {
-            explained.insert(endpoint.address);
+            explained.insert(Within { at: endpoint.at.address, overlay: endpoint.overlay });
             found.push(finding);
         }
     }
@@ -94,14 +94,15 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
         let earliest =
             Side::BOTH.iter().filter_map(|side| host.as_role.of(*side).as_ref()?.earliest);
         let frame = earliest.min().map(|(_, frame)| frame);
-        let (subject, filter) = (Subject::Host(address), filter_address(address));
+        let subject = Within { at: Subject::Host(address.at), overlay: address.overlay };
+        let filter = filter_address(address.at);
         found.extend(pressure(subject, &host.concurrency, frame, &filter, whole));
     }
     found
 }
 
 fn pressure(
-    subject: Subject,
+    Within { at: subject, overlay }: Within<Subject>,
     concurrency: &StateSeries,
     frame: Option<FrameId>,
     filter: &str,
@@ -155,9 +156,16 @@ fn pressure(
         display_filter: format!("{filter} && tcp.flags.syn == 1"),
         caveat: String::new(),
     };
-    let frames = frame.into_iter().collect();
-    let first = above.first;
-    Some((Spot { variant, subject, first, last: until, count: peak.count, frames }, draft))
+    let spot = Spot {
+        variant,
+        subject,
+        overlay: whole.summary.overlay(overlay),
+        first: above.first,
+        last: until,
+        count: peak.count,
+        frames: frame.into_iter().collect(),
+    };
+    Some((spot, draft))
 }
 
 #[cfg(test)]

@@ -154,7 +154,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
             ),
         )
     };
-    let open = whole.summary.listener(server).map_or(0, |listener| listener.totals.connections);
+    let open =
+        whole.summary.listener(point.service()).map_or(0, |listener| listener.totals.connections);
     Some(Draft {
         severity: if most == 0 { Severity::Info } else { Severity::Notice },
         certainty: group.certainty,

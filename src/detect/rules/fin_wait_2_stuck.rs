@@ -109,7 +109,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     // The host that waits: the clients of a listener are many, and may differ.
     let host = match point {
         Point::Listener(_) => &whole.context.settings.default,
-        Point::Pair { server, .. } => whole.context.settings.of(server.address),
+        Point::Pair(pair) => whole.context.settings.of(pair.at.server.address),
     };
     let of_class = |class| group.classes().iter().find(|(c, _)| *c == class).map_or(0, |(_, n)| *n);
     let (orphans, held) = (of_class(ORPHAN), of_class(HELD));

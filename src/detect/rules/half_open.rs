@@ -102,8 +102,9 @@ pub(super) fn waited(record: &ConnectionRecord) -> Option<Hit> {
 }
 
 fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
-    let server = group.key?.1.server();
-    let listener = whole.summary.listener(server)?;
+    let point = group.key?.1;
+    let server = point.server();
+    let listener = whole.summary.listener(point.service())?;
     if syn_flood::is_pile_up(listener, group.count, &whole.context) {
         return None;
     }

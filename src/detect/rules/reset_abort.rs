@@ -136,7 +136,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let (variant, point) = group.key?;
     let kind = ResetKind::ALL.into_iter().find(|kind| kind.name() == variant)?;
     let server = point.server();
-    let listener = whole.summary.listener(server);
+    let listener = whole.summary.listener(point.service());
     let connections = listener.map_or(group.count, |listener| listener.totals.connections);
     let permille = (group.count * 1_000).checked_div(connections).unwrap_or(1_000).min(1_000);
     let by_server =

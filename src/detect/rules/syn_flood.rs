@@ -154,8 +154,9 @@ pub(super) fn is_pile_up(listener: &Listener, half_open: u64, context: &Context<
 }
 
 fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
-    let server = group.key?.1.server();
-    let listener = whole.summary.listener(server)?;
+    let point = group.key?.1;
+    let server = point.server();
+    let listener = whole.summary.listener(point.service())?;
     let pile = PileUp::of(group, listener, whole)?;
     let severity = pile.severity(&whole.context);
     Some(Draft {

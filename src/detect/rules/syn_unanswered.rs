@@ -137,8 +137,9 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     if let Some(error) = group.icmp.filter(|_| group.key.is_some_and(|key| key.0 == ICMP_ERROR)) {
         return describe_told(group, whole, &error);
     }
-    let server = group.key?.1.server();
-    let answered = whole.summary.listener(server).map_or(0, |listener| listener.answered);
+    let point = group.key?.1;
+    let server = point.server();
+    let answered = whole.summary.listener(point.service()).map_or(0, |listener| listener.answered);
     let worst = u64::try_from(group.worst_measure()).unwrap_or(0);
     let severity = if worst >= whole.context.thresholds.count(&WARNING_RETRIES) {
         Severity::Warning
@@ -199,8 +200,9 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
 
 /// An ICMP error answered.
 fn describe_told(group: &Group, whole: &Whole<'_>, error: &IcmpError) -> Option<Draft> {
-    let server = group.key?.1.server();
-    let answered = whole.summary.listener(server).map_or(0, |listener| listener.answered);
+    let point = group.key?.1;
+    let server = point.server();
+    let answered = whole.summary.listener(point.service()).map_or(0, |listener| listener.answered);
     let (count, clients) = (group.count, group.clients.count());
     let attempts = words::counted(count, "attempt");
     let by = words::counted(clients, "client");

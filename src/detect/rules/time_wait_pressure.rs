@@ -51,7 +51,7 @@ use crate::finding::{Advice, Code, Evidence, Severity, Subject};
 use crate::settings::HostSettings;
 use crate::stamp::Span;
 use crate::summary::{Concurrency, Host, Pair, PairKey, Peak};
-use crate::tcp::Side;
+use crate::tcp::{Side, Within};
 
 const CODE: Code = Code(307);
 
@@ -113,7 +113,8 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     hosts.chain(pairs).collect()
 }
 
-fn judge_host(address: IpAddr, host: &Host, whole: &Whole<'_>) -> Option<(Spot, Draft)> {
+fn judge_host(key: Within<IpAddr>, host: &Host, whole: &Whole<'_>) -> Option<(Spot, Draft)> {
+    let address = key.at;
     let sockets = host.concurrency.of(State::TimeWait)?;
     let peak = sockets.peak()?;
     let settings = whole.context.settings.of(address);
@@ -133,6 +134,7 @@ fn judge_host(address: IpAddr, host: &Host, whole: &Whole<'_>) -> Option<(Spot, 
     let spot = Spot {
         variant: "host",
         subject: Subject::Host(address),
+        overlay: whole.summary.overlay(key.overlay),
         first: sockets.above(limit * share / 100).map_or(peak.at, |above| above.first),
         last: sockets.above(limit * share / 100).map_or(peak.at, |above| above.last),
         count: peak.count,
@@ -189,7 +191,11 @@ struct Forecast {
     runs_out_in: Option<Span>,
 }
 
-fn judge_pair(key: PairKey, pair: &Pair, whole: &Whole<'_>) -> Option<(Spot, Draft)> {
+fn judge_pair(
+    Within { at: key, overlay }: Within<PairKey>,
+    pair: &Pair,
+    whole: &Whole<'_>,
+) -> Option<(Spot, Draft)> {
     let peak = pair.ports_held.peak()?;
     let thresholds = whole.context.thresholds;
     let client = whole.context.settings.of(key.client);
@@ -211,6 +217,7 @@ fn judge_pair(key: PairKey, pair: &Pair, whole: &Whole<'_>) -> Option<(Spot, Dra
     let spot = Spot {
         variant: "pair",
         subject: Subject::Pair { client: key.client, server: key.server },
+        overlay: whole.summary.overlay(overlay),
         first: points.first().map_or(peak.at, |(at, _)| *at),
         last: points.last().map_or(peak.at, |(at, _)| *at).min(whole.end()),
         count: peak.count,

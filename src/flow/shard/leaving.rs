@@ -159,8 +159,8 @@ impl Shard {
         let lone = LoneSyn::of(&syn, self.names.of(syn.frame), tuple, at, settings);
         let ending = if lone.is_over { Ending::Expired } else { ending };
         self.embryos.drop_lone(index);
+        emit.lone_syn(&lone, self.table.tunnel(key), ending);
         self.table.remove(key, Slot::embryo(index));
-        emit.lone_syn(&lone, ending);
         true
     }
 

@@ -123,7 +123,7 @@ fn headline(page: &mut Page, finding: &Finding, capture: (Time, Time)) {
     let kind = if finding.variant.is_empty() { "" } else { " " };
     let name = format!("{} {}{kind}{}", finding.code, finding.name, finding.variant);
     let time = when(finding.first_time, finding.last_time, capture);
-    let items = [page.bold(name), page.plain(finding.subject.to_string()), page.plain(time)];
+    let items = [page.bold(name), page.plain(finding.place()), page.plain(time)];
     page.items(&page.of(severity, lead), &items);
 }
 

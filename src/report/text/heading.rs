@@ -249,8 +249,10 @@ fn peaks(page: &mut Page, analysis: &Analysis) {
             let most =
                 hosts.iter().filter_map(|(address, host)| Some((peak(host)?, Reverse(*address))));
             let (number, Reverse(address)) = most.max()?;
+            let overlay = analysis.summary.overlay(address.overlay);
+            let host = overlay.place(address.at);
             (number >= MANY)
-                .then(|| page.plain(format!("{} {} ({address})", state.name(), count(number))))
+                .then(|| page.plain(format!("{} {} ({host})", state.name(), count(number))))
         })
         .collect();
     if !items.is_empty() {

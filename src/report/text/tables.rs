@@ -27,7 +27,7 @@ fn listeners(page: &mut Page, analysis: &Analysis) {
     all.sort_by_key(|(endpoint, listener)| (Reverse(listener.totals.connections), *endpoint));
     let mut rows = vec![heads()];
     rows.extend(all.iter().take(LISTENERS).map(|(endpoint, listener)| {
-        let mut row = vec![endpoint.to_string()];
+        let mut row = vec![analysis.summary.overlay(endpoint.overlay).place(endpoint.at)];
         row.push(count(listener.totals.connections));
         row.push(count(listener.totals.completed));
         row.extend(Listener::STATES.iter().map(|state| {

@@ -16,7 +16,7 @@ use crate::finding::{Advice, Evidence, Severity, Subject, Value};
 use crate::settings::HostSettings;
 use crate::stamp::{Span, Time};
 use crate::summary::{Attempts, Distinct, Listener, Peak};
-use crate::tcp::Endpoint;
+use crate::tcp::{Endpoint, Overlay, Within};
 
 /// Buckets of the timeline in the evidence.
 const BUCKETS: usize = 40;
@@ -29,7 +29,8 @@ pub(super) fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     let listeners = whole.summary.listeners().into_iter();
     let found = listeners.filter_map(|(server, listener)| {
         let silence = Silence::of(server, listener, whole)?;
-        Some((silence.spot(server, listener), silence.draft(server, whole)))
+        let overlay = whole.summary.overlay(server.overlay);
+        Some((silence.spot((server.at, overlay), listener), silence.draft(server.at, whole)))
     });
     found.collect()
 }
@@ -56,8 +57,9 @@ struct Silence {
 }
 
 impl Silence {
-    fn of(server: Endpoint, listener: &Listener, whole: &Whole<'_>) -> Option<Self> {
+    fn of(service: Within<Endpoint>, listener: &Listener, whole: &Whole<'_>) -> Option<Self> {
         let context = &whole.context;
+        let host = Within { at: service.at.address, overlay: service.overlay };
         let limit = context.thresholds.count(&MIN_UNANSWERED);
         let totals = &listener.totals;
         let lone = lone(listener);
@@ -70,14 +72,14 @@ impl Silence {
             return None;
         }
         let ticks = listener.activity.ticks();
-        let host = context.settings.of(server.address);
-        let held = held(host);
+        let settings = context.settings.of(service.at.address);
+        let held = held(settings);
         let pending = most_within(&ticks, held);
         let fastest = most_within(&ticks, Span::from_secs(1)).count;
         let sources = listener.lone_syn_sources.count();
         // Real clients come back; forged addresses do not, and nothing else is that fast.
         let is_crowd = sources * 2 >= lone || fastest >= FAST;
-        let backlog = Backlog::known(host, context);
+        let backlog = Backlog::known(settings, context);
         // Whoever sends a SYN again does so after a second: the last ones had no time to.
         let patient = listener.activity.before(whole.end() - PATIENCE);
         let is_certain = silent(&patient) > limit || lone >= 4 * backlog.size;
@@ -99,7 +101,7 @@ impl Silence {
             from,
             until,
             backlog,
-            is_heard: whole.summary.host(server.address).is_some(),
+            is_heard: whole.summary.host(host).is_some(),
             timeline: timeline(&ticks, whole.start(), whole.end()),
         })
     }
@@ -120,10 +122,11 @@ impl Silence {
         }
     }
 
-    fn spot(&self, server: Endpoint, listener: &Listener) -> Spot {
+    fn spot(&self, (server, overlay): (Endpoint, Overlay), listener: &Listener) -> Spot {
         Spot {
             variant: VARIANT,
             subject: Subject::Listener(server),
+            overlay,
             first: self.from,
             last: self.until,
             count: self.lone,
