@@ -11,6 +11,7 @@ mod before;
 mod calm;
 mod closing;
 mod control;
+mod cookie;
 mod coverage;
 mod effects;
 mod endpoint;
@@ -38,6 +39,7 @@ mod verdict;
 mod window;
 
 pub use before::{Blocked, TimeWaitBefore};
+pub use cookie::CookieSign;
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
 pub use lone_syn::LoneSyn;
 pub use record::{
@@ -52,6 +54,7 @@ pub use traffic::{Rto, Stall, Traffic, Unacknowledged, WindowRange};
 pub use transition::{Event, as_markdown, next};
 pub use window::{Episode, Episodes};
 
+use cookie::Baker;
 use endpoint::{Endpoint, Reason, Skip};
 use icmp::Quoted;
 use opening::Opening;
@@ -169,7 +172,7 @@ impl Connection {
             return Effects::none(self.side_of(forward));
         }
         let effects = self.observe_closely(forward, segment, extras, settings);
-        self.is_calm = self.becomes_calm();
+        self.is_calm = self.becomes_calm() && !self.opening.asks_for_clock();
         effects
     }
 
@@ -206,7 +209,10 @@ impl Connection {
                 self.on_syn_ack(from, segment, extras, settings);
                 self.agree_on_scales();
             }
-            Control::Fin | Control::None => self.on_segment(from, segment, extras, &mut effects),
+            Control::Fin | Control::None => {
+                self.read_clock(from, segment);
+                self.on_segment(from, segment, extras, &mut effects);
+            }
         }
         self.last_gap = gap;
         self.last = Mark::of(segment);
@@ -233,7 +239,11 @@ impl Connection {
     #[must_use]
     pub fn state(&self, side: Side) -> Option<State> {
         let endpoint = self.sides.of(side);
-        endpoint.is_known().then_some(endpoint.state)
+        // Behind a cookie is no socket.
+        let is_cookie = endpoint.state == State::SynReceived
+            && side == Side::Server
+            && self.opening.cookie().is_some();
+        (endpoint.is_known() && !is_cookie).then_some(endpoint.state)
     }
 
     /// The window that `segment` of `side` advertises, in bytes: scaled by what both sides agreed
@@ -269,7 +279,11 @@ impl Connection {
     /// Says what the port pair's connection before this one left behind; to be called before the
     /// first segment.
     pub fn comes_after(&mut self, before: Option<TimeWaitBefore>) {
-        self.opening.before = before.map(Box::new);
+        if before.is_some_and(|before| before.recycled) {
+            self.opening.baker = Some(Box::new(Baker::of_known_peer()));
+        } else {
+            self.opening.before = before.map(Box::new);
+        }
     }
 
     /// Whether `segment` begins a new incarnation instead of belonging to this one.
@@ -334,6 +348,7 @@ impl Connection {
         effects: &mut Effects,
     ) {
         let mark = Mark::of(segment);
+        self.bring_back_cookie(from, segment);
         self.take_back_false_end(from, segment);
         if !self.join(from, segment) {
             self.sides.of_mut(from).stream.send(segment);

@@ -6,6 +6,7 @@
 //! them away as records when they end. Time is the capture clock alone: the highest time of all
 //! frames of the run so far. Knows nothing of files, threads or findings.
 
+mod answers;
 mod arrival;
 mod batch;
 mod embryo;
@@ -27,6 +28,7 @@ mod tests;
 mod together;
 mod zeek;
 
+pub use answers::Answers;
 pub use batch::{Batch, Horizon, SHARDS};
 pub use limits::Limits;
 pub use observer::{Ending, Finished, Observer, Placed};

@@ -42,11 +42,11 @@ use crate::capture::CaptureError;
 use crate::decode;
 use crate::detect::Detectors;
 use crate::filter::Filter;
-use crate::flow::{Limits, SHARDS, ZeekRules};
+use crate::flow::{Answers, Limits, SHARDS, ZeekRules};
 use crate::settings::Settings;
 use crate::summary::Summary;
 
-use collect::{Collector, Worker};
+use collect::{Collector, Terms, Worker};
 use look::Look;
 use merge::Held;
 pub use period::{Moment, NoMoment, Period};
@@ -270,10 +270,15 @@ fn drive(
     let (mut current, mut next) = (Wave::default(), Wave::default());
     let mut whole = Collector::of_run(options);
     let mut held = Held::default();
+    let mut answers = Answers::default();
     reading.fill(&mut current);
     while !current.is_empty() {
+        if options.settings.may_bake() {
+            current.chunks().iter().for_each(|chunk| answers.read(&chunk.batch));
+        }
+        let terms = Terms { options, answers: &answers };
         let (is_merged, ()) = rayon::join(
-            || consume::consume(&mut workers, &mut whole, &held, &current, options, sink),
+            || consume::consume(&mut workers, &mut whole, &held, &current, terms, sink),
             || reading.fill(&mut next),
         );
         let is_merged = is_merged.map_err(PipelineError::Sink)?;
@@ -285,10 +290,11 @@ fn drive(
     }
     let clock = reading.clock();
     let rest = Wave::default();
-    let is_merged = consume::consume(&mut workers, &mut whole, &held, &rest, options, sink);
+    let terms = Terms { options, answers: &answers };
+    let is_merged = consume::consume(&mut workers, &mut whole, &held, &rest, terms, sink);
     let is_merged = is_merged.map_err(PipelineError::Sink)?;
     segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
-    consume::end(&mut workers, &mut whole, clock, options, sink).map_err(PipelineError::Sink)?;
+    consume::end(&mut workers, &mut whole, clock, terms, sink).map_err(PipelineError::Sink)?;
     collect::gather(&mut workers, &mut whole, options);
     Ok(conclude(workers, whole, reading, options))
 }

@@ -66,6 +66,10 @@ pub struct HostSettings {
     pub somaxconn: Option<u32>,
     /// `tcp_syncookies`, where known.
     pub syncookies: Option<u8>,
+    /// `tcp_window_scaling`.
+    pub window_scaling: bool,
+    /// `tcp_sack`.
+    pub sack: bool,
     /// `tcp_abort_on_overflow`, where known.
     pub abort_on_overflow: Option<bool>,
     /// `tcp_max_tw_buckets`, where known.
@@ -107,6 +111,8 @@ impl HostSettings {
             max_syn_backlog: None,
             somaxconn: None,
             syncookies: None,
+            window_scaling: true,
+            sack: true,
             abort_on_overflow: None,
             max_tw_buckets: None,
             local_port_range: (32_768, 60_999),
@@ -182,6 +188,13 @@ impl Settings {
     #[must_use]
     pub const fn of_profile(profile: Profile) -> Self {
         Self { profile, default: HostSettings::of_profile(profile), hosts: Vec::new() }
+    }
+
+    /// Whether a host may answer with SYN cookies when its SYN queue is full.
+    #[must_use]
+    pub fn may_bake(&self) -> bool {
+        let hosts = self.hosts.iter().map(|(_, _, host)| host);
+        hosts.chain([&self.default]).any(|host| host.syncookies == Some(1))
     }
 
     /// The settings of the host with `address`.

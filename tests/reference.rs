@@ -7,13 +7,20 @@ use std::collections::BTreeMap;
 use tcpautopsy::capture::{Context, Window};
 use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark, TimeWaitBefore};
 use tcpautopsy::decode::{self, Decoded, Outcome};
+use tcpautopsy::flow::Answers;
 use tcpautopsy::settings::Settings;
 use tcpautopsy::stamp::{FrameId, Time};
-use tcpautopsy::tcp::{Endpoint, Extras, FourTuple, IcmpError, Orientation, Segment};
+use tcpautopsy::tcp::{Control, Endpoint, Extras, FourTuple, IcmpError, Orientation, Segment};
 
 /// Every connection of a capture file's bytes, in the order in which they began.
 pub(crate) fn records(capture: &[u8], settings: &Settings) -> Vec<ConnectionRecord> {
-    let mut reference = Reference::new(settings);
+    let mut answers = Answers::default();
+    for_each_segment(capture, &mut |time, segment| {
+        if let Some((tuple, _)) = segment.filter(|(_, it)| it.control() == Control::SynAck) {
+            answers.add(tuple.source, time);
+        }
+    });
+    let mut reference = Reference::new(settings, answers);
     walk(capture, &mut |time, frame, outcome, decoded| {
         reference.clock = reference.clock.max(time);
         match outcome {
@@ -58,14 +65,15 @@ fn walk(capture: &[u8], take: &mut dyn FnMut(Time, FrameId, &Outcome, &Decoded))
 
 struct Reference<'s> {
     settings: &'s Settings,
+    answers: Answers,
     clock: Time,
     live: BTreeMap<(Endpoint, Endpoint), Connection>,
     done: Vec<ConnectionRecord>,
 }
 
 impl<'s> Reference<'s> {
-    fn new(settings: &'s Settings) -> Self {
-        Self { settings, clock: Time::MIN, live: BTreeMap::new(), done: Vec::new() }
+    fn new(settings: &'s Settings, answers: Answers) -> Self {
+        Self { settings, answers, clock: Time::MIN, live: BTreeMap::new(), done: Vec::new() }
     }
 
     fn take(&mut self, tuple: FourTuple, segment: &Segment, extras: &Extras) {
@@ -111,9 +119,13 @@ impl<'s> Reference<'s> {
         by: Option<Mark>,
     ) -> Option<TimeWaitBefore> {
         let turned_away = connection.take_turned_away();
+        let asked = connection.is_silent(until, self.settings);
+        if asked.is_some_and(|(listener, from)| self.answers.is_heard(listener, from, until)) {
+            connection.heard_listener();
+        }
         let record = connection.finish(until, by, self.settings);
         let (client, server) = (record.client, record.server);
-        let time_wait = TimeWaitBefore::of(&record);
+        let time_wait = TimeWaitBefore::of(&record, self.settings);
         self.done.push(record);
         if let Some((forward, syn, extras)) = turned_away {
             let (canonical, _) = FourTuple { source: client, destination: server }.canonical();

@@ -1,10 +1,11 @@
 //! What a connection inherits from the one that had its port pair before: a TIME-WAIT that had run
-//! out by the host's timer, and may not have.
+//! out by the host's timer, and may not have; or one that its SYN ended.
 //!
 //! A peer that is in TIME-WAIT all the same answers the new SYN with the acknowledgment of the old
 //! connection (RFC 9293 3.10.7.4), and the new one cannot open.
 
 use super::{Cause, ConnectionRecord, Mark, State};
+use crate::settings::Settings;
 use crate::stamp::Time;
 use crate::tcp::{Endpoint, Side};
 
@@ -15,25 +16,31 @@ pub struct TimeWaitBefore {
     pub endpoint: Endpoint,
     /// When it was entered.
     pub entered: Time,
-    /// When its timer ran out.
+    /// When its timer ran out, or the SYN came that ended it.
     pub expired: Time,
+    /// The new connection's SYN ended it.
+    pub recycled: bool,
 }
 
 impl TimeWaitBefore {
-    /// That of `record`, if one ran out; the server's where both did.
+    /// That of `record`; the server's where both have one. One that a SYN ended matters only to a
+    /// server that may bake SYN cookies: for that one it does not.
     #[must_use]
-    pub fn of(record: &ConnectionRecord) -> Option<Self> {
+    pub fn of(record: &ConnectionRecord, settings: &Settings) -> Option<Self> {
         let of = |side| {
             let entries = record.states.of(side);
             let (last, before) = entries.split_last()?;
             let entered = before.last().filter(|entry| entry.state == State::TimeWait)?;
-            (last.cause == Cause::TimeWaitExpired).then_some(Self {
+            let bakes = settings.of(record.endpoint(side).address).syncookies > Some(0);
+            let recycled = last.cause == Cause::Reused;
+            ((recycled && bakes) || last.cause == Cause::TimeWaitExpired).then_some(Self {
                 endpoint: record.endpoint(side),
                 entered: entered.at,
                 expired: last.at,
+                recycled,
             })
         };
-        of(Side::Server).or_else(|| of(Side::Client))
+        of(Side::Server).or_else(|| of(Side::Client).filter(|it| !it.recycled))
     }
 }
 

@@ -223,6 +223,16 @@ impl Endpoint {
         }
     }
 
+    /// All entries, to be looked at or put right at the end.
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.timeline
+    }
+
+    /// The same.
+    pub(super) const fn entries_mut(&mut self) -> &mut Vec<Entry> {
+        &mut self.timeline
+    }
+
     /// The last entry.
     pub(super) fn last_entry(&self) -> Option<&Entry> {
         self.timeline.last()

@@ -6,6 +6,7 @@
 
 use super::attempts::{Attempt, Attempts};
 use super::closing::newer;
+use super::cookie::Baker;
 use super::{
     Blocked, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn,
     TimeWaitBefore,
@@ -45,6 +46,8 @@ pub(super) struct Opening {
     pub(super) fast_open: bool,
     /// An acknowledgment sent *to* the side that acknowledges nothing of its: answered with RST.
     pub(super) bad_ack: Sides<Option<Seq>>,
+    /// The server may answer with SYN cookies.
+    pub(super) baker: Option<Box<Baker>>,
     /// The TIME-WAIT of the connection before.
     pub(super) before: Option<Box<TimeWaitBefore>>,
     /// What that TIME-WAIT answered to the SYN.
@@ -160,6 +163,7 @@ impl Connection {
         }
         let repeated = self.opening.syn_acks.of(from).count() > 0;
         if repeated && me.stream.isn() == Some(segment.seq) {
+            self.doubt_cookie(from, segment);
             self.on_syn_ack_again(from, segment);
             return;
         }
@@ -174,10 +178,6 @@ impl Connection {
         let echo = segment.timestamps().map(|stamps| stamps.echo);
         let arrival = self.opening.syns.of(from.peer()).answered_by(echo);
         let reason = match arrival {
-            // The server keeps nothing of the SYN: a cookie is no socket in SYN-RECEIVED.
-            Some(syn) if settings.of(self.addresses.of(from).address).syncookies == Some(2) => {
-                Reason::inferred(syn.mark, syn.cause)
-            }
             Some(syn) => Reason::observed(syn.mark, syn.cause),
             None => Reason::inferred(mark, Cause::SentSynAck),
         };
@@ -197,6 +197,7 @@ impl Connection {
                 .map(|syn| segment.time.since(syn.mark.time))
                 .filter(|rtt| *rtt >= Span::ZERO);
             self.opening.fast_open = self.opening.syn_payload > 0 && offset > 1;
+            self.note_cookie(segment, arrival.map_or(mark.time, |syn| syn.mark.time), settings);
         }
     }
 
@@ -404,7 +405,10 @@ impl Connection {
     /// At the end of what is known: a server that ignored one acknowledgment, and would have sent
     /// its SYN-ACK again by now if it had ignored the last one, did take that one.
     pub(super) fn settle_opening(&mut self, known_until: crate::stamp::Time, retries: u8) {
-        let Some(ack) = self.opening.last_ack else { return };
+        // A cookie is never sent again.
+        let Some(ack) = self.opening.last_ack.filter(|_| self.opening.cookie().is_none()) else {
+            return;
+        };
         let timeouts = self.opening.syn_ack_timeouts;
         let Some(last) = self.opening.syn_acks.server.last() else { return };
         let server = &mut self.sides.server;

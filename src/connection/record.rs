@@ -2,7 +2,7 @@
 //!
 //! Plain data: the detectors judge it, the summaries add it up, the reports print it.
 
-use super::{Blocked, Entry, State, Traffic};
+use super::{Blocked, CookieSign, Entry, State, Traffic};
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
 use crate::compat::zeek::Columns;
@@ -164,6 +164,8 @@ pub struct Handshake {
     pub syn_payload: u32,
     /// A TIME-WAIT of the connection before turned the SYN away, though its time was over.
     pub blocked: Option<Blocked>,
+    /// The SYN-ACK was a SYN cookie, as far as that shows, and what told.
+    pub cookie: Option<CookieSign>,
 }
 
 impl Handshake {

@@ -33,6 +33,7 @@ impl Connection {
         me.fin_stamps = segment.timestamps().or(me.fin_stamps);
         me.was_never_there(segment);
         self.take_back_unproven(from, segment);
+        self.refuse_cookie(from, segment);
         if self.answers_bad_ack(from, segment) {
             self.refuse_handshake(from, segment);
             return;

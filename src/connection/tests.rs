@@ -11,8 +11,11 @@ use crate::testkit::{Observation, Scenario};
 
 /// The records of a scenario's connections, in the order in which they began.
 fn lives(text: &str) -> Vec<ConnectionRecord> {
-    let settings = Settings::default();
+    let mut settings = Settings::default();
     let scenario = Scenario::parse(text).unwrap();
+    for (name, value) in scenario.sysctls() {
+        settings.default = settings.default.with_sysctl(&format!("{name} = {value}")).unwrap();
+    }
     let mut live: Vec<(FourTuple, Connection)> = Vec::new();
     let mut records = Vec::new();
     let mut clock = Time::MIN;
@@ -144,6 +147,30 @@ fn a_repeated_syn_ack_takes_back_the_servers_established() {
     assert_eq!(entry.state, State::Established);
     assert!(entry.corrected_by.is_some());
     assert!(entry.at.since(records[0].first_time) > Span::from_secs(1));
+}
+
+#[test]
+fn behind_a_syn_cookie_is_no_socket_before_the_acknowledgment() {
+    for (name, sign) in [
+        ("cookie-always.tcp", Some("settings")),
+        ("cookie-told-by-the-clock.tcp", Some("clock")),
+        ("cookie-told-by-options.tcp", Some("options")),
+        ("cookie-not-told-by-a-slow-path.tcp", None),
+        ("cookie-disproved-by-a-timer.tcp", None),
+    ] {
+        let record = &scenario(name)[0];
+        assert_eq!(record.handshake.cookie.map(CookieSign::name), sign, "{name}");
+        let expected: &[&str] =
+            if sign.is_some() { &["ESTABLISHED"] } else { &["SYN-RECEIVED", "ESTABLISHED"] };
+        assert_eq!(states(record, Side::Server), expected, "{name}");
+    }
+    assert!(scenario("cookie-always.tcp")[1].states.server.is_empty(), "nobody completed that one");
+}
+
+#[test]
+fn a_cookie_that_comes_back_late_makes_another_socket() {
+    let server = states(&scenario("cookie-brought-back-late.tcp")[0], Side::Server);
+    assert_eq!(server, ["ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED", "ESTABLISHED"]);
 }
 
 #[test]

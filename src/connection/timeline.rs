@@ -20,6 +20,8 @@ pub enum Cause {
     ReceivedSynAck,
     /// The acknowledgment of the endpoint's SYN arrived.
     ReceivedAckOfSyn,
+    /// The acknowledgment arrived that brings back a SYN cookie: the listener makes the socket.
+    ReceivedCookie,
     /// The endpoint sent a segment that only an open connection sends.
     SentInConnection,
     /// The endpoint sent a FIN.
@@ -64,6 +66,7 @@ impl Cause {
             Self::SentSynAck => "sent SYN-ACK",
             Self::ReceivedSynAck => "received SYN-ACK",
             Self::ReceivedAckOfSyn => "received ACK of SYN-ACK",
+            Self::ReceivedCookie => "received ACK of a SYN cookie",
             Self::SentInConnection => "sent a segment of an open connection",
             Self::SentFin => "sent FIN",
             Self::ReceivedFin => "received FIN",

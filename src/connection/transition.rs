@@ -1,5 +1,8 @@
 //! The transition table: RFC 9293 as one exhaustive match.
 //!
+//! State by state, in the order of a life: "what does a FIN do in SYN-RECEIVED?" is answered under
+//! `---- SYN-RECEIVED ----`, in the arm with `ReceiveFin`.
+//!
 //! Pure and without memory. What counts as "the acknowledgment of the FIN arrived" or "an
 //! acceptable RST arrived" is decided by the rest of [`connection`](super); here stands only what
 //! follows from it. `docs/transitions.md` is printed from this table.
@@ -21,6 +24,8 @@ pub enum Event {
     ReceiveSynAck,
     /// An acknowledgment of its SYN reaches it (any segment but a SYN-ACK).
     ReceiveAckOfSyn,
+    /// An acknowledgment that brings back a SYN cookie reaches its listener.
+    ReceiveCookie,
     /// It sends a FIN.
     SendFin,
     /// The peer's FIN reaches it, and nothing before the FIN is missing.
@@ -39,11 +44,12 @@ pub enum Event {
 
 impl Event {
     /// Every event, in the order of the printed table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SendSyn,
         Self::ReceiveSyn,
         Self::ReceiveSynAck,
         Self::ReceiveAckOfSyn,
+        Self::ReceiveCookie,
         Self::SendFin,
         Self::ReceiveFin,
         Self::ReceiveAckOfFin,
@@ -61,6 +67,7 @@ impl Event {
             Self::ReceiveSyn => "receives SYN",
             Self::ReceiveSynAck => "receives SYN-ACK",
             Self::ReceiveAckOfSyn => "receives ACK of SYN",
+            Self::ReceiveCookie => "receives SYN cookie",
             Self::SendFin => "sends FIN",
             Self::ReceiveFin => "receives FIN",
             Self::ReceiveAckOfFin => "receives ACK of FIN",
@@ -79,33 +86,26 @@ impl Event {
 #[must_use]
 #[expect(
     clippy::match_same_arms,
-    clippy::too_many_lines,
     reason = "one table, in the order of the states, each cell with its section of the RFC"
 )]
 pub const fn next(state: State, event: Event) -> Option<State> {
     match (state, event) {
+        // ---- CLOSED and LISTEN ----
         // OPEN from CLOSED sends a SYN and enters SYN-SENT (3.10.1). So does SEND or an active OPEN
         // in LISTEN (3.10.1, 3.10.2).
         (Closed | Listen, Event::SendSyn) => Some(SynSent),
         // A SYN to a listener is answered with SYN-ACK (3.10.7.2, third).
         (Listen, Event::ReceiveSyn) => Some(SynReceived),
+        // A listener that answers with SYN cookies has no socket before the acknowledgment comes
+        // (RFC 4987 3.6), and one that comes late makes another.
+        (Closed | Listen, Event::ReceiveCookie) => Some(Established),
+        // A RST from where no connection was proven: the port is closed (3.10.7.1).
+        (Listen, Event::SendRst) => Some(Closed),
         // Without a connection everything else changes nothing: segments are answered with RST, or
         // dropped (3.10.7.1, 3.10.7.2).
-        (
-            Closed,
-            Event::ReceiveSyn
-            | Event::ReceiveSynAck
-            | Event::ReceiveAckOfSyn
-            | Event::SendFin
-            | Event::ReceiveFin
-            | Event::ReceiveAckOfFin
-            | Event::SendRst
-            | Event::ReceiveRst
-            | Event::ReceiveIcmpError
-            | Event::TimerExpires,
-        )
+        (Closed, Event::ReceiveSyn | Event::SendRst)
         | (
-            Listen,
+            Closed | Listen,
             Event::ReceiveSynAck
             | Event::ReceiveAckOfSyn
             | Event::SendFin
@@ -115,9 +115,8 @@ pub const fn next(state: State, event: Event) -> Option<State> {
             | Event::ReceiveIcmpError
             | Event::TimerExpires,
         ) => None,
-        // A RST from where no connection was proven: the port is closed (3.10.7.1).
-        (Listen, Event::SendRst) => Some(Closed),
 
+        // ---- SYN-SENT ----
         // The SYN is acknowledged, and the peer's SYN came with it (3.10.7.3, fourth).
         (SynSent, Event::ReceiveSynAck) => Some(Established),
         // The SYNs cross: simultaneous open (3.10.7.3, fourth; 3.5, figure 7).
@@ -134,11 +133,13 @@ pub const fn next(state: State, event: Event) -> Option<State> {
             SynSent,
             Event::SendSyn
             | Event::ReceiveAckOfSyn
+            | Event::ReceiveCookie
             | Event::SendFin
             | Event::ReceiveFin
             | Event::ReceiveAckOfFin,
         ) => None,
 
+        // ---- SYN-RECEIVED ----
         // The third segment of the handshake (3.10.7.4, fifth); in a simultaneous open it is the
         // peer's SYN-ACK.
         (SynReceived, Event::ReceiveAckOfSyn | Event::ReceiveSynAck) => Some(Established),
@@ -153,112 +154,79 @@ pub const fn next(state: State, event: Event) -> Option<State> {
             SynReceived,
             Event::ReceiveRst | Event::SendRst | Event::ReceiveIcmpError | Event::TimerExpires,
         ) => Some(Closed),
-        (SynReceived, Event::SendSyn | Event::ReceiveSyn | Event::ReceiveAckOfFin) => None,
-
-        // Once synchronized, ICMP errors are remembered at most, since anybody can forge them (RFC
-        // 5927 5.2); the retransmission timer decides.
+        // A SYN again is answered with the SYN-ACK again (3.10.7.4, fourth).
         (
-            Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck | TimeWait,
-            Event::ReceiveIcmpError,
+            SynReceived,
+            Event::SendSyn | Event::ReceiveSyn | Event::ReceiveCookie | Event::ReceiveAckOfFin,
         ) => None,
 
+        // ---- ESTABLISHED ----
         // CLOSE by the active closer (3.10.4).
         (Established, Event::SendFin) => Some(FinWait1),
         // The peer closes first (3.10.7.4, eighth).
         (Established, Event::ReceiveFin) => Some(CloseWait),
+        // Reset by either side, or nobody answers any more (3.10.7.4, second; 3.10.5; 3.8.3).
         (Established, Event::ReceiveRst | Event::SendRst | Event::TimerExpires) => Some(Closed),
-        // SYNs in a synchronized state are answered with a challenge ACK (3.10.7.4, fourth).
-        (
-            Established,
-            Event::SendSyn
-            | Event::ReceiveSyn
-            | Event::ReceiveSynAck
-            | Event::ReceiveAckOfSyn
-            | Event::ReceiveAckOfFin,
-        ) => None,
+        (Established, Event::ReceiveAckOfFin) => None,
 
+        // ---- FIN-WAIT-1 ----
         // The own FIN is acknowledged, the peer's is still to come (3.10.7.4, fifth).
         (FinWait1, Event::ReceiveAckOfFin) => Some(FinWait2),
         // The FINs cross: simultaneous close (3.10.7.4, eighth; 3.6, figure 13).
         (FinWait1, Event::ReceiveFin) => Some(Closing),
+        // Reset by either side, or nobody acknowledges the FIN.
         (FinWait1, Event::ReceiveRst | Event::SendRst | Event::TimerExpires) => Some(Closed),
-        (
-            FinWait1,
-            Event::SendSyn
-            | Event::ReceiveSyn
-            | Event::ReceiveSynAck
-            | Event::ReceiveAckOfSyn
-            | Event::SendFin,
-        ) => None,
+        (FinWait1, Event::SendFin) => None,
 
+        // ---- FIN-WAIT-2 ----
         // The peer closes as well (3.10.7.4, eighth).
         (FinWait2, Event::ReceiveFin) => Some(TimeWait),
         // Reset, or the orphan's FIN-WAIT-2 ran out (Linux tcp_fin_timeout).
         (FinWait2, Event::ReceiveRst | Event::SendRst | Event::TimerExpires) => Some(Closed),
-        (
-            FinWait2,
-            Event::SendSyn
-            | Event::ReceiveSyn
-            | Event::ReceiveSynAck
-            | Event::ReceiveAckOfSyn
-            | Event::SendFin
-            | Event::ReceiveAckOfFin,
-        ) => None,
+        (FinWait2, Event::SendFin | Event::ReceiveAckOfFin) => None,
 
+        // ---- CLOSE-WAIT ----
         // CLOSE by the passive closer (3.10.4).
         (CloseWait, Event::SendFin) => Some(LastAck),
+        // Reset by either side, or nobody answers any more.
         (CloseWait, Event::ReceiveRst | Event::SendRst | Event::TimerExpires) => Some(Closed),
         // A repeated FIN leaves CLOSE-WAIT as it is (3.10.7.4, eighth).
-        (
-            CloseWait,
-            Event::SendSyn
-            | Event::ReceiveSyn
-            | Event::ReceiveSynAck
-            | Event::ReceiveAckOfSyn
-            | Event::ReceiveFin
-            | Event::ReceiveAckOfFin,
-        ) => None,
+        (CloseWait, Event::ReceiveFin | Event::ReceiveAckOfFin) => None,
 
+        // ---- CLOSING ----
         // The own FIN is acknowledged after the FINs had crossed (3.10.7.4, fifth).
         (Closing, Event::ReceiveAckOfFin) => Some(TimeWait),
+        // Reset by either side, or nobody acknowledges the FIN.
         (Closing, Event::ReceiveRst | Event::SendRst | Event::TimerExpires) => Some(Closed),
-        (
-            Closing,
-            Event::SendSyn
-            | Event::ReceiveSyn
-            | Event::ReceiveSynAck
-            | Event::ReceiveAckOfSyn
-            | Event::SendFin
-            | Event::ReceiveFin,
-        ) => None,
+        (Closing, Event::SendFin | Event::ReceiveFin) => None,
 
+        // ---- LAST-ACK ----
         // The last acknowledgment (3.10.7.4, fifth), a reset, or nobody answers any more.
         (
             LastAck,
             Event::ReceiveAckOfFin | Event::ReceiveRst | Event::SendRst | Event::TimerExpires,
         ) => Some(Closed),
-        (
-            LastAck,
-            Event::SendSyn
-            | Event::ReceiveSyn
-            | Event::ReceiveSynAck
-            | Event::ReceiveAckOfSyn
-            | Event::SendFin
-            | Event::ReceiveFin,
-        ) => None,
+        (LastAck, Event::SendFin | Event::ReceiveFin) => None,
 
+        // ---- TIME-WAIT ----
         // 2 MSL are over (3.10.8), or a RST ends it early (3.10.7.4, second; the danger is that of
-        // RFC 1337). A repeated FIN only restarts the timer (3.10.7.4, eighth).
+        // RFC 1337).
         (TimeWait, Event::TimerExpires | Event::ReceiveRst | Event::SendRst) => Some(Closed),
+        // A repeated FIN only restarts the timer (3.10.7.4, eighth).
+        (TimeWait, Event::SendFin | Event::ReceiveFin | Event::ReceiveAckOfFin) => None,
+
+        // ---- every synchronized state ----
+        // What belongs to the opening is over: a SYN is answered with a challenge ACK (3.10.7.4,
+        // fourth). ICMP errors are remembered at most, since anybody can forge them (RFC 5927 5.2);
+        // the retransmission timer decides.
         (
-            TimeWait,
+            Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck | TimeWait,
             Event::SendSyn
             | Event::ReceiveSyn
             | Event::ReceiveSynAck
             | Event::ReceiveAckOfSyn
-            | Event::SendFin
-            | Event::ReceiveFin
-            | Event::ReceiveAckOfFin,
+            | Event::ReceiveCookie
+            | Event::ReceiveIcmpError,
         ) => None,
     }
 }

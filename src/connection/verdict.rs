@@ -34,6 +34,7 @@ impl Connection {
                 self.sides.of_mut(side).apply(Event::TimerExpires, reason);
             }
         }
+        self.settle_cookie();
         let handshake = self.handshake();
         let close = self.close(known_until, replaced_by);
         let legs = Side::BOTH.map(|side| self.answer_time(side));
@@ -90,6 +91,7 @@ impl Connection {
             icmp_error: self.quoted.as_ref().and_then(|quoted| quoted.of_attempt),
             syn_payload: self.opening.syn_payload,
             blocked: self.opening.blocked.as_deref().copied(),
+            cookie: self.opening.cookie(),
         }
     }
 

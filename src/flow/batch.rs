@@ -192,6 +192,19 @@ impl Batch {
         self.segments += 1;
     }
 
+    /// Who sent a SYN-ACK, and when, in the order of the frames.
+    pub(super) fn syn_acks(&self) -> Vec<(Endpoint, Time)> {
+        let all = self.buckets.iter().flat_map(|bucket| &bucket.segments);
+        let mut found: Vec<&Packed> = all.filter(|packed| packed.is_syn_ack()).collect();
+        found.sort_unstable_by_key(|packed| packed.frame);
+        let sender = |packed: &Packed| {
+            let tuple = self.flow_of(packed).tuple();
+            let forward = packed.kind.contains(Kind::FORWARD);
+            if forward { tuple.source } else { tuple.destination }
+        };
+        found.into_iter().map(|packed| (sender(packed), packed.time)).collect()
+    }
+
     /// Appends the ICMP error in the `frame`-th frame, the last one ticked, for the flow of the
     /// segment that it quotes.
     pub fn push_quote(

@@ -5,7 +5,7 @@
 
 use crate::connection::{Connection, ConnectionRecord, Effects, LoneSyn, State};
 use crate::stamp::Time;
-use crate::tcp::{Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
+use crate::tcp::{Endpoint, Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
 
 /// Why a connection left the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +70,12 @@ pub trait Observer {
 
     /// Whether it has taken as much as it can hold for now: the shard then stops where it can.
     fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Whether `listener` sent a SYN-ACK soon after `from`, and before `until`.
+    fn is_heard(&self, listener: Endpoint, from: Time, until: Time) -> bool {
+        let _ = (listener, from, until);
         false
     }
 

@@ -93,6 +93,13 @@ impl Packed {
         }
     }
 
+    /// Whether it is a SYN-ACK.
+    pub(super) const fn is_syn_ack(&self) -> bool {
+        let flags = Flags(self.flags);
+        let is_answer = flags.syn() && flags.ack() && !flags.rst();
+        is_answer && !self.kind.contains(Kind::QUOTE)
+    }
+
     /// Whether the segment's timestamp echoes nothing.
     pub(super) const fn echoes_nothing(&self) -> bool {
         self.ts_echo == 0

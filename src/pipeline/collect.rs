@@ -18,10 +18,10 @@ use super::{Keep, Options, Sink};
 use crate::analysis::JudgedConnection;
 use crate::connection::LoneSyn;
 use crate::detect::Accumulator;
-use crate::flow::{Batch, Ending, Finished, Observer, Shard, ZeekRules};
+use crate::flow::{Answers, Batch, Ending, Finished, Observer, Shard, ZeekRules};
 use crate::stamp::Time;
 use crate::summary::Summary;
-use crate::tcp::TunnelLayer;
+use crate::tcp::{Endpoint, TunnelLayer};
 
 /// A shard and what is collected of its connections.
 #[derive(Debug)]
@@ -31,6 +31,13 @@ pub(super) struct Worker {
     pub(super) segments: Segments,
     /// Zeek's view, if it is asked for.
     rows: Option<Rows>,
+}
+
+/// What every shard reads: the options, and what the capture shows of its listeners.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) options: &'a Options,
+    pub(super) answers: &'a Answers,
 }
 
 /// What is collected of finished connections.
@@ -68,44 +75,44 @@ impl Worker {
     }
 
     /// Takes in the shard's segments of one chunk.
-    pub(super) fn take(&mut self, batch: &Batch, options: &Options, sink: &dyn Sink) {
+    pub(super) fn take(&mut self, batch: &Batch, terms: Terms<'_>, sink: &dyn Sink) {
         let Self { shard, collector, segments, rows } = self;
         if let Some(rows) = rows {
             rows.take(batch, 0..batch.waiting(shard.index()), sink);
         }
-        let mut desk = Desk { collector, options, sink };
+        let mut desk = Desk { collector, terms, sink };
         if sink.wants_segments() {
-            shard.take(batch, &options.settings, &mut segments.watch(desk, sink));
+            shard.take(batch, &terms.options.settings, &mut segments.watch(desk, sink));
         } else {
-            shard.take(batch, &options.settings, &mut desk);
+            shard.take(batch, &terms.options.settings, &mut desk);
         }
     }
 
     /// Takes in the shard's segments of several sources, by time.
-    pub(super) fn take_merged(&mut self, merged: &Merged<'_>, options: &Options, sink: &dyn Sink) {
+    pub(super) fn take_merged(&mut self, merged: &Merged<'_>, terms: Terms<'_>, sink: &dyn Sink) {
         let Self { shard, collector, segments, rows } = self;
         merged.visit(shard.index(), |batch, part| {
             if let Some(rows) = rows {
                 rows.take(batch, part.clone(), sink);
             }
-            let mut desk = Desk { collector, options, sink };
+            let mut desk = Desk { collector, terms, sink };
             if sink.wants_segments() {
                 let watch = &mut segments.watch(desk, sink);
-                shard.take_part(batch, part, &options.settings, watch);
+                shard.take_part(batch, part, &terms.options.settings, watch);
             } else {
-                shard.take_part(batch, part, &options.settings, &mut desk);
+                shard.take_part(batch, part, &terms.options.settings, &mut desk);
             }
         });
     }
 
     /// Lets go of what has ended before `clock`, or of as much as its lines have room for. Returns
     /// the time up to which it has come.
-    pub(super) fn expire_some(&mut self, clock: Time, options: &Options, sink: &dyn Sink) -> Time {
+    pub(super) fn expire_some(&mut self, clock: Time, terms: Terms<'_>, sink: &dyn Sink) -> Time {
         let Self { shard, collector, rows, .. } = self;
         if let Some(rows) = rows {
             rows.expire(clock, sink);
         }
-        shard.expire_some(clock, &options.settings, &mut Desk { collector, options, sink })
+        shard.expire_some(clock, &terms.options.settings, &mut Desk { collector, terms, sink })
     }
 
     /// Lets go of all rows at the end of the capture.
@@ -120,11 +127,11 @@ impl Worker {
     pub(super) fn end_some(
         &mut self,
         clock: Time,
-        options: &Options,
+        terms: Terms<'_>,
         sink: &dyn Sink,
     ) -> Option<u64> {
         let Self { shard, collector, .. } = self;
-        shard.end_some(clock, &options.settings, &mut Desk { collector, options, sink })
+        shard.end_some(clock, &terms.options.settings, &mut Desk { collector, terms, sink })
     }
 
     /// What it collected; the shard is let go of.
@@ -142,23 +149,27 @@ impl Worker {
 /// Where a shard's connections are handed in.
 struct Desk<'a> {
     collector: &'a mut Collector,
-    options: &'a Options,
+    terms: Terms<'a>,
     sink: &'a dyn Sink,
 }
 
 impl Observer for Desk<'_> {
     fn is_brief(&self) -> bool {
-        self.options.keep != Keep::All
-            && self.options.detectors.ignore_lone_syns()
+        self.terms.options.keep != Keep::All
+            && self.terms.options.detectors.ignore_lone_syns()
             && !self.sink.is_wanted()
     }
 
     fn is_full(&self) -> bool {
-        self.collector.is_full(self.options)
+        self.collector.is_full(self.terms.options)
+    }
+
+    fn is_heard(&self, listener: Endpoint, from: Time, until: Time) -> bool {
+        self.terms.answers.is_heard(listener, from, until)
     }
 
     fn finished(&mut self, finished: Finished) {
-        self.collector.add(finished, self.options, self.sink);
+        self.collector.add(finished, self.terms.options, self.sink);
     }
 
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {

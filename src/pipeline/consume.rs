@@ -8,10 +8,10 @@ use std::io;
 
 use rayon::prelude::*;
 
-use super::collect::{self, Collector, Worker};
+use super::Sink;
+use super::collect::{self, Collector, Terms, Worker};
 use super::merge::{Held, Merged};
 use super::wave::Wave;
-use super::{Options, Sink};
 use crate::stamp::Time;
 
 /// Segments that the shards take before what ended is written, about: in a flood, each of them may
@@ -25,13 +25,13 @@ pub(super) fn consume(
     whole: &mut Collector,
     held: &Held,
     wave: &Wave,
-    options: &Options,
+    terms: Terms<'_>,
     sink: &mut dyn Sink,
 ) -> io::Result<bool> {
     let merged = Merged::of(held, wave);
     if let Some(merged) = &merged {
         let sink = &*sink;
-        each(workers, |worker| worker.take_merged(merged, options, sink));
+        each(workers, |worker| worker.take_merged(merged, terms, sink));
     } else {
         let mut rest = wave.chunks();
         while !rest.is_empty() {
@@ -39,16 +39,16 @@ pub(super) fn consume(
             let shared = &*sink;
             each(workers, |worker| {
                 for chunk in stretch {
-                    worker.take(&chunk.batch, options, shared);
+                    worker.take(&chunk.batch, terms, shared);
                 }
             });
             if let Some(last) = stretch.last().filter(|_| !later.is_empty()) {
-                expire(workers, whole, last.batch.clock_after(), options, sink)?;
+                expire(workers, whole, last.batch.clock_after(), terms, sink)?;
             }
             rest = later;
         }
     }
-    expire(workers, whole, wave.ready.clock, options, sink)?;
+    expire(workers, whole, wave.ready.clock, terms, sink)?;
     Ok(merged.is_some())
 }
 
@@ -57,17 +57,17 @@ pub(super) fn end(
     workers: &mut [Worker],
     whole: &mut Collector,
     clock: Time,
-    options: &Options,
+    terms: Terms<'_>,
     sink: &mut dyn Sink,
 ) -> io::Result<()> {
-    expire(workers, whole, clock, options, sink)?;
+    expire(workers, whole, clock, terms, sink)?;
     let shared = &*sink;
     each(workers, |worker| worker.end_rows(clock, shared));
     loop {
         let shared = &*sink;
-        let next = each(workers, |worker| worker.end_some(clock, options, shared));
+        let next = each(workers, |worker| worker.end_some(clock, terms, shared));
         let first = next.into_iter().flatten().min();
-        collect::relieve(workers, whole, first.map(|id| (clock, id)), options, sink)?;
+        collect::relieve(workers, whole, first.map(|id| (clock, id)), terms.options, sink)?;
         if first.is_none() {
             return Ok(());
         }
@@ -79,14 +79,14 @@ fn expire(
     workers: &mut [Worker],
     whole: &mut Collector,
     clock: Time,
-    options: &Options,
+    terms: Terms<'_>,
     sink: &mut dyn Sink,
 ) -> io::Result<()> {
     loop {
         let shared = &*sink;
-        let reached = each(workers, |worker| worker.expire_some(clock, options, shared));
+        let reached = each(workers, |worker| worker.expire_some(clock, terms, shared));
         let reached = reached.into_iter().min().unwrap_or(clock);
-        collect::relieve(workers, whole, Some((reached, 0)), options, sink)?;
+        collect::relieve(workers, whole, Some((reached, 0)), terms.options, sink)?;
         if reached >= clock {
             return Ok(());
         }

@@ -68,6 +68,8 @@ impl HostSettings {
             "net.ipv4.tcp_max_syn_backlog" => number(value, &mut self.max_syn_backlog),
             "net.core.somaxconn" => number(value, &mut self.somaxconn),
             "net.ipv4.tcp_syncookies" => optional_count(value, &mut self.syncookies),
+            "net.ipv4.tcp_window_scaling" => switch(value, &mut self.window_scaling),
+            "net.ipv4.tcp_sack" => switch(value, &mut self.sack),
             "net.ipv4.tcp_abort_on_overflow" => {
                 let mut set = false;
                 let assigned = flag(value, &mut set);
@@ -153,6 +155,16 @@ fn flag(value: &str, slot: &mut bool) -> Assigned {
         _ => return Assigned::Wrong("0 or 1"),
     }
     Assigned::Done
+}
+
+/// What is on unless it is 0.
+fn switch(value: &str, slot: &mut bool) -> Assigned {
+    let mut parsed = 0;
+    let assigned = count(value, &mut parsed);
+    if matches!(assigned, Assigned::Done) {
+        *slot = parsed != 0;
+    }
+    assigned
 }
 
 fn seconds(value: &str, slot: &mut Span) -> Assigned {

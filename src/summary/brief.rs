@@ -42,6 +42,9 @@ pub(super) struct Brief {
     pub(super) states: Sides<Vec<Stay>>,
 }
 
+/// As long as a server waits by default (Linux `tcp_synack_retries` = 5).
+const COOKIE_WAITS: Span = Span::from_secs(63);
+
 /// What one side sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sent {
@@ -191,6 +194,19 @@ impl Brief {
             .enumerate()
             .filter(|(_, stay)| states.contains(&stay.state))
             .map(|(index, stay)| (stay.state, stay.from, all.get(index + 1).map(|next| next.from)))
+    }
+
+    /// From when until when a handshake that was never completed waited: the server in SYN-RECEIVED,
+    /// or, where it answered with a SYN cookie and kept nothing, nobody.
+    pub(super) fn waits_in_vain(&self) -> impl Iterator<Item = (Time, Option<Time>)> {
+        let held = self.stays(Side::Server, &[State::SynReceived]);
+        let held = held.map(|(_, from, until)| (from, until));
+        let is_cookie = self.has_syn_ack && self.states.server.is_empty();
+        let baked = self.syn.filter(|_| is_cookie).map(|from| {
+            let until = from + COOKIE_WAITS;
+            (from, Some(until).filter(|until| *until <= self.known_until))
+        });
+        held.chain(baked)
     }
 
     /// Whether the capture shows that the connection was open: its SYN or SYN-ACK, or segments of

@@ -28,7 +28,8 @@ pub struct Listener {
     /// Sockets of the server by state; SYN-RECEIVED, ESTABLISHED, CLOSE-WAIT, FIN-WAIT-2 and
     /// TIME-WAIT are kept.
     pub concurrency: StateSeries,
-    /// Those of the sockets in SYN-RECEIVED whose handshake was never completed.
+    /// Those of the sockets in SYN-RECEIVED whose handshake was never completed; and what was answered
+    /// with a SYN cookie instead, for as long as a socket would have waited.
     pub half_open: Concurrency,
     /// Attempts over time.
     pub activity: Activity,
@@ -74,7 +75,7 @@ impl Fold for Listener {
         }
         add_stays(&mut self.concurrency, brief, Side::Server, &Self::STATES);
         if brief.outcome == HandshakeOutcome::HalfOpen {
-            for (_, from, until) in brief.stays(Side::Server, &[State::SynReceived]) {
+            for (from, until) in brief.waits_in_vain() {
                 self.half_open.add_interval(from, until, brief.known_until);
             }
         }

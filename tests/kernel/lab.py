@@ -47,6 +47,9 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="leave out what takes over 12 s")
     parser.add_argument("--record", action="store_true",
                         help="small runs for a repository: trimmed settings, fewer connections")
+    parser.add_argument("--sysctl", nargs="+", default=[], metavar="[client:|server:]NAME=VALUE",
+                        help="settings of both hosts or of one, where a scenario has none of its own")
+    parser.add_argument("--snaplen", type=int, metavar="BYTES", help="of every frame, in all captures")
     parser.add_argument("--keep", action="store_true", help="keep polls and raw traces")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--run-one", nargs=4, help=argparse.SUPPRESS)
@@ -223,6 +226,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit("the laboratory needs root: it makes network namespaces")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.environ.update(scenario.varied(options.sysctl, options.snaplen))
     options.out = os.path.abspath(options.out)
     os.makedirs(options.out, exist_ok=True)
     traces = os.path.join(options.out, ".trace")

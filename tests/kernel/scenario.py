@@ -26,6 +26,7 @@ from packet import ACK, MARK, RST, build_tcp, read_pcap
 
 GRACE = 20_000_000  # ns for what the capture's last segments do to sockets
 REGISTRY = {}
+SYSCTL, SNAPLEN = "KERNEL_LAB_SYSCTL", "KERNEL_LAB_SNAPLEN"
 THEMES = ("close", "opening", "queues", "resets", "timewait", "death", "loss", "misc", "crowd", "lives",
           "errors")
 
@@ -108,7 +109,8 @@ class Net:
             wire.join(self.client, self.server, middle)
             for host in self.hosts:
                 host.defaults()
-                for name, value in {**spec.sysctl, **getattr(spec, host.role)}.items():
+                for name, value in {**variation(host.role), **spec.sysctl,
+                                    **getattr(spec, host.role)}.items():
                     host.sysctl(**{name: value})
             if spec.relay:
                 self.relay = wire.Relay(middle, spec.delay)
@@ -130,7 +132,7 @@ class Net:
     def observe(self):
         self.sysctls = {}
         self._tcpdumps = []
-        snaplen = str(self.spec.snaplen)
+        snaplen = os.environ.get(SNAPLEN, str(self.spec.snaplen))
         for host in self.hosts:
             path = f"{self.directory}/{host.role}.pcap"
             with host.inside():
@@ -367,6 +369,22 @@ class Net:
         """A third party's RST, injected into the cable (relay scenarios only)."""
         flags = RST if ack is None else RST | ACK
         self.relay.inject(toward, self.forge(src, dst, seq, ack or 0, flags))
+
+
+def varied(settings, snaplen):
+    """What the environment of a run must say so that its scenarios differ from the usual ones."""
+    return {SYSCTL: " ".join(settings), **({SNAPLEN: str(snaplen)} if snaplen else {})}
+
+
+def variation(role):
+    """{name: value} of a host in this run (`lab.py --sysctl`)."""
+    found = {}
+    for word in os.environ.get(SYSCTL, "").split():
+        name, _, value = word.partition("=")
+        owner, _, name = name.rpartition(":")
+        if owner in ("", role):
+            found[name] = value
+    return found
 
 
 def _story(error):

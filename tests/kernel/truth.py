@@ -19,6 +19,8 @@ NEAR = 5_000  # ns: two stamps of one event
 SLACK = 300_000  # ns: capture and trace stamps are taken at different points of one path
 POLL_SLACK = 4_000_000
 STOOD_STILL = "the machine stood still"
+# The child of a cookie passes through SYN-RECEIVED within the call that makes it: no state of anybody's.
+COOKIE = "SYN cookie: no socket existed before this ACK"
 STANDSTILL = 1_000_000  # ns: what tests/kernel_truth allows between a segment and its effect
 
 
@@ -124,8 +126,7 @@ def explain(change, pair, wire):
         # No request socket was seen: data with the SYN (TFO), or the ACK of a SYN cookie.
         cause = wire.received(pair, time, lambda p: p.icmp is None and not p.rst)
         if cause is not None and not cause.bare_syn:
-            return "invisible", cause, ("SYN cookie: no socket existed before this ACK, the wire"
-                                        " shows SYN and SYN-ACK earlier")
+            return "invisible", cause, COOKIE
     return ("wire", packet, "") if packet else ("invisible", None, "no segment at that time")
 
 
@@ -301,13 +302,19 @@ def describe(lives, wires, end):
         pair = life.local, life.remote
         number = incarnations[life.role, pair] = incarnations.get((life.role, pair), 0) + 1
         other = wires["server" if life.role == "client" else "client"]
+        begun = None
         for change in life.changes:
             tag, packet, note = explain(change, pair, wires[life.role])
+            if note == COOKIE:
+                begun = change.old
+                continue
             if packet is None and change.time > end:
                 continue  # Its segment came after the captures' end.
             row = {"host": life.role, "local": life.local, "remote": life.remote,
-                   "incarnation": number, "from": change.old, "to": change.new,
+                   "incarnation": number, "from": begun or change.old, "to": change.new,
                    "at_ns": change.time, "source": change.source, "tag": tag}
+            if begun:
+                note, begun = f"{COOKIE}; {note}" if note else COOKIE, None
             if packet is not None:
                 row["frame"], row["frame_ns"] = packet.frame, packet.time
             note = "; ".join(text for text in (change.note, note) if text)

@@ -51,8 +51,8 @@ const KNOWN: &[Known] = &[
         run: "flood_with_cookies",
         place: Place::Own,
         faults: 31,
-        reason: "SYN-RECEIVED as the RFC has it, of a server that answered with a SYN \
-                 cookie and keeps no socket",
+        reason: "SYN cookies without options or timestamps, and the capture ends before \
+                 their SYN-ACKs would have been due again",
     },
     Known {
         run: "thousands_with_loss",
@@ -80,6 +80,13 @@ const KNOWN: &[Known] = &[
         faults: 1,
         reason: "the SYN and the forged SYN-ACK that this RST answers did not pass this \
                  tap",
+    },
+    Known {
+        run: "cookies_each_frame_late_client_closes",
+        place: Place::Other,
+        faults: 3,
+        reason: "the segment that brings the cookie back to a closed server was held up \
+                 behind the tap: here it left long before the close",
     },
     Known {
         run: "cookies_final_ack_lost",
@@ -128,8 +135,8 @@ const KNOWN: &[Known] = &[
         run: "flood_with_cookies",
         place: Place::Other,
         faults: 31,
-        reason: "SYN-RECEIVED as the RFC has it, of a server that answered with a SYN \
-                 cookie and keeps no socket",
+        reason: "SYN cookies without options or timestamps, and the capture ends before \
+                 their SYN-ACKs would have been due again",
     },
     Known {
         run: "orphans_die_in_closing",

@@ -4,7 +4,7 @@
 //! Set when all of these are true:
 //! * the SYN and the SYN-ACK were captured, and the client acknowledged nothing;
 //! * neither side sent a RST;
-//! * the server waited for at least `min_age`.
+//! * the server waited for at least `min_age`, and not with a SYN cookie, which holds no place.
 //!
 //! Where a listener has so many of them at once that TCP101 speaks, TCP102 stays silent about it.
 //!
@@ -67,6 +67,9 @@ pub(in crate::detect) static RULE: Rule = Rule {
 };
 
 fn judge(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
+    if record.handshake.cookie.is_some() {
+        return None;
+    }
     let hit = waited(record)?;
     (hit.measure >= context.thresholds.of(&MIN_AGE)).then_some(hit)
 }

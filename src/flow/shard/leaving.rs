@@ -139,7 +139,9 @@ impl Shard {
         let key = hatched.key;
         let due = hatched.connection.deadline().max(hatched.time);
         let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
-        let record = hatched.connection.finish(known_until, None, settings);
+        let mut connection = hatched.connection;
+        tell_listener(&mut connection, known_until, settings, emit);
+        let record = connection.finish(known_until, None, settings);
         self.table.remove(key, Slot::embryo(index));
         emit.finished(Finished { record, at, ending });
     }
@@ -179,8 +181,9 @@ impl Shard {
             if due <= at { (due, None, Ending::Expired) } else { (at, by, ending) };
         let turned_away =
             connection.take_turned_away().and_then(|syn| Some((syn, self.table.flow(key)?)));
+        tell_listener(&mut connection, known_until, settings, emit);
         let record = connection.finish(known_until, by, settings);
-        let time_wait = TimeWaitBefore::of(&record);
+        let time_wait = TimeWaitBefore::of(&record, settings);
         self.table.remove(key, Slot::live(index));
         emit.finished(Finished { record, at, ending });
         if let Some(((forward, syn, extras), flow)) = turned_away {
@@ -190,5 +193,18 @@ impl Shard {
             emit.finished(Finished { record, at, ending });
         }
         time_wait
+    }
+}
+
+/// Whether the listener was heard when the connection's SYN-ACK was due again, if that matters.
+fn tell_listener(
+    connection: &mut Connection,
+    known_until: Time,
+    settings: &Settings,
+    emit: &impl Observer,
+) {
+    let asked = connection.is_silent(known_until, settings);
+    if asked.is_some_and(|(listener, from)| emit.is_heard(listener, from, known_until)) {
+        connection.heard_listener();
     }
 }

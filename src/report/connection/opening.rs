@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::connection::{Blocked, Handshake, IcmpErrors, Mark, OfferedOptions};
+use crate::connection::{Blocked, CookieSign, Handshake, IcmpErrors, Mark, OfferedOptions};
 use crate::report::value::{Moment, Peer, Stamp, nanos};
 use crate::stamp::Span;
 use crate::tcp;
@@ -47,6 +47,8 @@ pub(super) struct HandshakeDoc {
     syn_payload_bytes: u32,
     /// A TIME-WAIT of the connection before turned the SYN away, though its time was over.
     blocked: Option<BlockedDoc>,
+    /// The SYN-ACK was a SYN cookie, and what told: `settings`, `options`, `clock` or `silence`.
+    syn_cookie: Option<&'static str>,
 }
 
 /// An attempt that the connection before it on the same port pair turned away.
@@ -145,6 +147,7 @@ impl From<&Handshake> for HandshakeDoc {
             icmp_error: handshake.icmp_error.as_ref().map(IcmpError::from),
             syn_payload_bytes: handshake.syn_payload,
             blocked: handshake.blocked.map(BlockedDoc::from),
+            syn_cookie: handshake.cookie.map(CookieSign::name),
         }
     }
 }

@@ -160,14 +160,14 @@ MISFORTUNES = {
 }
 
 
-def each_frame(life, name, befall):
+def each_frame(life, name, befall, title="each_frame", **settings):
     def attempt(net):
         befall(net.relay)
         Company(net, [life] * FRAMES).live()
 
     attempt.__doc__ = f"{life.__doc__} In each of {FRAMES} lives another frame is {name.replace('_', ', ')}."
-    scenario(families=BOTH, name=f"each_frame_{name}_{life.__name__}", relay=True, delay=0.002,
-             seconds=12, poll=0.02)(attempt)
+    scenario(families=BOTH, name=f"{title}_{name}_{life.__name__}", relay=True, delay=0.002,
+             seconds=12, poll=0.02, **settings)(attempt)
 
 
 def each_frame_behind_the_tap(life, receiver):
@@ -189,6 +189,11 @@ for _life in LIVES:
         each_frame(_life, _name, _befall)
     for _receiver in ("client", "server"):
         each_frame_behind_the_tap(_life, _receiver)
+
+
+# Late segments bring back cookies to servers that have closed.
+each_frame(client_closes, "late", MISFORTUNES["late"], "cookies_each_frame",
+           server={"tcp_syncookies": 2})
 
 
 def random_life(dice):

@@ -14,7 +14,7 @@ def fill(net, count, port=80):
     return [net.dial(port, block=True) for _ in range(count)]
 
 
-def flood(net, count, pause=0.0, seed=1):
+def flood(net, count, pause=0.0, seed=1, options=b"\x02\x04\x05\xb4"):
     """Spoofed SYNs, one for each source; the sources do not exist."""
     chance = random.Random(seed)
     for number in range(count):
@@ -24,7 +24,7 @@ def flood(net, count, pause=0.0, seed=1):
             source = f"fd99::{number + 1:x}"
         net.client.inject(net.forge((source, chance.randrange(1024, 65536)), net.at(net.server, 80),
                                     chance.randrange(1 << 32), flags=SYN,
-                                    options=b"\x02\x04\x05\xb4"))
+                                    options=options))
         if pause:
             net.wait(pause)
 
@@ -133,6 +133,27 @@ def flood_with_cookies(net):
     net.reach(server, "CLOSE-WAIT")
     server.close()
     net.await_table(net.server, "SYN-RECEIVED", 0)
+
+
+@scenario(families=BOTH, seconds=10, server={"tcp_syncookies": 1, "tcp_synack_retries": 2})
+def flood_with_cookies_goes_on(net):
+    """A flood that is answered with cookies, by SYNs with and without options, and some clients; a
+    client that comes later shows that the listener was there when nothing was repeated."""
+    listener = net.listen(backlog=8)
+    flood(net, 60)
+    clients = []
+    for number in range(12):
+        client = net.dial(80, block=True)
+        clients.append(client)
+        server = net.accept(listener)
+        net.wait(0.011 * number)
+        net.exchange(client, server)
+    flood(net, 20, seed=2, options=b"\x02\x04\x05\xb4\x04\x02\x01\x01\x01\x03\x03\x07")
+    for client in clients[::2]:
+        client.close()
+    net.wait(1.6)
+    client = net.dial(80, block=True)
+    net.exchange(client, net.accept(listener))
 
 
 @scenario(seconds=10, server={"tcp_syncookies": 0, "tcp_max_syn_backlog": 256,
