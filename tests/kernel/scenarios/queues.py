@@ -140,15 +140,15 @@ def flood_with_cookies_goes_on(net):
     """A flood that is answered with cookies, by SYNs with and without options, and some clients; a
     client that comes later shows that the listener was there when nothing was repeated."""
     listener = net.listen(backlog=8)
-    flood(net, 60)
+    flood(net, 30)
     clients = []
-    for number in range(12):
+    for number in range(16):
         client = net.dial(80, block=True)
         clients.append(client)
         server = net.accept(listener)
         net.wait(0.011 * number)
         net.exchange(client, server)
-    flood(net, 20, seed=2, options=b"\x02\x04\x05\xb4\x04\x02\x01\x01\x01\x03\x03\x07")
+    flood(net, 8, seed=2, options=b"\x02\x04\x05\xb4\x04\x02\x01\x01\x01\x03\x03\x07")
     for client in clients[::2]:
         client.close()
     net.wait(1.6)
