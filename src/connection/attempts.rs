@@ -47,11 +47,16 @@ impl Attempt {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attempts {
     first: Option<Attempt>,
-    later: Vec<Attempt>,
+    /// Few have any.
+    later: Option<Box<Later>>,
     count: u32,
     /// Sightings of the same transmission: a tap may deliver a frame twice.
     copies: u32,
 }
+
+/// What came after the first.
+#[derive(Clone, Debug, Default)]
+struct Later(Vec<Attempt>);
 
 impl Attempts {
     /// How many later transmissions are kept; beyond it the newest replaces the one before.
@@ -71,9 +76,12 @@ impl Attempts {
         self.count = self.count.saturating_add(1);
         if self.first.is_none() {
             self.first = Some(attempt);
-        } else if self.later.len() < Self::MAX_LATER {
-            self.later.push(attempt);
-        } else if let Some(last) = self.later.last_mut() {
+            return;
+        }
+        let Later(later) = &mut **self.later.get_or_insert_default();
+        if later.len() < Self::MAX_LATER {
+            later.push(attempt);
+        } else if let Some(last) = later.last_mut() {
             *last = attempt;
         }
     }
@@ -105,7 +113,7 @@ impl Attempts {
 
     /// The latest one.
     pub(super) fn last(&self) -> Option<Attempt> {
-        self.later.last().copied().or(self.first)
+        self.later().last().copied().or(self.first)
     }
 
     /// The one that an answer echoing `echo` belongs to: the first with that timestamp, else the last
@@ -137,11 +145,18 @@ impl Attempts {
 
     /// All that are kept, in the order of capture.
     pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Attempt> {
-        self.first.iter().chain(&self.later)
+        self.first.iter().chain(self.later())
+    }
+
+    fn later(&self) -> &[Attempt] {
+        self.later.as_ref().map_or(&[], |later| &later.0)
     }
 
     /// Times between neighbours, at most `limit`.
     pub(super) fn gaps(&self, limit: usize) -> Vec<Span> {
+        if self.later.is_none() {
+            return Vec::new();
+        }
         let times = || self.all().map(|attempt| attempt.mark.time);
         let pairs = times().zip(times().skip(1));
         pairs.map(|(earlier, later)| later.since(earlier)).take(limit).collect()

@@ -8,7 +8,7 @@ use super::endpoint::Endpoint;
 use super::stream::Stream;
 use super::{Connection, Mark, State, UNHINDERED};
 use crate::stamp::{Span, Time};
-use crate::tcp::{Extras, Flags, Segment};
+use crate::tcp::{Extras, Flags, Marks, Segment};
 
 /// Of these a calm connection's segments have ACK and nothing else.
 const CONTROL: Flags = Flags(Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
@@ -46,14 +46,15 @@ impl Connection {
         let is_plain = segment.flags.0 & CONTROL.0 == Flags::ACK.0;
         if !is_plain
             || segment.window == 0
+            || segment.marks.contains(Marks::BAD_CHECKSUM)
             || !extras.sack.is_empty()
             || !me.stream.expects(segment)
-            || !peer.stream.is_plausible(segment.ack)
         {
             return false;
         }
+        let Some(offset) = peer.stream.plausible_offset(segment.ack) else { return false };
         let before = peer.stream.acknowledged;
-        peer.stream.acknowledge(segment);
+        peer.stream.take_acknowledgment(offset, segment);
         let held = peer.stream.end > peer.stream.acknowledged;
         let made_room = peer.stream.acknowledged > before && peer.stream.end - before > UNHINDERED;
         if (peer.held && !held) || made_room {
@@ -99,7 +100,8 @@ impl Stream {
     /// Takes what it expects.
     #[inline]
     fn send_expected(&mut self, segment: &Segment) {
-        self.count(segment);
+        self.count_bytes(segment);
+        self.widen_windows(segment);
         if segment.payload_len > 0 {
             let (start, end) = (self.end, self.end + i64::from(segment.payload_len));
             self.take_new(start, end, segment);
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
     use crate::stamp::FrameId;
-    use crate::tcp::{Endpoint as Address, FourTuple, Marks, SackBlock, SackBlocks, Seq};
+    use crate::tcp::{Endpoint as Address, FourTuple, SackBlock, SackBlocks, Seq};
 
     /// A segment of the `kind`-th sort, most of which are what is to be expected: next of its sender
     /// is `seq`, and of the other side `ack`.

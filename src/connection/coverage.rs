@@ -9,6 +9,13 @@
 pub(super) struct Coverage {
     /// Everything from the start up to here was seen, or was skipped as lost.
     next: i64,
+    /// Made with the first hole.
+    holes: Option<Box<Holes>>,
+}
+
+/// What is not contiguous.
+#[derive(Clone, Debug, Default)]
+struct Holes {
     /// Disjoint ranges beyond `next`, sorted; neighbours do not touch.
     beyond: Vec<(i64, i64)>,
     /// Bytes that no captured segment carried, though they must have been sent.
@@ -32,9 +39,6 @@ impl Coverage {
     /// How many ranges beyond a gap are kept per direction.
     pub(super) const MAX_RANGES: usize = 64;
 
-    /// How many skipped ranges are kept per direction.
-    const MAX_SKIPPED: usize = 16;
-
     /// A coverage that starts at `start`.
     pub(super) fn starting_at(start: i64) -> Self {
         Self { next: start, ..Self::default() }
@@ -47,48 +51,46 @@ impl Coverage {
 
     /// Bytes given up as missing, and those of gaps still open.
     pub(super) fn missing(&self) -> u64 {
+        let Some(holes) = &self.holes else { return 0 };
         let mut open = 0;
         let mut from = self.next;
-        for &(start, end) in &self.beyond {
+        for &(start, end) in &holes.beyond {
             open += length(from, start);
             from = end;
         }
-        self.missing + open
+        holes.missing + open
     }
 
     /// Ranges that did not fit the bound.
-    pub(super) const fn dropped(&self) -> u32 {
-        self.dropped
+    pub(super) fn dropped(&self) -> u32 {
+        self.holes.as_ref().map_or(0, |holes| holes.dropped)
     }
 
     /// Marks `[start, end)` as seen.
+    #[inline]
     pub(super) fn add(&mut self, start: i64, end: i64) -> Added {
-        let total = length(start, end);
-        if start == self.next && self.beyond.is_empty() {
+        if start == self.next && self.holes.is_none() {
             self.next = self.next.max(end);
-            return Added { new: total, old: 0 };
+            return Added { new: length(start, end), old: 0 };
         }
-        if start <= self.next && self.beyond.is_empty() {
+        self.add_closely(start, end)
+    }
+
+    fn add_closely(&mut self, start: i64, end: i64) -> Added {
+        let total = length(start, end);
+        let is_contiguous = self.holes.as_ref().is_none_or(|holes| holes.beyond.is_empty());
+        if start <= self.next && is_contiguous {
             let new = length(self.next.max(start), end).min(total);
             self.next = self.next.max(end);
             return Added { new, old: total - new };
         }
-        let new = self.add_slowly(start.max(self.next), end);
+        let new = self.add_beyond(start.max(self.next), end);
         Added { new, old: total - new }
     }
 
     /// Marks `[start, end)` as seen, some of which lies before what was seen or skipped.
     pub(super) fn add_late(&mut self, start: i64, end: i64) -> Added {
-        let mut taken_back = 0;
-        let mut rest = Vec::new();
-        for &(from, until) in &self.skipped {
-            taken_back += length(from.max(start), until.min(end));
-            rest.extend([(from, until.min(start)), (from.max(end), until)]);
-        }
-        rest.retain(|range| range.0 < range.1);
-        rest.truncate(Self::MAX_SKIPPED);
-        self.skipped = rest;
-        self.missing -= taken_back;
+        let taken_back = self.holes.as_mut().map_or(0, |holes| holes.take_back(start, end));
         let Added { new, old } = self.add(start, end);
         Added { new: new + taken_back, old: old - taken_back }
     }
@@ -103,24 +105,68 @@ impl Coverage {
 
     /// Bytes in the ranges beyond `offset`.
     pub(super) fn beyond(&self, offset: i64) -> u64 {
-        self.beyond.iter().map(|&(start, end)| length(start.max(offset), end)).sum()
+        let ranges = self.holes.iter().flat_map(|holes| &holes.beyond);
+        ranges.map(|&(start, end)| length(start.max(offset), end)).sum()
     }
 
     /// The peer acknowledged up to `end`: what was not seen before it is missing for good.
+    #[inline]
     pub(super) fn skip_to(&mut self, end: i64) {
-        if end <= self.next {
-            return;
+        if end > self.next {
+            self.skip_unseen(end);
         }
+    }
+
+    fn skip_unseen(&mut self, end: i64) {
+        let holes = self.holes.get_or_insert_default();
         let mut from = self.next;
-        let seen: Vec<_> = self.beyond.iter().copied().take_while(|range| range.0 < end).collect();
+        let seen: Vec<_> = holes.beyond.iter().copied().take_while(|range| range.0 < end).collect();
         for (start, until) in seen {
-            self.skip(from, start);
+            holes.skip(from, start);
             from = until;
         }
-        self.skip(from, end);
+        holes.skip(from, end);
         self.next = end;
         self.absorb();
     }
+
+    fn add_beyond(&mut self, start: i64, end: i64) -> u64 {
+        if start >= end {
+            return 0;
+        }
+        let beyond = &mut self.holes.get_or_insert_default().beyond;
+        let first = beyond.partition_point(|range| range.1 < start);
+        let last = beyond.partition_point(|range| range.0 <= end);
+        let touched = beyond.get(first..last).unwrap_or_default();
+        let seen: u64 =
+            touched.iter().map(|range| length(range.0.max(start), range.1.min(end))).sum();
+        let merged = (
+            touched.first().map_or(start, |range| range.0.min(start)),
+            touched.last().map_or(end, |range| range.1.max(end)),
+        );
+        beyond.splice(first..last, [merged]);
+        self.absorb();
+        if let Some(holes) = self.holes.as_mut().filter(|it| it.beyond.len() > Self::MAX_RANGES) {
+            // The oldest gap is given up: it is the least likely to be filled.
+            let until = holes.beyond.first().map_or(self.next, |range| range.0);
+            holes.dropped = holes.dropped.saturating_add(1);
+            self.skip_to(until);
+        }
+        length(start, end) - seen
+    }
+
+    fn absorb(&mut self) {
+        let Some(holes) = &mut self.holes else { return };
+        let reached = holes.beyond.partition_point(|range| range.0 <= self.next);
+        if let Some(last) = holes.beyond.drain(..reached).next_back() {
+            self.next = self.next.max(last.1);
+        }
+    }
+}
+
+impl Holes {
+    /// How many skipped ranges are kept per direction.
+    const MAX_SKIPPED: usize = 16;
 
     /// No captured segment carried `[start, end)`.
     fn skip(&mut self, start: i64, end: i64) {
@@ -137,35 +183,19 @@ impl Coverage {
         }
     }
 
-    fn add_slowly(&mut self, start: i64, end: i64) -> u64 {
-        if start >= end {
-            return 0;
+    /// Of what was skipped, `[start, end)` is captured after all: how many bytes that is.
+    fn take_back(&mut self, start: i64, end: i64) -> u64 {
+        let mut taken_back = 0;
+        let mut rest = Vec::new();
+        for &(from, until) in &self.skipped {
+            taken_back += length(from.max(start), until.min(end));
+            rest.extend([(from, until.min(start)), (from.max(end), until)]);
         }
-        let first = self.beyond.partition_point(|range| range.1 < start);
-        let last = self.beyond.partition_point(|range| range.0 <= end);
-        let touched = self.beyond.get(first..last).unwrap_or_default();
-        let seen: u64 =
-            touched.iter().map(|range| length(range.0.max(start), range.1.min(end))).sum();
-        let merged = (
-            touched.first().map_or(start, |range| range.0.min(start)),
-            touched.last().map_or(end, |range| range.1.max(end)),
-        );
-        self.beyond.splice(first..last, [merged]);
-        self.absorb();
-        if self.beyond.len() > Self::MAX_RANGES {
-            // The oldest gap is given up: it is the least likely to be filled.
-            let until = self.beyond.first().map_or(self.next, |range| range.0);
-            self.dropped = self.dropped.saturating_add(1);
-            self.skip_to(until);
-        }
-        length(start, end) - seen
-    }
-
-    fn absorb(&mut self) {
-        let reached = self.beyond.partition_point(|range| range.0 <= self.next);
-        if let Some(last) = self.beyond.drain(..reached).next_back() {
-            self.next = self.next.max(last.1);
-        }
+        rest.retain(|range| range.0 < range.1);
+        rest.truncate(Self::MAX_SKIPPED);
+        self.skipped = rest;
+        self.missing -= taken_back;
+        taken_back
     }
 }
 
@@ -212,7 +242,7 @@ mod tests {
         for index in 0..1_000 {
             coverage.add(index * 10 + 5, index * 10 + 6);
         }
-        assert!(coverage.beyond.len() <= Coverage::MAX_RANGES);
+        assert!(coverage.holes.as_ref().unwrap().beyond.len() <= Coverage::MAX_RANGES);
         assert!(coverage.dropped() > 0);
     }
 

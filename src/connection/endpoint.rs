@@ -248,8 +248,8 @@ impl Endpoint {
         self.timeline.iter().any(|entry| entry.state == state)
     }
 
-    /// The timeline, and how many entries did not fit it.
-    pub(super) fn into_timeline(self) -> (Vec<Entry>, u32) {
-        (self.timeline, self.dropped)
+    /// Takes out the timeline, and how many entries did not fit it.
+    pub(super) fn take_timeline(&mut self) -> (Vec<Entry>, u32) {
+        (std::mem::take(&mut self.timeline), self.dropped)
     }
 }

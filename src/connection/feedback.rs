@@ -11,10 +11,14 @@ use crate::tcp::{Extras, Segment};
 impl Stream {
     /// The peer acknowledged up to `segment.ack`. Returns the offset, if it is a plausible one.
     pub(super) fn acknowledge(&mut self, segment: &Segment) -> Option<i64> {
-        if !self.is_plausible(segment.ack) {
-            return None;
-        }
-        let offset = self.offset(segment.ack);
+        let offset = self.plausible_offset(segment.ack)?;
+        self.take_acknowledgment(offset, segment);
+        Some(offset)
+    }
+
+    /// Takes an acknowledgment up to `offset`, which is a plausible one.
+    #[inline]
+    pub(super) fn take_acknowledgment(&mut self, offset: i64, segment: &Segment) {
         if offset > self.acknowledged {
             self.advance(offset, segment);
         } else if offset == self.acknowledged
@@ -37,7 +41,6 @@ impl Stream {
                 self.note_window(segment);
             }
         }
-        Some(offset)
     }
 
     /// An acknowledgment outside the handshake, with its SACK blocks and timestamp. Returns the

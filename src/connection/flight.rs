@@ -116,14 +116,14 @@ impl Flight {
     /// before; part of it may still be outstanding.
     pub(super) fn acknowledge(&mut self, offset: i64) -> Option<Sent> {
         let mut newest = None;
-        while let Some(sent) = self.get(self.acknowledged).filter(|sent| sent.start < offset) {
-            newest = Some(sent);
+        while let Some(sent) = self.place(self.acknowledged).filter(|sent| sent.start < offset) {
+            newest = Some(self.acknowledged);
             if sent.end() > offset {
                 break;
             }
             self.acknowledged += 1;
         }
-        newest
+        self.get(newest?)
     }
 
     /// Gives memory back once nothing more is expected: the latest transmissions stay, and all that
@@ -187,11 +187,16 @@ impl Flight {
     }
 
     fn get(&self, index: usize) -> Option<Sent> {
+        self.place(index).copied()
+    }
+
+    #[inline]
+    fn place(&self, index: usize) -> Option<&Sent> {
         let at = self.index(index);
         if index >= self.len {
             return None;
         }
-        if self.more == 0 { self.few.get(at).copied() } else { self.many.get(at).copied() }
+        if self.more == 0 { self.few.get(at) } else { self.many.get(at) }
     }
 
     /// How many places there are, always a power of two.

@@ -286,13 +286,14 @@ impl Stream {
         self.reference == (seq, self.end)
     }
 
-    /// Whether `ack` is near enough to be an acknowledgment of this stream. Nothing comes after a
-    /// FIN, so nothing is acknowledged there (RFC 9293 3.10.7.4, fifth).
+    /// The offset of `ack`, if it is near enough to be an acknowledgment of this stream. Nothing
+    /// comes after a FIN, so nothing is acknowledged there (RFC 9293 3.10.7.4, fifth).
     #[inline]
-    pub(super) fn is_plausible(&self, ack: Seq) -> bool {
-        let beyond = self.offset(ack) - self.end;
+    pub(super) fn plausible_offset(&self, ack: Seq) -> Option<i64> {
+        let offset = self.offset(ack);
+        let beyond = offset - self.end;
         let is_over = self.fin.is_some_and(|fin| fin + 1 == self.end);
-        beyond.abs() <= Self::PLAUSIBLE && !(is_over && beyond > 0)
+        (beyond.abs() <= Self::PLAUSIBLE && !(is_over && beyond > 0)).then_some(offset)
     }
 
     /// Counts a segment that the tap delivered twice, and nothing else of it.
@@ -340,19 +341,31 @@ impl Stream {
 
     /// Counts a segment, and takes nothing from it.
     pub(super) fn count(&mut self, segment: &Segment) {
+        self.count_bytes(segment);
+        let traffic = &mut self.traffic;
+        traffic.bad_checksums += u64::from(segment.marks.contains(Marks::BAD_CHECKSUM));
+        if !segment.flags.syn() && !segment.flags.rst() {
+            traffic.zero_windows += u64::from(segment.window == 0 && !segment.flags.fin());
+            self.widen_windows(segment);
+        }
+    }
+
+    /// Counts what every segment has.
+    #[inline]
+    pub(super) fn count_bytes(&mut self, segment: &Segment) {
         let traffic = &mut self.traffic;
         traffic.segments += 1;
         traffic.data_segments += u64::from(segment.payload_len > 0);
         traffic.payload_bytes += u64::from(segment.payload_len);
         traffic.ip_bytes += u64::from(segment.payload_len) + u64::from(segment.header_len);
-        traffic.bad_checksums += u64::from(segment.marks.contains(Marks::BAD_CHECKSUM));
-        if !segment.flags.syn() && !segment.flags.rst() {
-            let (low, high) = self.windows;
-            self.windows = (low.min(segment.window), high.max(segment.window));
-            traffic.zero_windows += u64::from(segment.window == 0 && !segment.flags.fin());
-        }
         traffic.last_segment = Some(Mark::of(segment));
         self.print = print(segment);
+    }
+
+    #[inline]
+    pub(super) fn widen_windows(&mut self, segment: &Segment) {
+        let (low, high) = self.windows;
+        self.windows = (low.min(segment.window), high.max(segment.window));
     }
 
     /// Takes bytes that lie beyond all that were sent before.

@@ -1,5 +1,6 @@
 //! The verdict: what is said about a connection once nothing more can change it.
 
+use super::endpoint::Endpoint;
 use super::opening::Opening;
 use super::tally::tally;
 use super::{
@@ -38,19 +39,18 @@ impl Connection {
         let handshake = self.handshake();
         let close = self.close(known_until, replaced_by);
         let legs = Side::BOTH.map(|side| self.answer_time(side));
-        let longest_idle = self.longest_idle();
-        let Sides { client, server } = self.sides;
-        let traffic = tally(&client.stream, &server.stream, known_until, legs);
-        let options = Sides { client: client.stream.options, server: server.stream.options };
-        let (client_states, client_dropped) = client.into_timeline();
-        let (server_states, server_dropped) = server.into_timeline();
+        let Sides { client, server } = &mut self.sides;
+        let (client_states, client_dropped) = client.take_timeline();
+        let (server_states, server_dropped) = server.take_timeline();
+        let Sides {
+            client: Endpoint { stream: client, .. },
+            server: Endpoint { stream: server, .. },
+        } = &self.sides;
         ConnectionRecord {
             id: self.id,
             client: self.addresses.client,
             server: self.addresses.server,
             role_certainty: self.role_certainty,
-            tunnel: self.tunnel,
-            other_tunnel: self.other_tunnel.map(<[_]>::into_vec),
             first_time: self.first.time,
             last_time: self.last.time,
             first_frame: self.first.frame,
@@ -60,12 +60,14 @@ impl Connection {
             close,
             states: Sides { client: client_states, server: server_states },
             states_dropped: client_dropped + server_dropped,
-            traffic,
-            options,
-            icmp: self.quoted.map(|quoted| quoted.errors).unwrap_or_default(),
+            traffic: tally(client, server, known_until, legs),
+            options: Sides { client: client.options, server: server.options },
+            icmp: self.quoted.as_ref().map(|quoted| quoted.errors).unwrap_or_default(),
             completeness: self.completeness,
             zeek: self.zeek.columns(),
-            longest_idle,
+            longest_idle: self.longest_idle(),
+            tunnel: self.tunnel,
+            other_tunnel: self.other_tunnel.map(<[_]>::into_vec),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::{Settings, segment};
 use crate::capture::LinkType;
-use crate::tcp::{Endpoint, Extras, FourTuple, Marks, Segment};
+use crate::tcp::{Endpoint, Extras, FourTuple, Marks, Segment, Timestamps};
 use std::net::Ipv4Addr;
 
 /// A segment between two IPv4 addresses, outside tunnels.
@@ -38,7 +38,7 @@ impl Express {
 const ETHERNET: LinkType = LinkType(1);
 const ETHERNET_HEADER: usize = 14;
 const VLAN_TAG: usize = 4;
-const IPV4_HEADER: usize = 20;
+const IPV4_HEADER: u16 = 20;
 /// Version 4, and a header without options.
 const PLAIN_IPV4: u8 = 0x45;
 const TCP: u8 = 6;
@@ -66,33 +66,39 @@ pub fn express(
         _ => return None,
     }
     let packet = frame.get(header..)?;
-    let (ip, rest) = packet.split_first_chunk::<IPV4_HEADER>()?;
-    let total = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
+    let (ip, rest) = packet.split_first_chunk::<{ IPV4_HEADER as usize }>()?;
+    let (fixed, after) = rest.split_first_chunk::<{ segment::FIXED }>()?;
+    let total = u16::from_be_bytes([ip[2], ip[3]]);
     let is_whole = (ip[6] & 0x3f) | ip[7] == 0;
-    if ip[0] != PLAIN_IPV4 || !is_whole || ip[9] != TCP || total < IPV4_HEADER {
+    let length = total.checked_sub(IPV4_HEADER)?;
+    let header_len = u16::from(fixed[12] >> 4) * 4;
+    if ip[0] != PLAIN_IPV4 || !is_whole || ip[9] != TCP || header_len > length {
         return None;
     }
-    let length = total - IPV4_HEADER;
-    let tcp = rest.get(..length).unwrap_or(rest);
-    let (fixed, after) = tcp.split_first_chunk::<{ segment::FIXED }>()?;
-    let header_len = usize::from(fixed[12] >> 4) * 4;
-    let options = after.get(..header_len.checked_sub(segment::FIXED)?)?;
+    let options = after.get(..usize::from(header_len).checked_sub(segment::FIXED)?)?;
     let mut marks = Marks::default();
-    if tcp.len() < length {
-        if (wire_len as usize) < header + total {
+    if rest.len() < usize::from(length) {
+        if (wire_len as usize) < header + usize::from(total) {
             return None;
         }
         marks = Marks::CUT_PAYLOAD;
     }
-    let timestamps = segment::options(options, &mut marks, extras);
+    let timestamps = match segment::timestamps_alone(options) {
+        Some(timestamps) => {
+            marks = marks.with(Marks::TIMESTAMPS);
+            timestamps
+        }
+        None if options.is_empty() => Timestamps::default(),
+        None => segment::options(options, &mut marks, extras),
+    };
     Some(Express {
         source: u32::from_be_bytes([ip[12], ip[13], ip[14], ip[15]]),
         destination: u32::from_be_bytes([ip[16], ip[17], ip[18], ip[19]]),
         ports: segment::ports(fixed),
         segment: Segment {
             timestamps,
-            payload_len: u32::try_from(length - header_len).unwrap_or(u32::MAX),
-            header_len: u16::try_from(IPV4_HEADER + header_len).unwrap_or(u16::MAX),
+            payload_len: u32::from(length - header_len),
+            header_len: IPV4_HEADER + header_len,
             ip_id: u16::from_be_bytes([ip[4], ip[5]]),
             ttl: ip[8],
             traffic_class: ip[1],

@@ -113,17 +113,23 @@ pub(super) fn fixed(fixed: &[u8; FIXED]) -> Segment {
     }
 }
 
-/// The timestamps among the options; others go to `extras`.
+/// What nearly every segment after the handshake carries: NOP, NOP, timestamps.
 #[inline]
+pub(super) fn timestamps_alone(options: &[u8]) -> Option<Timestamps> {
+    let [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] = *options else { return None };
+    let (value, echo) = ([v0, v1, v2, v3], [e0, e1, e2, e3]);
+    Some(Timestamps { value: u32::from_be_bytes(value), echo: u32::from_be_bytes(echo) })
+}
+
+/// The timestamps among the options; others go to `extras`.
 pub(super) fn options(bytes: &[u8], marks: &mut Marks, extras: &mut Option<Extras>) -> Timestamps {
     let be32 = |a: u8, b: u8, c: u8, d: u8| u32::from_be_bytes([a, b, c, d]);
+    if let Some(timestamps) = timestamps_alone(bytes) {
+        *marks = marks.with(Marks::TIMESTAMPS);
+        return timestamps;
+    }
     match *bytes {
         [] => Timestamps::default(),
-        // What nearly every segment after the handshake carries: NOP, NOP, timestamps.
-        [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] => {
-            *marks = marks.with(Marks::TIMESTAMPS);
-            Timestamps { value: be32(v0, v1, v2, v3), echo: be32(e0, e1, e2, e3) }
-        }
         // A SYN of the simplest senders: MSS alone.
         [2, 4, m0, m1] => {
             let mss = Some(u16::from_be_bytes([m0, m1]));

@@ -141,6 +141,12 @@ impl Batch {
         self.latest
     }
 
+    /// The highest time in the batch so far.
+    #[must_use]
+    pub const fn latest(&self) -> Time {
+        self.latest
+    }
+
     /// The capture clock behind the batch.
     #[must_use]
     pub fn clock_after(&self) -> Time {

@@ -229,11 +229,9 @@ impl Embryos {
         settings: &Settings,
     ) -> Option<Hatched> {
         let embryo = self.heads.get(index)?;
-        let (held, count) = self.held(embryo);
         let (key, mut follower) = (embryo.key(), embryo.last);
-        let held = held.get(..count)?;
-        let time = held.last()?.segment.time;
-        let (connection, _) = build(held, id, flow, settings)?;
+        let time = self.followers.get(follower).map_or(embryo.time, |held| held.segment.time);
+        let (connection, _) = self.build(embryo, id, flow, settings);
         let removed = self.heads.remove(index);
         self.answered -= usize::from(removed.is_some_and(|head| head.is_answered()));
         while let Some(removed) = self.followers.remove(follower) {
@@ -249,22 +247,41 @@ impl Embryos {
         id: u64,
         flow: (FourTuple, Vec<TunnelLayer>),
         settings: &Settings,
-    ) -> Option<(Connection, Effects)> {
-        let (held, count) = self.held(self.heads.get(index)?);
-        build(held.get(..count)?, id, flow, settings)
+    ) -> Option<(Box<Connection>, Effects)> {
+        Some(self.build(self.heads.get(index)?, id, flow, settings))
     }
 
-    /// The held segments in their order, and how many there are.
-    fn held(&self, embryo: &Embryo) -> ([Held; MAX_SEGMENTS as usize], usize) {
-        let count = usize::from(embryo.count.get());
-        let mut held = [embryo.first(); MAX_SEGMENTS as usize];
-        let mut at = embryo.last;
-        for place in held.iter_mut().take(count).skip(1).rev() {
-            let Some(follower) = self.followers.get(at) else { break };
-            at = follower.before;
-            *place = *follower;
+    /// The connection of an embryo, on a flow with its canonical tuple and its tunnel, and what the
+    /// last of its segments did.
+    fn build(
+        &self,
+        embryo: &Embryo,
+        id: u64,
+        (canonical, tunnel): (FourTuple, Vec<TunnelLayer>),
+        settings: &Settings,
+    ) -> (Box<Connection>, Effects) {
+        let first = embryo.first();
+        let tuple = if first.forward { canonical } else { canonical.reversed() };
+        let beginning = Beginning { id, tuple, forward: first.forward, tunnel };
+        let mut connection = Box::new(Connection::new(beginning, &first.segment));
+        let mut take = |held: &Held| {
+            let extras = unpack(held.options);
+            connection.observe(held.forward, &held.segment, &extras, settings)
+        };
+        let mut effects = take(&first);
+        // They name the one before, so that the first comes last.
+        let (mut followers, mut at) = ([NONE; MAX_SEGMENTS as usize], embryo.last);
+        let mut count = 0;
+        while let (Some(follower), Some(place)) = (self.followers.get(at), followers.get_mut(count))
+        {
+            (*place, at, count) = (at, follower.before, count + 1);
         }
-        (held, count)
+        for at in followers.iter().take(count).rev() {
+            if let Some(follower) = self.followers.get(*at) {
+                effects = take(follower);
+            }
+        }
+        (connection, effects)
     }
 
     /// Whether an embryo should stay where others can leave instead at `clock`: a server holds it
@@ -321,33 +338,13 @@ impl Embryos {
 /// A connection fresh from its embryo.
 #[derive(Debug)]
 pub(super) struct Hatched {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) id: u64,
     pub(super) key: Key,
     /// The time of the last replayed segment.
     pub(super) time: Time,
     /// The embryo that it was; none where it was built at once.
     pub(super) embryo: Option<u32>,
-}
-
-/// The connection of these segments, on a flow with its canonical tuple and its tunnel, and what
-/// the last of them did.
-fn build(
-    held: &[Held],
-    id: u64,
-    (canonical, tunnel): (FourTuple, Vec<TunnelLayer>),
-    settings: &Settings,
-) -> Option<(Connection, Effects)> {
-    let first = held.first()?;
-    let tuple = if first.forward { canonical } else { canonical.reversed() };
-    let beginning = Beginning { id, tuple, forward: first.forward, tunnel };
-    let mut connection = Connection::new(beginning, &first.segment);
-    let mut effects = None;
-    for held in held {
-        let extras = unpack(held.options);
-        effects = Some(connection.observe(held.forward, &held.segment, &extras, settings));
-    }
-    Some((connection, effects?))
 }
 
 #[cfg(test)]

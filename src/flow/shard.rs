@@ -64,7 +64,7 @@ pub struct Shard {
 /// A connection with all its state.
 #[derive(Debug)]
 pub(super) struct Live {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     id: u64,
     key: Key,
     /// When it leaves if nothing else comes; never before the clock at its last segment.
@@ -94,7 +94,7 @@ struct Timer {
 
 impl Shard {
     /// Bytes of a connection's own state, without what it points to.
-    pub(super) const CONNECTION_SIZE: usize = size_of::<Option<Live>>();
+    pub(super) const CONNECTION_SIZE: usize = size_of::<Option<Live>>() + size_of::<Connection>();
 
     /// An empty shard. `index` is its number, `limits` its own share; `hasher` is keyed once a run.
     #[must_use]
@@ -167,13 +167,23 @@ impl Shard {
     /// Perf: `benches/whole.rs`; docs/performance.md has the figures.
     fn look_ahead(&self, block: &[Packed]) -> [Option<Slot>; BLOCK] {
         let (mut slots, mut touched) = ([None; BLOCK], 0);
+        // Segments of one flow tend to follow one another.
+        let (mut before, mut slot) = (None, None);
         for (place, packed) in slots.iter_mut().zip(block) {
-            if !packed.kind.contains(Kind::WIDE) {
-                *place = self.slot_of(Flow::Narrow(packed.flow));
+            if packed.kind.contains(Kind::WIDE) {
+                continue;
             }
+            if before != Some(packed.flow) {
+                (before, slot) = (Some(packed.flow), self.slot_of(Flow::Narrow(packed.flow)));
+            }
+            *place = slot;
         }
+        let mut before = None;
         for slot in slots.iter().flatten().filter(|slot| slot.is_live()) {
-            touched ^= self.live.get(slot.index()).map_or(0, |live| live.connection.touch());
+            if before != Some(*slot) {
+                before = Some(*slot);
+                touched ^= self.live.get(slot.index()).map_or(0, |live| live.connection.touch());
+            }
         }
         if self.embryos.len() + block.len() > self.limits.embryonic {
             // These are the next ones to be evicted.

@@ -113,7 +113,8 @@ impl Chunk {
         let Some(order) = &self.order else { return };
         let mut context = order.context.clone();
         let (batch, found) = (&mut self.batch, &mut self.found);
-        let mut visitor = Visitor { batch, found, decoded: Decoded::default(), look };
+        let (decoded, earliest) = (Decoded::default(), Time::MAX);
+        let mut visitor = Visitor { batch, found, decoded, look, earliest };
         match &order.bytes {
             Bytes::File(source) => {
                 let mut buffer = buffers.take();
@@ -128,6 +129,8 @@ impl Chunk {
                 visitor.walk_memory(order, &mut context, window);
             }
         }
+        let times = (visitor.earliest, visitor.batch.latest());
+        visitor.found.times = Some(times).filter(|(earliest, latest)| earliest <= latest);
         self.found.context = Some(context);
     }
 
@@ -159,6 +162,8 @@ struct Visitor<'a> {
     found: &'a mut Found,
     decoded: Decoded,
     look: Look<'a>,
+    /// The earliest time of a frame.
+    earliest: Time,
 }
 
 impl Visitor<'_> {
@@ -241,13 +246,9 @@ impl Visitor<'_> {
             }
             latest = self.batch.tick(record.time);
             self.found.seen.tick(self.found.frames, record.time);
-            let (first, last) = self.found.times.unwrap_or((record.time, record.time));
-            self.found.times = Some((first.min(record.time), last.max(record.time)));
+            self.earliest = self.earliest.min(record.time);
         }
         self.note_link(record.link);
-        if record.link == LinkType::EVENT {
-            return;
-        }
         let Record { link, data, wire_len, time, .. } = *record;
         let mut extras = None;
         let verify_checksums = self.look.decode.verify_checksums || is_verified(record.offset);
@@ -265,7 +266,22 @@ impl Visitor<'_> {
             let (batch, segment) = (&mut self.batch, &found.segment);
             return batch.push_narrow(frame, source, destination, segment, extras.as_ref());
         }
-        match decode(link, data, wire_len, &settings, &mut self.decoded) {
+        self.visit_closely(record, (frame, latest), &settings);
+    }
+
+    /// Takes in a record whose frame is not of the common kind.
+    #[inline(never)]
+    fn visit_closely(
+        &mut self,
+        record: &Record<'_>,
+        (frame, latest): (u32, Time),
+        settings: &decode::Settings,
+    ) {
+        let Record { link, data, wire_len, time, .. } = *record;
+        if link == LinkType::EVENT {
+            return;
+        }
+        match decode(link, data, wire_len, settings, &mut self.decoded) {
             Outcome::Segment if !self.look.wants(|| self.decoded.tuple, self.decoded.vlan) => {
                 self.found.left_out += 1;
             }

@@ -9,12 +9,21 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// A bounded set of hashes that counts what was put in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Distinct {
     /// The smallest hashes seen, in order, without repetition; behind them those that wait to be put
     /// in order, since putting many at once is cheaper.
     smallest: Vec<u64>,
     in_order: u32,
+    /// Hashes beyond this one change nothing: enough smaller ones are known, here or where an
+    /// earlier part was handed on to.
+    bound: u64,
+}
+
+impl Default for Distinct {
+    fn default() -> Self {
+        Self { smallest: Vec::new(), in_order: 0, bound: u64::MAX }
+    }
 }
 
 impl Distinct {
@@ -38,16 +47,21 @@ impl Distinct {
     }
 
     /// Adds the address that has this hash.
+    #[inline]
     pub fn add_hash(&mut self, hash: u64) {
-        let in_order = self.in_order as usize;
-        let largest = in_order.checked_sub(1).and_then(|last| self.smallest.get(last));
-        if in_order >= Self::EXACT && largest.is_some_and(|largest| hash >= *largest) {
+        if hash > self.bound {
             return;
         }
         self.smallest.push(hash);
-        if self.smallest.len() - in_order >= Self::MANY {
+        if self.smallest.len() - self.in_order as usize >= Self::MANY {
             self.settle();
         }
+    }
+
+    /// What goes on counting where this part is handed on, to be merged with the rest later.
+    pub(super) fn successor(&mut self) -> Self {
+        self.settle();
+        Self { bound: self.bound, ..Self::default() }
     }
 
     /// Adds the values of another shard.
@@ -63,6 +77,9 @@ impl Distinct {
         self.smallest.dedup();
         self.smallest.truncate(Self::EXACT);
         self.in_order = u32::try_from(self.smallest.len()).unwrap_or(u32::MAX);
+        if let Some(largest) = self.smallest.get(Self::EXACT - 1) {
+            self.bound = *largest;
+        }
     }
 
     /// All hashes that are kept, in order.
@@ -143,6 +160,21 @@ mod tests {
             let error = distinct.count().abs_diff(u64::from(total)) * 1_000 / u64::from(total);
             assert!(error < 3 * u64::from(Distinct::ERROR_PERMILLE), "{total}: {error} permille");
         }
+    }
+
+    #[test]
+    fn parts_that_are_handed_on_lose_nothing() {
+        let (mut whole, mut part) = (Distinct::default(), Distinct::default());
+        for bits in 0..20_000 {
+            part.add(IpAddr::V4(Ipv4Addr::from_bits(bits % 15_000)));
+            if bits % 5_000 == 4_999 {
+                let rest = part.successor();
+                whole.merge(&std::mem::replace(&mut part, rest));
+            }
+        }
+        assert!(part.bound < u64::MAX / 4, "most hashes change nothing any more");
+        whole.merge(&part);
+        assert_eq!(whole.settled(), counted(0..15_000).settled());
     }
 
     #[test]

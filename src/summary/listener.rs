@@ -86,12 +86,19 @@ impl Fold for Listener {
         self.concurrency.extent() + self.half_open.extent() + 4 * self.activity.extent()
     }
 
-    /// The sketch stays: what it keeps depends on the order, which only a shard has.
-    fn hand_over(&mut self) -> Self {
-        let frequent = std::mem::take(&mut self.frequent);
-        let gathered = std::mem::take(self);
-        self.frequent = frequent;
-        gathered
+    /// The sketch of frequent sources stays: what it keeps depends on the order, which only a shard
+    /// has. So do the others while there is room: the more they hold, the less they take in.
+    fn hand_over(&mut self, has_room: bool) -> Self {
+        let stay = |sources: &mut Distinct| {
+            if has_room { std::mem::take(sources) } else { sources.successor() }
+        };
+        let rest = Self {
+            frequent: std::mem::take(&mut self.frequent),
+            sources: stay(&mut self.sources),
+            lone_syn_sources: stay(&mut self.lone_syn_sources),
+            ..Self::default()
+        };
+        std::mem::replace(self, rest)
     }
 }
 

@@ -19,8 +19,9 @@ pub(super) trait Fold: Entry {
     /// How many amounts its series hold.
     fn extent(&self) -> usize;
 
-    /// Takes out what it has gathered, but for what has to stay in its shard.
-    fn hand_over(&mut self) -> Self {
+    /// Takes out what it has gathered, but for what has to stay in its shard, or may while there is
+    /// room.
+    fn hand_over(&mut self, _has_room: bool) -> Self {
         std::mem::take(self)
     }
 }
@@ -101,10 +102,10 @@ impl<V: Fold> Place<V> {
     }
 
     /// Takes out what a busy entry has gathered.
-    fn hand_on(&mut self) -> Option<Self> {
+    fn hand_on(&mut self, has_room: bool) -> Option<Self> {
         let totals = self.totals.as_deref_mut().filter(|it| it.extent() >= Self::BUSY)?;
         self.besides += totals.weight();
-        let totals = Some(Box::new(totals.hand_over()));
+        let totals = Some(Box::new(totals.hand_over(has_room)));
         Some(Self { totals, packed: Vec::new(), besides: 0 })
     }
 }
@@ -164,6 +165,9 @@ pub(super) struct Roster<K, V> {
 /// whole run keeps, so that what is handed on never drives anything out.
 const BUSY_SHARE: usize = 4;
 
+/// While no more entries of a shard than this hand something on, they keep what may stay: 18 KB each.
+const BUSIEST: usize = 16;
+
 impl<K, V> Default for Roster<K, V> {
     fn default() -> Self {
         Self { table: Table::default(), handed_on: Vec::new(), busy: 0 }
@@ -190,7 +194,7 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
         if is_new && *busy >= bound / BUSY_SHARE {
             return;
         }
-        if let Some(part) = place.hand_on() {
+        if let Some(part) = place.hand_on(*busy < BUSIEST) {
             *busy += usize::from(is_new);
             handed_on.push((key, part));
         }

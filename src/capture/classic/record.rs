@@ -199,53 +199,65 @@ pub(in crate::capture) fn walk<B: ByteOrder>(
     let before = *scan;
     let mut walk = Walk { end: range.start, ..Walk::default() };
     let is_usual = classic.header_len == 16 && classic.lengths == Lengths::KeptFirst;
+    // One place where records are visited, so that the visitor becomes part of the loop.
     loop {
         // Perf: `benches/stages.rs`, walk: half of the instructions of the way below.
-        while is_usual
-            && scan.is_none()
-            && walk.end < range.end
-            && let Some((header, data)) = sound::<B>(classic, window, walk.end)
-        {
-            let record = record(classic, &header, data, window.offset(walk.end));
-            walk.records += 1;
-            walk.end += 16 + data.len();
-            visit(&record);
-        }
+        let is_usual = is_usual && scan.is_none() && walk.end < range.end;
+        let usual = if is_usual { sound::<B>(classic, window, walk.end) } else { None };
+        let (header, data, len) = if let Some((header, data)) = usual {
+            (header, data, 16 + data.len())
+        } else if let Some(found) = unusual::<B>(classic, scan, window, range.end, &mut walk) {
+            found
+        } else {
+            break;
+        };
+        let record = record(classic, &header, data, window.offset(walk.end));
+        walk.records += 1;
+        walk.end += len;
+        visit(&record);
+    }
+    walk.context_changed = before != *scan;
+    walk
+}
+
+/// The next record before `end`, and its length; none where the walk is over.
+#[cold]
+fn unusual<'a, B: ByteOrder>(
+    classic: &Classic,
+    scan: &mut Option<Scan>,
+    window: Window<'a>,
+    end: usize,
+    walk: &mut Walk,
+) -> Option<(Header, &'a [u8], usize)> {
+    loop {
         if scan.is_some() {
             let found = find::<B>(classic, window, walk.end);
-            if !Scan::resume(scan, found, window, &mut walk) {
-                walk.needs_more = walk.end < range.end;
-                break;
+            if !Scan::resume(scan, found, window, walk) {
+                walk.needs_more = walk.end < end;
+                return None;
             }
         }
-        if walk.end >= range.end || (window.at_end && walk.end >= window.bytes.len()) {
-            break;
+        if walk.end >= end || (window.at_end && walk.end >= window.bytes.len()) {
+            return None;
         }
         match step::<B>(classic, window, walk.end) {
             Step::Record(header, data, len) => {
-                note_oddities(classic, &header, &mut walk);
-                let record = record(classic, &header, data, window.offset(walk.end));
-                walk.records += 1;
-                walk.end += len;
-                visit(&record);
+                note_oddities(classic, &header, walk);
+                return Some((header, data, len));
             }
             Step::More => {
                 walk.needs_more = true;
-                break;
+                return None;
             }
             Step::Cut => {
                 let left = window.from(walk.end).len();
                 walk.harm(DamageKind::CutRecord, window.offset(walk.end), left);
                 walk.end += left;
             }
-            Step::OddCut => Scan::start(scan, DamageKind::CutRecord, window, &mut walk),
-            Step::Bad => {
-                Scan::start(scan, DamageKind::BadRecord, window, &mut walk);
-            }
+            Step::OddCut => Scan::start(scan, DamageKind::CutRecord, window, walk),
+            Step::Bad => Scan::start(scan, DamageKind::BadRecord, window, walk),
         }
     }
-    walk.context_changed = before != *scan;
-    walk
 }
 
 /// Counts what is odd about a record that is taken all the same.

@@ -142,8 +142,9 @@ impl Shard {
         let mut connection = hatched.connection;
         tell_listener(&mut connection, known_until, settings, emit);
         let record = connection.finish(known_until, None, settings);
+        let finished = Finished { record, at, ending };
         self.table.remove(key, Slot::embryo(index));
-        emit.finished(Finished { record, at, ending });
+        emit.finished(finished);
     }
 
     /// Lets go of an embryo without building its connection, if it is a SYN that nothing followed.
@@ -183,9 +184,10 @@ impl Shard {
             connection.take_turned_away().and_then(|syn| Some((syn, self.table.flow(key)?)));
         tell_listener(&mut connection, known_until, settings, emit);
         let record = connection.finish(known_until, by, settings);
-        let time_wait = TimeWaitBefore::of(&record, settings);
+        let finished = Finished { record, at, ending };
+        let time_wait = TimeWaitBefore::of(&finished.record, settings);
         self.table.remove(key, Slot::live(index));
-        emit.finished(Finished { record, at, ending });
+        emit.finished(finished);
         if let Some(((forward, syn, extras), flow)) = turned_away {
             let first = (forward, &syn, &extras);
             let attempt = Connection::begun(self.names.of(syn.frame), flow, first, settings);

@@ -72,7 +72,7 @@ impl Shard {
         let (canonical, tunnel) = self.table.flow(key)?;
         let tuple = if forward { canonical } else { canonical.reversed() };
         let beginning = Beginning { id, tuple, forward, tunnel };
-        let mut connection = Connection::new(beginning, &segment);
+        let mut connection = Box::new(Connection::new(beginning, &segment));
         connection.comes_after(before);
         let effects = connection.observe(forward, &segment, extras, settings);
         let hatched = Hatched { connection, id, key, time: segment.time, embryo: None };
