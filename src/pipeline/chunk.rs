@@ -266,7 +266,7 @@ impl Visitor<'_> {
             let (batch, segment) = (&mut self.batch, &found.segment);
             return batch.push_narrow(frame, source, destination, segment, extras.as_ref());
         }
-        self.visit_closely(record, (frame, latest), &settings);
+        self.visit_closely(record, (frame, latest), settings);
     }
 
     /// Takes in a record whose frame is not of the common kind.
@@ -275,13 +275,13 @@ impl Visitor<'_> {
         &mut self,
         record: &Record<'_>,
         (frame, latest): (u32, Time),
-        settings: &decode::Settings,
+        settings: decode::Settings,
     ) {
         let Record { link, data, wire_len, time, .. } = *record;
         if link == LinkType::EVENT {
             return;
         }
-        match decode(link, data, wire_len, settings, &mut self.decoded) {
+        match decode(link, data, wire_len, &settings, &mut self.decoded) {
             Outcome::Segment if !self.look.wants(|| self.decoded.tuple, self.decoded.vlan) => {
                 self.found.left_out += 1;
             }
