@@ -17,7 +17,7 @@ mod stream;
 pub use context::{Context, Window};
 pub use damage::{Damage, DamageKind, DamageList};
 pub use ng::{Interface, InterfaceStatistics, MAX_INTERFACES, Statistics};
-pub use source::{Input, Source};
+pub use source::{Identity, Input, Source};
 pub use stream::{Compression, Member, Stream, StreamDamage};
 
 use std::fmt::{self, Write as _};

@@ -9,8 +9,10 @@
 mod answers;
 mod arrival;
 mod batch;
+mod deal;
 mod embryo;
 mod halves;
+mod horizon;
 mod identity;
 mod limits;
 mod names;
@@ -22,6 +24,7 @@ mod quote;
 mod shard;
 mod sightings;
 mod slab;
+mod strip;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -29,11 +32,14 @@ mod together;
 mod zeek;
 
 pub use answers::Answers;
-pub use batch::{Batch, Horizon, SHARDS};
+pub use batch::Batch;
+pub use deal::SHARDS;
+pub use horizon::Horizon;
 pub use limits::Limits;
 pub use observer::{Ending, Finished, Observer, Placed};
 pub use packed::Packed;
 pub use per_tuple::PerTuple;
 pub use shard::Shard;
 pub use sightings::WINDOW as SIGHTING_WINDOW;
+pub use strip::Strip;
 pub use zeek::{ZeekRow, ZeekRules, ZeekShard};

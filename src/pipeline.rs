@@ -29,9 +29,12 @@ mod reading;
 mod rows;
 mod segments;
 mod sink;
+mod survey;
 mod verify;
 mod view;
+mod watch;
 mod wave;
+mod whole;
 
 use std::path::PathBuf;
 
@@ -52,6 +55,7 @@ use merge::Held;
 pub use period::{Moment, NoMoment, Period};
 use reading::Reading;
 pub use sink::{Discard, Sink};
+pub use survey::{Candidate, Survey};
 use wave::Wave;
 
 /// What a run is to do.
@@ -104,6 +108,8 @@ impl Options {
     /// Bytes of memory for each connection that one detector marked and that is listed: a twelfth of
     /// the memory holds those of eight detectors.
     const FLAGGED: u64 = 12 * 8 * 3_500;
+    /// Bytes for which a file counts at least, so that a wave has a bounded number of them.
+    const LEAST_FILE: u64 = 4 << 10;
     /// Bytes of a wave by default.
     pub const WAVE: u64 = 64 << 20;
     /// Bytes of a wave for each thread at most, and segments: enough chunks to keep it busy.
@@ -229,16 +235,29 @@ pub enum PipelineError {
     Sink(#[source] std::io::Error),
 }
 
-/// Analyses `inputs` as one run, in the order of their first times.
+/// Analyses `inputs` as one run, in the order of their first times. `-` is standard input.
+///
+/// # Errors
+/// As for [`run_surveyed`].
+pub fn run(
+    inputs: &[PathBuf],
+    options: &Options,
+    sink: &mut dyn Sink,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Outcome, PipelineError> {
+    let candidates: Vec<Candidate> = inputs.iter().map(|path| path.as_path().into()).collect();
+    run_surveyed(Survey::of(&candidates, options.threads)?, options, sink, progress)
+}
+
+/// Analyses inputs that were looked at as one run, in the order of their first times.
 ///
 /// Inputs that cannot be read are listed in the outcome; the others are analysed all the same.
 /// Connections go to `sink` in the order in which they ended, segments in that of their frames.
-/// `-` is standard input.
 ///
 /// # Errors
 /// The threads cannot be started, or the sink refuses.
-pub fn run(
-    inputs: &[PathBuf],
+pub fn run_surveyed(
+    survey: Survey,
     options: &Options,
     sink: &mut dyn Sink,
     progress: &(dyn Fn(Progress) + Sync),
@@ -249,7 +268,7 @@ pub fn run(
         options.wave_size = options.wave_size.min(Options::WAVE_OF_SEGMENTS);
     }
     pool.install(|| {
-        let mut plan = plan::order(inputs);
+        let mut plan = survey.plan;
         let look = Look::new(&options, plan.start());
         plan.leave_out(look);
         let reading = Reading::new(plan, &options, look);

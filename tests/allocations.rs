@@ -38,8 +38,9 @@ fn fill(batch: &mut Batch, capture: &[u8], range: Range<u64>) {
     let mut decoded = Decoded::default();
     let (clock, mut number) = (batch.clock_after(), 0);
     batch.clear();
-    (batch.first, batch.frames_before) = (FrameId::new(0, range.start + 1), range.start);
-    batch.clock = clock;
+    let strip = batch.strip_mut(0);
+    (strip.first, strip.frames_before) = (FrameId::new(0, range.start + 1), range.start);
+    strip.clock = clock;
     context.walk(window, start..capture.len(), &mut |record| {
         if range.contains(&number) {
             let frame = u32::try_from(number - range.start).unwrap();

@@ -69,6 +69,30 @@ impl Classic {
     /// Reads a file header; none where the magic number is another format's. `head` is the whole
     /// file if it is shorter than [`Context::HEAD`].
     pub(super) fn open(head: &[u8]) -> Result<Option<(Self, usize)>, CaptureError> {
+        let Some((mut classic, magic, used)) = Self::plain(head)? else { return Ok(None) };
+        let window = Window { bytes: head, base: 0, at_end: head.len() < Context::HEAD };
+        // The first length with which the first records make sense; the first of all if none does.
+        let mut lengths = magic.headers.iter();
+        if let Some(fitting) = lengths.find(|len| classic.fits(**len, window, used)) {
+            classic.header_len = *fitting;
+        }
+        classic.nanos |= classic.has_unmarked_nanos(head, used) == Some(true);
+        Ok(Some((classic, used)))
+    }
+
+    /// The same for the beginning of a longer file; none also where more of it may tell something
+    /// else.
+    pub(super) fn open_early(head: &[u8]) -> Option<(Self, usize)> {
+        let (mut classic, magic, used) = Self::plain(head).ok()??;
+        let window = Window { bytes: head, base: 0, at_end: false };
+        let is_sure = magic.headers.len() == 1 || classic.fits(classic.header_len, window, used);
+        is_sure.then_some(())?;
+        classic.nanos = classic.nanos || classic.has_unmarked_nanos(head, used)?;
+        Some((classic, used))
+    }
+
+    /// What the file header alone says, with the length that record headers have as a rule.
+    fn plain(head: &[u8]) -> Result<Option<(Self, Magic, usize)>, CaptureError> {
         let cut = CaptureError::CutHeader { bytes: head.len() };
         let Some((number, _)) = head.split_first_chunk::<4>() else { return Err(cut) };
         let (big, little) = (u32::from_be_bytes(*number), u32::from_le_bytes(*number));
@@ -88,13 +112,13 @@ impl Classic {
         let (low, high) = (versions & 0xffff, versions >> 16);
         let version = if big_endian { (high, low) } else { (low, high) };
         let aix = if version == (2, 2) { aix_link(network) } else { None };
-        let mut classic = Self {
+        let classic = Self {
             big_endian,
             link: aix.unwrap_or(LinkType(network & 0xffff)),
             nanos: magic.nanos || aix.is_some(),
             snaplen,
             fcs_len: fcs_len(network),
-            header_len: 16,
+            header_len: magic.headers.first().copied().unwrap_or(16),
             lengths: match version {
                 // DG/UX calls its version 543.0.
                 (2, 0..3) | (543, _) => Lengths::WireFirst,
@@ -102,44 +126,39 @@ impl Classic {
                 _ => Lengths::KeptFirst,
             },
         };
-        classic.header_len = classic.fitting(magic.headers, head, used);
-        classic.nanos |= classic.has_unmarked_nanos(head, used);
-        Ok(Some((classic, used)))
+        Ok(Some((classic, magic, used)))
     }
 
-    /// The first length of record headers with which the first records make sense; the first of
-    /// all if none does.
-    fn fitting(&self, lengths: &[usize], head: &[u8], used: usize) -> usize {
-        let window = Window { bytes: head, base: 0, at_end: head.len() < Context::HEAD };
-        let fits = |&&header_len: &&usize| {
-            let variant = Self { header_len, ..self.clone() };
-            let made_sense = if self.big_endian {
-                run::<BigEndian>(&variant, window, used)
-            } else {
-                run::<LittleEndian>(&variant, window, used)
-            };
-            made_sense == Some(true)
+    /// Whether the first records make sense with headers of this length.
+    fn fits(&self, header_len: usize, window: Window<'_>, used: usize) -> bool {
+        let variant = Self { header_len, ..self.clone() };
+        let made_sense = if self.big_endian {
+            run::<BigEndian>(&variant, window, used)
+        } else {
+            run::<LittleEndian>(&variant, window, used)
         };
-        let first = lengths.first().copied().unwrap_or(16);
-        lengths.iter().find(fits).copied().unwrap_or(first)
+        made_sense == Some(true)
     }
 
     /// Some rewriting tools keep nanoseconds under the magic number of microseconds. Whole files of
-    /// fractions beyond a second, none beyond a thousand of them, are such.
-    fn has_unmarked_nanos(&self, head: &[u8], used: usize) -> bool {
+    /// fractions beyond a second, none beyond a thousand of them, are such. None where the head is
+    /// too short to tell.
+    fn has_unmarked_nanos(&self, head: &[u8], used: usize) -> Option<bool> {
         let window = Window { bytes: head, base: 0, at_end: true };
-        let (mut at, mut beyond) = (used, 0);
+        let (mut at, mut within) = (used, 0);
         for _ in 0..SAMPLE {
             let header = if self.big_endian {
-                Header::read::<BigEndian>(self, window, at)
+                Header::read::<BigEndian>(self, window, at)?
             } else {
-                Header::read::<LittleEndian>(self, window, at)
+                Header::read::<LittleEndian>(self, window, at)?
             };
-            let Some(header) = header.filter(|it| it.frac < 1_000_000_000) else { return false };
-            beyond += usize::from(header.frac >= 1_000_000);
+            within += usize::from(header.frac < 1_000_000);
+            if header.frac >= 1_000_000_000 || within * 4 >= SAMPLE {
+                return Some(false);
+            }
             at += self.header_len + (header.incl as usize).min(head.len());
         }
-        beyond * 4 > SAMPLE * 3
+        Some(true)
     }
 
     pub(super) const fn format(&self) -> Format {

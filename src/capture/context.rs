@@ -100,6 +100,17 @@ impl Context {
     /// How many bytes of the file [`Context::open`] wants to see, if the file has them.
     pub const HEAD: usize = 64 << 10;
 
+    /// How many bytes of the file [`Context::open_early`] is content with as a rule.
+    pub const EARLY: usize = 8 << 10;
+
+    /// Reads the header from less than [`Context::open`] wants to see, where that cannot make a
+    /// difference; none where it could. `head` must not be the whole file.
+    #[must_use]
+    pub fn open_early(head: &[u8]) -> Option<(Self, usize)> {
+        let (classic, used) = Classic::open_early(head)?;
+        Some((Self { layout: Layout::Classic(classic), scan: None }, used))
+    }
+
     /// Reads the header from a file's first bytes.
     ///
     /// Returns the context of what follows and how many bytes the header takes: the first walk

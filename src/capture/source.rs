@@ -3,12 +3,12 @@
 //! Never maps memory: a file that shrinks while it is read must not kill the program. Knows
 //! nothing of capture formats.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::CaptureError;
-use super::stream::{Stream, WRAPPED_HEAD, is_wrapped};
+use super::stream::{Stream, is_wrapped};
+use super::{CaptureError, Context};
 
 /// An input in the way in which it can be read.
 #[derive(Debug)]
@@ -19,27 +19,70 @@ pub enum Input {
     Stream(Stream),
 }
 
+/// What makes a file the same under several names: links share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identity {
+    /// Its full path, where there is nothing better.
+    Path(PathBuf),
+    /// Device and inode.
+    Inode(u64, u64),
+}
+
+impl Identity {
+    /// That of what `path` names, whether or not it exists.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let metadata = fs::metadata(path).ok();
+        metadata.as_ref().and_then(Self::inode).unwrap_or_else(|| Self::path(path))
+    }
+
+    fn path(path: &Path) -> Self {
+        Self::Path(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()))
+    }
+
+    #[cfg(unix)]
+    fn inode(metadata: &Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        metadata.is_file().then(|| Self::Inode(metadata.dev(), metadata.ino()))
+    }
+
+    #[cfg(not(unix))]
+    const fn inode(_: &Metadata) -> Option<Self> {
+        None
+    }
+}
+
 impl Input {
     /// Opens what `path` names; the content decides how it is read.
     ///
     /// # Errors
     /// Whatever the operating system says; a directory is an error.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        Ok(Self::identify(path, &mut Vec::new())?.0)
+    }
+
+    /// Opens what `path` names, and tells which file it is. `head` is given the first bytes of a
+    /// plain file: [`Context::EARLY`], or all that there are.
+    ///
+    /// # Errors
+    /// Whatever the operating system says; a directory is an error.
+    pub fn identify(path: &Path, head: &mut Vec<u8>) -> Result<(Self, Identity), CaptureError> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
         }
+        let identity = Identity::inode(&metadata).unwrap_or_else(|| Identity::path(path));
         if metadata.is_file() {
             let source = Source { file, len: metadata.len() };
-            let mut head = [0; WRAPPED_HEAD];
-            let count = source.read_at(0, &mut head)?;
-            if !head.get(..count).is_some_and(is_wrapped) {
-                return Ok(Self::File(source));
+            source.read_head(head, Context::EARLY)?;
+            if !is_wrapped(head) {
+                return Ok((Self::File(source), identity));
             }
-            return Ok(Self::Stream(Stream::new(Box::new(File::open(path)?))?));
+            let stream = Stream::new(Box::new(File::open(path)?))?;
+            return Ok((Self::Stream(stream), identity));
         }
-        Ok(Self::Stream(Stream::new(Box::new(file))?))
+        Ok((Self::Stream(Stream::new(Box::new(file))?), identity))
     }
 
     /// What is written to the program's standard input.
@@ -67,6 +110,24 @@ impl Source {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         Ok(Self { file, len })
+    }
+
+    /// The same file, of which nothing counts from `len` on.
+    #[must_use]
+    pub fn up_to(self, len: u64) -> Self {
+        Self { len: self.len.min(len), ..self }
+    }
+
+    /// Reads the first `want` bytes of the file, or all that there are.
+    ///
+    /// # Errors
+    /// As for [`Source::read_at`].
+    pub fn read_head(&self, head: &mut Vec<u8>, want: usize) -> io::Result<()> {
+        head.clear();
+        head.resize(want.min(usize::try_from(self.len).unwrap_or(want)), 0);
+        let count = self.read_at(0, head)?;
+        head.truncate(count);
+        Ok(())
     }
 
     /// Length in bytes when the file was opened.

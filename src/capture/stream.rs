@@ -172,13 +172,11 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// Whether something has to be peeled off before a capture can begin.
+/// Whether something has to be peeled off before a capture can begin, by a file's first bytes:
+/// [`tar::BLOCK`] of them, if there are so many.
 pub(super) fn is_wrapped(head: &[u8]) -> bool {
     Compression::of(head).is_some() || is_header(head)
 }
-
-/// How many first bytes [`is_wrapped`] wants to see.
-pub(super) const WRAPPED_HEAD: usize = tar::BLOCK;
 
 /// Takes layers of compression off.
 fn peel(mut peek: Peek) -> io::Result<(Peek, Vec<Compression>)> {

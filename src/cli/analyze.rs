@@ -162,8 +162,9 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
     let outputs = outputs(arguments)?;
     let options = options(arguments, &outputs)?;
     let inputs = Inputs::find(&arguments.inputs)?;
-    if arguments.verbose && inputs.passed_over > 0 {
-        exit::warn(format_args!("files in folders that are no captures: {}", inputs.passed_over));
+    let survey = inputs.survey(&arguments.inputs, options.threads)?;
+    if arguments.verbose && survey.passed_over() > 0 {
+        exit::warn(format_args!("files in folders that are no captures: {}", survey.passed_over()));
     }
     inputs.unlisted.iter().for_each(exit::complain);
     let mut open = Vec::new();
@@ -174,7 +175,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
         conn_logs: ConnLogs::default(),
     };
     for output in &outputs {
-        let opened = output.open(&inputs.paths)?;
+        let opened = output.open(&survey)?;
         match output.format {
             Format::Json => open.push(opened),
             Format::NdJson => lines.outputs.push(opened),
@@ -187,7 +188,8 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
         exit::warn("--zeek-splitting changes nothing without a conn.log: -o conn.log");
     }
     let progress = Progress::start(!arguments.no_progress && !arguments.quiet);
-    let result = pipeline::run(&inputs.paths, &options, &mut lines, &|state| progress.show(state));
+    let result =
+        pipeline::run_surveyed(survey, &options, &mut lines, &|state| progress.show(state));
     let elapsed = progress.finish();
     let outcome = result?;
     complain(&outcome, arguments.verbose);

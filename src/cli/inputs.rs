@@ -2,13 +2,12 @@
 //!
 //! What is named must be a capture; of what lies in a folder, only the captures count.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::capture::{Context, Input};
+use crate::pipeline::{Candidate, Survey};
 
 /// The name of standard input.
 const STDIN: &str = "-";
@@ -17,41 +16,16 @@ const STDIN: &str = "-";
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
     /// In the order of the arguments; within a folder or a pattern, by name.
-    pub(super) paths: Vec<PathBuf>,
-    /// Files in folders that are no captures.
-    pub(super) passed_over: u64,
+    candidates: Vec<Candidate>,
     /// Folders within folders that cannot be listed, and why.
     pub(super) unlisted: Vec<String>,
-    seen: BTreeSet<Identity>,
-}
-
-/// What makes a file the same under several names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Identity {
-    Path(PathBuf),
-    /// Device and inode: links share them.
-    #[cfg(unix)]
-    Inode(u64, u64),
-}
-
-impl Identity {
-    fn of(path: &Path) -> Self {
-        #[cfg(unix)]
-        if let Ok(metadata) = fs::metadata(path)
-            && metadata.is_file()
-        {
-            use std::os::unix::fs::MetadataExt as _;
-            return Self::Inode(metadata.dev(), metadata.ino());
-        }
-        Self::Path(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()))
-    }
 }
 
 impl Inputs {
-    /// Looks up what was typed. A file that is named twice counts once.
+    /// Looks up what was typed.
     ///
     /// # Errors
-    /// A folder cannot be listed, a pattern is malformed or fits nothing, or there is no capture.
+    /// A folder cannot be listed, or a pattern is malformed or fits nothing.
     pub(super) fn find(typed: &[PathBuf]) -> anyhow::Result<Self> {
         let mut inputs = Self::default();
         for path in typed {
@@ -60,20 +34,27 @@ impl Inputs {
             } else if path.as_os_str() != STDIN && !path.exists() && is_pattern(path) {
                 inputs.add_pattern(path)?;
             } else {
-                inputs.add(path.clone());
+                inputs.add(path);
             }
-        }
-        if inputs.paths.is_empty() {
-            let names: Vec<_> = typed.iter().map(|path| path.display().to_string()).collect();
-            bail!("no capture in {}", names.join(", "));
         }
         Ok(inputs)
     }
 
-    fn add(&mut self, path: PathBuf) {
-        if self.seen.insert(Identity::of(&path)) {
-            self.paths.push(path);
+    /// Looks at what was found. A file that is named twice counts once.
+    ///
+    /// # Errors
+    /// There is no capture.
+    pub(super) fn survey(&self, typed: &[PathBuf], threads: usize) -> anyhow::Result<Survey> {
+        let survey = Survey::of(&self.candidates, threads)?;
+        if survey.is_empty() {
+            let names: Vec<_> = typed.iter().map(|path| path.display().to_string()).collect();
+            bail!("no capture in {}", names.join(", "));
         }
+        Ok(survey)
+    }
+
+    fn add(&mut self, path: &Path) {
+        self.candidates.push(path.into());
     }
 
     /// Every capture below the folder. Links to folders are not followed: they may form a circle.
@@ -82,18 +63,14 @@ impl Inputs {
         let mut entries = entries.with_context(|| format!("listing {}", folder.display()))?;
         entries.sort_unstable_by_key(fs::DirEntry::file_name);
         for entry in entries {
-            let path = entry.path();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let (path, kind) = (entry.path(), entry.file_type());
+            if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
                 // What else there is is read all the same.
                 if let Err(error) = self.add_folder(&path) {
                     self.unlisted.push(format!("{error:#}"));
                 }
-            } else if path.is_file() {
-                if may_be_capture(&path) {
-                    self.add(path);
-                } else {
-                    self.passed_over += 1;
-                }
+            } else if kind.is_ok_and(|kind| kind.is_file()) || path.is_file() {
+                self.candidates.push(Candidate { path, may_be_other: true });
             }
         }
         Ok(())
@@ -107,7 +84,7 @@ impl Inputs {
         for path in found {
             let path = path.with_context(|| format!("the pattern {shown}"))?;
             count += 1;
-            if path.is_dir() { self.add_folder(&path)? } else { self.add(path) }
+            if path.is_dir() { self.add_folder(&path)? } else { self.add(&path) }
         }
         if count == 0 {
             bail!("nothing fits the pattern {shown}");
@@ -118,31 +95,6 @@ impl Inputs {
 
 fn is_pattern(path: &Path) -> bool {
     path.to_string_lossy().contains(['*', '?', '['])
-}
-
-/// Whether the file starts as a capture does. One that cannot be opened counts, so that it is
-/// reported rather than passed over.
-fn may_be_capture(path: &Path) -> bool {
-    let starts_capture = |head: &[u8]| match Context::open(head) {
-        Ok(_) => true,
-        Err(error) => !error.is_no_capture(),
-    };
-    let mut head = vec![0; Context::HEAD];
-    match Input::open(path) {
-        Ok(Input::File(source)) => source
-            .read_at(0, &mut head)
-            .map_or(true, |count| starts_capture(head.get(..count).unwrap_or_default())),
-        Ok(Input::Stream(mut stream)) => {
-            while stream.next_member().is_some() {
-                let count = stream.fill(&mut head);
-                if starts_capture(head.get(..count).unwrap_or_default()) {
-                    return true;
-                }
-            }
-            false
-        }
-        Err(error) => !error.is_no_capture(),
-    }
 }
 
 #[cfg(test)]
@@ -164,10 +116,13 @@ mod tests {
         folder
     }
 
+    fn survey(typed: &[PathBuf]) -> Survey {
+        Inputs::find(typed).unwrap().survey(typed, 1).unwrap()
+    }
+
     fn names(typed: &[PathBuf], folder: &Path) -> Vec<String> {
-        let inputs = Inputs::find(typed).unwrap();
-        let name = |path: &PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
-        inputs.paths.iter().map(name).collect()
+        let name = |path: &Path| path.strip_prefix(folder).unwrap().display().to_string();
+        survey(typed).paths().map(name).collect()
     }
 
     #[test]
@@ -175,7 +130,7 @@ mod tests {
         let folder = folder();
         let typed = [folder.path().to_path_buf()];
         assert_eq!(names(&typed, folder.path()), ["a.pcap", "b.pcap", "deep/er/c.cap"]);
-        assert_eq!(Inputs::find(&typed).unwrap().passed_over, 2);
+        assert_eq!(survey(&typed).passed_over(), 2);
     }
 
     #[test]
@@ -184,8 +139,9 @@ mod tests {
         fs::write(folder.path().join("monitor.cap"), b"GMBU\0\x02\x01\0").unwrap();
         fs::write(folder.path().join("packed.zip"), b"PK\x03\x04\x14\0").unwrap();
         let typed = [folder.path().to_path_buf()];
-        assert!(names(&typed, folder.path()).contains(&"monitor.cap".to_owned()));
-        assert_eq!(Inputs::find(&typed).unwrap().passed_over, 3);
+        assert_eq!(names(&typed, folder.path()).len(), 3);
+        assert_eq!(survey(&typed).refused(), 1);
+        assert_eq!(survey(&typed).passed_over(), 3);
     }
 
     #[test]
@@ -204,22 +160,25 @@ mod tests {
     fn a_file_named_twice_counts_once() {
         let folder = folder();
         let typed = [folder.path().join("b.pcap"), folder.path().join("*.pcap")];
-        assert_eq!(names(&typed, folder.path()), ["b.pcap", "a.pcap"]);
+        assert_eq!(names(&typed, folder.path()), ["a.pcap", "b.pcap"]);
     }
 
     #[test]
     fn nothing_to_read_is_an_error_that_names_what_was_typed() {
         let folder = folder();
-        let message =
-            |path: &str| Inputs::find(&[folder.path().join(path)]).unwrap_err().to_string();
+        let message = |path: &str| {
+            let typed = [folder.path().join(path)];
+            let survey = Inputs::find(&typed).and_then(|found| found.survey(&typed, 1));
+            survey.unwrap_err().to_string()
+        };
         assert!(message("*.pcapng").starts_with("nothing fits the pattern "));
         fs::create_dir(folder.path().join("hollow")).unwrap();
         assert!(message("hollow").starts_with("no capture in "));
     }
 
     #[test]
-    fn a_file_that_does_not_exist_is_left_to_whoever_opens_it() {
-        let inputs = Inputs::find(&[PathBuf::from("/nowhere/x.pcap")]).unwrap();
-        assert_eq!(inputs.paths, [PathBuf::from("/nowhere/x.pcap")]);
+    fn a_file_that_does_not_exist_is_told_by_the_run() {
+        let survey = survey(&[PathBuf::from("/nowhere/x.pcap")]);
+        assert_eq!((survey.paths().count(), survey.refused()), (0, 1));
     }
 }

@@ -1,12 +1,13 @@
 //! `-o [FORMAT:]PATH`: which reports go where.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 
+use crate::pipeline::Survey;
 use crate::report::Connections;
 
 /// Bytes that are gathered before they are written.
@@ -118,13 +119,11 @@ impl Output {
     ///
     /// # Errors
     /// The file cannot be created, or is one of the inputs.
-    pub(super) fn open(&self, inputs: &[PathBuf]) -> anyhow::Result<OpenOutput> {
+    pub(super) fn open(&self, inputs: &Survey) -> anyhow::Result<OpenOutput> {
         let Target::File(path) = &self.target else {
             return Ok(OpenOutput::new(Box::new(io::stdout()), "standard output".to_owned()));
         };
-        if let Ok(real) = fs::canonicalize(path)
-            && inputs.iter().any(|input| fs::canonicalize(input).is_ok_and(|input| input == real))
-        {
+        if path.exists() && inputs.holds(path) {
             bail!("{} is an input; writing the report there would destroy it", path.display());
         }
         let name = path.display().to_string();

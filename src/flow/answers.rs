@@ -18,6 +18,15 @@ pub struct Answers {
     seconds: HashMap<(Endpoint, i64), (Time, Time)>,
 }
 
+/// A SYN-ACK.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// Index of its range in the batch, and of its frame there.
+    pub(super) place: (usize, u32),
+    pub(super) listener: Endpoint,
+    pub(super) time: Time,
+}
+
 impl Answers {
     /// Seconds of listeners that are kept. What comes beyond is not: cookies of so many listeners, or
     /// after so long a time, are told by other signs only.
@@ -29,7 +38,7 @@ impl Answers {
     /// Adds the SYN-ACKs of a batch. Batches come in the order of the capture.
     pub fn read(&mut self, batch: &Batch) {
         if self.seconds.len() < Self::MAX_SECONDS {
-            batch.syn_acks().into_iter().for_each(|(listener, time)| self.add(listener, time));
+            batch.answers().iter().for_each(|answer| self.add(answer.listener, answer.time));
         }
     }
 

@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::identity::Flow;
 use super::observer::{Observer, Placed};
 use super::packed::{Kind, Packed};
+use super::strip::Strip;
 use super::table::Key;
 use crate::connection::{Connection, Effects};
 use crate::stamp::Time;
@@ -21,14 +22,18 @@ pub(super) struct Arrival<'a> {
 
 impl<'a> Arrival<'a> {
     #[inline]
-    pub(super) fn new(batch: &'a Batch, packed: &Packed, extras: &'a Extras) -> Self {
+    pub(super) fn new(
+        (batch, strip): (&'a Batch, &Strip),
+        packed: &Packed,
+        extras: &'a Extras,
+    ) -> Self {
         Self {
-            id: batch.frames_before + u64::from(packed.frame) + 1,
+            id: strip.frames_before + u64::from(packed.frame) + 1,
             flow: batch.flow_of(packed),
             forward: packed.kind.contains(Kind::FORWARD),
-            segment: packed.segment(batch.first),
+            segment: packed.segment(strip.first),
             extras,
-            clock: batch.clock_at(packed),
+            clock: batch.clock_at(strip, packed),
         }
     }
 

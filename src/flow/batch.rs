@@ -1,77 +1,46 @@
-//! The segments of a range of a capture, sorted by shard.
+//! The segments of a range of a capture, or of several, sorted by shard.
 //!
 //! Filled while the range is decoded, when the number of its first frame and the capture clock
-//! before it are not yet known: both are set afterwards, and a segment's clock is worked out from
-//! them. Keeps its memory when it is cleared.
+//! before it are not yet known: both are set afterwards in its [`Strip`], and a segment's clock is
+//! worked out from them. Keeps its memory when it is cleared.
 
-use std::net::IpAddr;
+use std::ops::Range;
 
+use super::answers::Answer;
+use super::deal::{SHARDS, fold, shard_of};
+use super::horizon::Horizon;
 use super::identity::{Flow, narrow};
 use super::options::{pack, unpack};
 use super::packed::{Kind, Packed};
-use crate::stamp::{FrameId, Span, Time};
-use crate::tcp::{Endpoint, Extras, FourTuple, IcmpError, Orientation, Segment, TunnelLayer};
+use super::strip::{Strip, Strips};
+use crate::stamp::{Span, Time};
+use crate::tcp::{Extras, FourTuple, IcmpError, Orientation, Segment, TunnelLayer};
 
-/// How many shards flows are dealt to. Fixed: part of the order in which records come out.
-pub const SHARDS: usize = 64;
-
-/// Segments of one range of a capture, in the order of their frames within each shard's bucket, or
-/// of their times ([`Batch::put_in_order`]).
+/// Segments of one range of a capture, or of several, in the order of their frames within each
+/// shard's bucket, or of their times ([`Batch::put_in_order`]).
 #[derive(Debug)]
 pub struct Batch {
-    /// The first frame of the range, whether or not it holds a segment.
-    pub first: FrameId,
-    /// What the number of a frame in its file is added to, less that of the file's frames before
-    /// the range, to name the frame in the run: frames of the run before the range, where inputs
-    /// follow one another.
-    pub frames_before: u64,
-    /// The capture clock before the range: the highest time of the range's source, which is what
-    /// sources are merged by.
-    pub clock: Time,
-    /// Which inputs the range's input overlaps with in time: they share this number.
-    pub group: u32,
-    /// From here on sightings of segments are remembered, to be found again in other inputs of
-    /// the group.
-    pub watched_from: Time,
+    /// The ranges but the last one.
+    before: Vec<Strip>,
+    /// The range that is being filled.
+    last: Strip,
     buckets: Vec<Bucket>,
     quotes: Vec<IcmpError>,
     wide: Vec<WideFlow>,
     layers: Vec<TunnelLayer>,
     late: Vec<Late>,
-    latest: Time,
-    segments: u64,
+    answers: Vec<Answer>,
     is_ordered: bool,
-}
-
-/// A place in the order in which segments of several sources are merged: by time, then by source.
-///
-/// The time is the highest one that the source has had up to there, so that a source's own order
-/// is kept, unless its segments were put in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Horizon {
-    /// The source's clock.
-    pub time: Time,
-    /// Index of the input.
-    pub source: u32,
-}
-
-impl Horizon {
-    /// Behind everything.
-    pub const END: Self = Self { time: Time::MAX, source: u32::MAX };
-
-    /// Where input `source` is when its clock shows `time`.
-    #[must_use]
-    pub const fn new(time: Time, source: u32) -> Self {
-        Self { time, source }
-    }
 }
 
 /// The segments for one shard, and the options that do not fit into them: side by side, so that the
 /// shard reads both in order.
 #[derive(Clone, Debug, Default)]
-struct Bucket {
+pub(super) struct Bucket {
     segments: Vec<Packed>,
     extras: Vec<Extras>,
+    /// Where the strips begin, but for the first one.
+    begins: Vec<u32>,
 }
 
 impl Bucket {
@@ -84,6 +53,19 @@ impl Bucket {
         }
         self.segments.clear();
         self.extras.clear();
+        self.begins.clear();
+    }
+
+    /// Where the strip with this index begins, if it is not the first one.
+    #[inline]
+    pub(super) fn begin_of(&self, strip: usize) -> Option<usize> {
+        self.begins.get(strip.wrapping_sub(1)).map(|begin| *begin as usize)
+    }
+
+    /// Where the strip's segments lie.
+    fn range_of(&self, strip: usize) -> Range<usize> {
+        let end = self.begin_of(strip + 1).unwrap_or(self.segments.len());
+        self.begin_of(strip).unwrap_or(0)..end
     }
 }
 
@@ -105,18 +87,14 @@ struct Late {
 impl Default for Batch {
     fn default() -> Self {
         Self {
-            first: FrameId::default(),
-            frames_before: 0,
-            clock: Time::MIN,
-            group: 0,
-            watched_from: Time::MAX,
+            before: Vec::new(),
+            last: Strip::default(),
             buckets: vec![Bucket::default(); SHARDS],
             quotes: Vec::new(),
             wide: Vec::new(),
             layers: Vec::new(),
             late: Vec::new(),
-            latest: Time::MIN,
-            segments: 0,
+            answers: Vec::new(),
             is_ordered: false,
         }
     }
@@ -130,33 +108,64 @@ impl Batch {
         self.wide.clear();
         self.layers.clear();
         self.late.clear();
-        (self.latest, self.clock, self.segments) = (Time::MIN, Time::MIN, 0);
-        (self.group, self.watched_from, self.is_ordered) = (0, Time::MAX, false);
+        self.answers.clear();
+        self.before.clear();
+        (self.last, self.is_ordered) = (Strip::default(), false);
     }
 
-    /// Moves the clock within the batch on by a frame, whatever the frame holds; to be called for
-    /// every frame, before its segment is pushed. Returns the highest time in the batch so far.
+    /// Begins the range of another input; frames count from 0 again.
+    pub fn begin(&mut self) {
+        let late = self.late.len();
+        self.last.late.end = late;
+        let next = Strip { late: late..usize::MAX, ..Strip::default() };
+        self.before.push(std::mem::replace(&mut self.last, next));
+        for bucket in &mut self.buckets {
+            bucket.begins.push(index_of(bucket.segments.len()));
+        }
+    }
+
+    /// The ranges that it holds: one at least.
+    #[must_use]
+    pub fn strips(&self) -> impl ExactSizeIterator<Item = &Strip> + Clone {
+        let count = self.before.len() + 1;
+        (0..count).map(|index| self.strip(index))
+    }
+
+    /// The range with this index; the last one beyond that.
+    #[inline]
+    #[must_use]
+    pub fn strip(&self, index: usize) -> &Strip {
+        self.before.get(index).unwrap_or(&self.last)
+    }
+
+    /// The same, to set what could not be known before.
+    pub fn strip_mut(&mut self, index: usize) -> &mut Strip {
+        self.before.get_mut(index).unwrap_or(&mut self.last)
+    }
+
+    /// Moves the clock within the range on by a frame, whatever the frame holds; to be called for
+    /// every frame, before its segment is pushed. Returns the highest time in the range so far.
     pub fn tick(&mut self, time: Time) -> Time {
-        self.latest = self.latest.max(time);
-        self.latest
+        self.last.latest = self.last.latest.max(time);
+        self.last.latest
     }
 
-    /// The highest time in the batch so far.
+    /// The highest time in the last range so far.
     #[must_use]
     pub const fn latest(&self) -> Time {
-        self.latest
+        self.last.latest
     }
 
-    /// The capture clock behind the batch.
+    /// The capture clock behind the last range.
     #[must_use]
     pub fn clock_after(&self) -> Time {
-        self.clock.max(self.latest)
+        self.last.clock_after()
     }
 
     /// Segments in the batch.
     #[must_use]
-    pub const fn segments(&self) -> u64 {
-        self.segments
+    pub fn segments(&self) -> u64 {
+        self.strips().map(Strip::segments).sum()
     }
 
     /// How many segments wait for the shard.
@@ -176,7 +185,7 @@ impl Batch {
     ) {
         let (shard, packed) = self.pack(frame, tuple, tunnel, segment);
         self.append(shard, packed, Some(extras).filter(|extras| !extras.is_none()));
-        self.segments += 1;
+        self.last.segments += 1;
     }
 
     /// Appends a segment between two IPv4 addresses outside tunnels, as [`Batch::push`] would.
@@ -195,20 +204,22 @@ impl Batch {
         let kind = if forward { Kind::FORWARD } else { Kind::default() };
         let flow = [low.0, high.0, u32::from(low.1) << 16 | u32::from(high.1)];
         self.append(shard_of(flow), Packed::new(segment, frame, flow, kind), extras);
-        self.segments += 1;
+        self.last.segments += 1;
     }
 
     /// Who sent a SYN-ACK, and when, in the order of the frames.
-    pub(super) fn syn_acks(&self) -> Vec<(Endpoint, Time)> {
-        let all = self.buckets.iter().flat_map(|bucket| &bucket.segments);
-        let mut found: Vec<&Packed> = all.filter(|packed| packed.is_syn_ack()).collect();
-        found.sort_unstable_by_key(|packed| packed.frame);
-        let sender = |packed: &Packed| {
-            let tuple = self.flow_of(packed).tuple();
-            let forward = packed.kind.contains(Kind::FORWARD);
-            if forward { tuple.source } else { tuple.destination }
-        };
-        found.into_iter().map(|packed| (sender(packed), packed.time)).collect()
+    pub(super) fn answers(&self) -> &[Answer] {
+        &self.answers
+    }
+
+    #[cold]
+    fn note_answer(&mut self, strip: usize, packed: &Packed) {
+        let tuple = self.flow_of(packed).tuple();
+        let forward = packed.kind.contains(Kind::FORWARD);
+        let listener = if forward { tuple.source } else { tuple.destination };
+        let place = (strip, packed.frame);
+        let at = self.answers.partition_point(|answer| answer.place <= place);
+        self.answers.insert(at, Answer { place, listener, time: packed.time });
     }
 
     /// Appends the ICMP error in the `frame`-th frame, the last one ticked, for the flow of the
@@ -228,11 +239,11 @@ impl Batch {
         self.append(shard, packed, None);
     }
 
-    /// Puts a segment that became whole after decoding, out of fragments, in its frame's place.
-    /// `latest` is what [`Batch::tick`] returned for the frame.
+    /// Puts a segment that became whole after decoding, out of fragments, in its frame's place in
+    /// the range with this index. `latest` is what [`Batch::tick`] returned for the frame.
     pub fn insert(
         &mut self,
-        (frame, latest): (u32, Time),
+        (index, frame, latest): (usize, u32, Time),
         tuple: FourTuple,
         tunnel: &[TunnelLayer],
         segment: &Segment,
@@ -241,26 +252,39 @@ impl Batch {
         let (shard, mut packed) = self.pack(frame, tuple, tunnel, segment);
         if segment.time < latest {
             packed.kind = packed.kind.with(Kind::LATE);
-            let at = self.late.partition_point(|late| late.frame < frame);
+            let strip = self.strip(index);
+            let at = strip.late.start + self.late_of(strip).partition_point(|it| it.frame < frame);
             self.late.insert(at, Late { frame, clock: latest });
+            for later in index..=self.before.len() {
+                let late = &mut self.strip_mut(later).late;
+                late.start += usize::from(later > index);
+                late.end = late.end.saturating_add(1);
+            }
+        }
+        if packed.is_syn_ack() {
+            self.note_answer(index, &packed);
         }
         if let Some(bucket) = self.buckets.get_mut(shard) {
-            let at = bucket.segments.partition_point(|other| other.frame <= frame);
+            let of_strip = bucket.range_of(index);
+            let segments = bucket.segments.get(of_strip.clone()).unwrap_or_default();
+            let at = of_strip.start + segments.partition_point(|other| other.frame <= frame);
             bucket.put(&mut packed, Some(extras).filter(|extras| !extras.is_none()));
             bucket.segments.insert(at, packed);
+            bucket.begins.iter_mut().skip(index).for_each(|begin| *begin += 1);
         }
-        self.segments += 1;
+        self.strip_mut(index).segments += 1;
     }
 
     /// Puts segments that are behind the clock by at most `slack` where their times say. Those
     /// further behind stay where they are: there the clock itself was changed. Nothing can be pushed
-    /// or inserted any more.
+    /// or inserted any more. The batch must have one range.
     pub fn put_in_order(&mut self, slack: Span) {
+        debug_assert!(self.before.is_empty(), "ranges of several inputs have orders of their own");
         let after = self.clock_after();
         let mut buckets = std::mem::take(&mut self.buckets);
         let mut late = Vec::new();
         for packed in buckets.iter_mut().flat_map(|bucket| &mut bucket.segments) {
-            let clock = self.clock_at(packed);
+            let clock = self.clock_at(&self.last, packed);
             let stays = clock.since(packed.time) > slack;
             packed.kind = packed.kind.without(Kind::LATE);
             if stays {
@@ -269,14 +293,16 @@ impl Batch {
             }
         }
         late.sort_unstable_by_key(|late| late.frame);
-        (self.late, self.clock, self.latest, self.is_ordered) = (late, Time::MIN, after, true);
+        (self.late, self.is_ordered) = (late, true);
+        (self.last.clock, self.last.latest) = (Time::MIN, after);
         for bucket in &mut buckets {
             // Stable: frames of the same time keep their order.
-            bucket.segments.sort_by_key(|packed| self.clock_at(packed));
+            bucket.segments.sort_by_key(|packed| self.clock_at(&self.last, packed));
         }
         self.buckets = buckets;
         let firsts = (0..SHARDS).filter_map(|shard| self.bucket(shard).first());
-        self.clock = firsts.map(|first| self.clock_at(first)).min().unwrap_or(after);
+        let clocks = firsts.map(|first| self.clock_at(&self.last, first));
+        self.last.clock = clocks.min().unwrap_or(after);
     }
 
     /// The segments were put in the order of their times: those of the next batch of the source may
@@ -286,26 +312,44 @@ impl Batch {
         self.is_ordered
     }
 
-    /// How many of the shard's segments stand before `horizon` in the order of the merge.
+    /// Where the shard's segments of a range lie.
     #[must_use]
-    pub fn before(&self, shard: usize, horizon: Horizon) -> usize {
-        self.bucket(shard).partition_point(|packed| self.place(packed) < horizon)
+    pub fn range_of(&self, shard: usize, strip: usize) -> Range<usize> {
+        self.buckets.get(shard).map_or(0..0, |bucket| bucket.range_of(strip))
+    }
+
+    /// Up to where the shard's segments of a range stand before `horizon` in the order of the merge.
+    #[must_use]
+    pub fn before(&self, shard: usize, strip: usize, horizon: Horizon) -> usize {
+        self.until(shard, strip, |place| place < horizon)
     }
 
     /// The same, with those that stand there.
     #[must_use]
-    pub fn up_to(&self, shard: usize, horizon: Horizon) -> usize {
-        self.bucket(shard).partition_point(|packed| self.place(packed) <= horizon)
+    pub fn up_to(&self, shard: usize, strip: usize, horizon: Horizon) -> usize {
+        self.until(shard, strip, |place| place <= horizon)
     }
 
-    fn place(&self, packed: &Packed) -> Horizon {
-        Horizon::new(self.clock_at(packed), self.first.file())
+    fn until(&self, shard: usize, index: usize, is_in: impl Fn(Horizon) -> bool) -> usize {
+        let (range, strip) = (self.range_of(shard, index), self.strip(index));
+        let segments = self.bucket(shard).get(range.clone()).unwrap_or_default();
+        range.start + segments.partition_point(|packed| is_in(self.place(strip, packed)))
     }
 
-    /// Where the shard's segment at `index` stands in the order of the merge.
+    fn place(&self, strip: &Strip, packed: &Packed) -> Horizon {
+        Horizon::new(self.clock_at(strip, packed), strip.first.file())
+    }
+
+    /// Where the shard's segment at `place`, which belongs to this range, stands in the order of the
+    /// merge.
     #[must_use]
-    pub fn place_of(&self, shard: usize, index: usize) -> Option<Horizon> {
-        self.bucket(shard).get(index).map(|packed| self.place(packed))
+    pub fn place_of(&self, shard: usize, strip: usize, place: usize) -> Option<Horizon> {
+        self.bucket(shard).get(place).map(|packed| self.place(self.strip(strip), packed))
+    }
+
+    /// Goes along a shard's bucket.
+    pub(super) fn strips_of(&self, shard: usize) -> Option<Strips<'_>> {
+        self.buckets.get(shard).map(|bucket| Strips::new(self, bucket))
     }
 
     /// The segments for a shard.
@@ -313,14 +357,16 @@ impl Batch {
         self.buckets.get(shard).map_or(&[], |bucket| &bucket.segments)
     }
 
-    /// The capture clock when the segment was captured.
-    pub(super) fn clock_at(&self, packed: &Packed) -> Time {
+    /// The capture clock when the segment, which belongs to this range, was captured.
+    #[inline]
+    pub(super) fn clock_at(&self, strip: &Strip, packed: &Packed) -> Time {
         let mut within = packed.time;
         if packed.kind.contains(Kind::LATE) {
-            let at = self.late.partition_point(|late| late.frame < packed.frame);
-            within = self.late.get(at).map_or(within, |late| late.clock);
+            let late = self.late_of(strip);
+            let at = late.partition_point(|late| late.frame < packed.frame);
+            within = late.get(at).map_or(within, |late| late.clock);
         }
-        self.clock.max(within)
+        strip.clock.max(within)
     }
 
     /// The rarer options of a segment of the shard; `place` is where they may be unpacked to.
@@ -344,9 +390,9 @@ impl Batch {
     }
 
     /// The ICMP error that stands in a segment's place.
-    pub(super) fn quote_of(&self, packed: &Packed) -> Option<IcmpError> {
+    pub(super) fn quote_of(&self, strip: &Strip, packed: &Packed) -> Option<IcmpError> {
         let error = self.quotes.get(packed.extras as usize)?;
-        let frame = self.first.plus(u64::from(packed.frame));
+        let frame = strip.first.plus(u64::from(packed.frame));
         packed.kind.contains(Kind::QUOTE).then_some(IcmpError { frame, ..*error })
     }
 
@@ -362,11 +408,21 @@ impl Batch {
         })
     }
 
+    /// The late frames of a range.
+    fn late_of(&self, strip: &Strip) -> &[Late] {
+        let end = strip.late.end.min(self.late.len());
+        self.late.get(strip.late.start..end).unwrap_or_default()
+    }
+
     #[inline]
     fn append(&mut self, shard: usize, mut packed: Packed, extras: Option<&Extras>) {
-        if packed.time < self.latest {
+        let latest = self.last.latest;
+        if packed.time < latest {
             packed.kind = packed.kind.with(Kind::LATE);
-            self.late.push(Late { frame: packed.frame, clock: self.latest });
+            self.late.push(Late { frame: packed.frame, clock: latest });
+        }
+        if packed.is_syn_ack() {
+            self.note_answer(self.before.len(), &packed);
         }
         if let Some(bucket) = self.buckets.get_mut(shard) {
             bucket.put(&mut packed, extras);
@@ -427,33 +483,6 @@ impl Bucket {
             self.extras.push(*extras);
         }
     }
-}
-
-/// Any canonical tuple in three words, to choose its shard by; tunnels do not count.
-#[expect(clippy::cast_possible_truncation, reason = "halves of a hash")]
-fn fold(tuple: FourTuple) -> [u32; 3] {
-    let word = |endpoint: Endpoint| match endpoint.address {
-        IpAddr::V4(address) => address.to_bits(),
-        IpAddr::V6(address) => {
-            let bits = address.to_bits();
-            let half = (bits >> 64) as u64 ^ (bits as u64).wrapping_mul(MULTIPLIER);
-            (half ^ half >> 32) as u32
-        }
-    };
-    let ports = u32::from(tuple.source.port) << 16 | u32::from(tuple.destination.port);
-    [word(tuple.source), word(tuple.destination), ports]
-}
-
-/// 2^64 divided by the golden ratio, odd.
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// The shard of a canonical flow. Fixed and unkeyed: a hostile capture can only serialise us.
-#[expect(clippy::cast_possible_truncation, reason = "fewer bits than any usize has")]
-fn shard_of([low, high, ports]: [u32; 3]) -> usize {
-    const { assert!(SHARDS.is_power_of_two()) }
-    let addresses = u64::from(low) << 32 | u64::from(high);
-    let mixed = (addresses.wrapping_mul(MULTIPLIER) ^ u64::from(ports)).wrapping_mul(MULTIPLIER);
-    (mixed >> (64 - SHARDS.trailing_zeros())) as usize
 }
 
 /// A batch has fewer segments than a `u32` counts, since its range has fewer bytes.

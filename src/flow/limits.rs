@@ -1,6 +1,6 @@
 //! How much a shard may remember, so that no capture can make it grow without end.
 
-use super::batch::SHARDS;
+use super::deal::SHARDS;
 use super::shard::Shard;
 
 /// How many connections a shard remembers at once.

@@ -3,7 +3,7 @@
 //! Frames count from 1 over all inputs where inputs follow one another. Where they overlap, an
 //! input's names begin behind all that the inputs before it may need.
 
-use super::batch::Batch;
+use super::strip::Strip;
 use crate::stamp::FrameId;
 
 /// What a frame's number is added to, for each file that had a segment for a shard; by file.
@@ -11,14 +11,14 @@ use crate::stamp::FrameId;
 pub(super) struct Names(Vec<(u32, u64)>);
 
 impl Names {
-    /// Learns of a batch's file.
-    pub(super) fn note(&mut self, batch: &Batch) {
-        let file = batch.first.file();
+    /// Learns of the file of a range that holds a segment.
+    pub(super) fn note(&mut self, strip: &Strip) {
+        let file = strip.first.file();
         if self.0.last().is_some_and(|last| last.0 == file) {
             return;
         }
         if let Err(at) = self.0.binary_search_by_key(&file, |known| known.0) {
-            let before = (batch.frames_before + 1).saturating_sub(batch.first.number());
+            let before = (strip.frames_before + 1).saturating_sub(strip.first.number());
             self.0.insert(at, (file, before));
         }
     }

@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::observer::Observer;
 use super::packed::{Kind, Packed};
 use super::shard::Shard;
+use super::strip::Strip;
 use crate::settings::Settings;
 
 impl Shard {
@@ -11,14 +12,14 @@ impl Shard {
     #[cold]
     pub(super) fn quote(
         &mut self,
-        batch: &Batch,
+        (batch, strip): (&Batch, &Strip),
         packed: &Packed,
         settings: &Settings,
         emit: &mut impl Observer,
     ) {
-        let clock = batch.clock_at(packed);
+        let clock = batch.clock_at(strip, packed);
         self.expire(clock, settings, emit);
-        let Some(error) = batch.quote_of(packed) else { return };
+        let Some(error) = batch.quote_of(strip, packed) else { return };
         let Some(slot) = self.slot_of(batch.flow_of(packed)) else { return };
         let index = if slot.is_live() {
             slot.index()

@@ -27,6 +27,7 @@ use super::observer::{Ending, Observer};
 use super::packed::{Kind, Packed};
 use super::sightings::Sightings;
 use super::slab::Slab;
+use super::strip::Strip;
 use super::table::{Key, Slot, Table};
 use crate::connection::{Connection, Mark};
 use crate::settings::Settings;
@@ -131,28 +132,33 @@ impl Shard {
         settings: &Settings,
         emit: &mut O,
     ) {
-        let bucket = batch.bucket(self.index).get(part).unwrap_or_default();
-        if !bucket.is_empty() {
-            self.names.note(batch);
-        }
+        let bucket = batch.bucket(self.index).get(part.clone()).unwrap_or_default();
+        let Some(mut strips) = batch.strips_of(self.index) else { return };
         let mut options = Extras::NONE;
-        let watched = batch.clock_after() >= batch.watched_from;
+        let (mut place, mut end) = (part.start, part.start);
+        let (mut from, mut watched) = ((batch, batch.strip(0)), false);
         for block in bucket.chunks(BLOCK) {
             let likely = self.look_ahead(block);
             for (packed, likely) in block.iter().zip(likely) {
+                if place >= end {
+                    let (strip, until) = strips.at(place);
+                    self.names.note(strip);
+                    (from, end, watched) = ((batch, strip), until, strip.is_watched());
+                }
+                place += 1;
                 if packed.kind.contains(Kind::QUOTE) {
-                    self.quote(batch, packed, settings, emit);
+                    self.quote(from, packed, settings, emit);
                     continue;
                 }
                 if !watched && !O::SEGMENTS {
-                    self.expire(batch.clock_at(packed), settings, emit);
-                    if likely.is_some_and(|slot| self.place_expected(batch, packed, slot)) {
+                    self.expire(batch.clock_at(from.1, packed), settings, emit);
+                    if likely.is_some_and(|slot| self.place_expected(from.1, packed, slot)) {
                         continue;
                     }
                 }
                 let extras = batch.extras_of(self.index, packed, &mut options);
-                let arrival = Arrival::new(batch, packed, extras);
-                if watched && self.sightings.is_repeated_in(batch, packed, &arrival.segment) {
+                let arrival = Arrival::new(from, packed, extras);
+                if watched && self.sightings.is_repeated_in(from, packed, &arrival.segment) {
                     continue;
                 }
                 self.expire(arrival.clock, settings, emit);
@@ -303,12 +309,12 @@ impl Shard {
     /// Hands a segment to the connection in `slot`, if that is the right one and expects such a
     /// segment. It has no deadline then, before or after.
     #[inline]
-    fn place_expected(&mut self, batch: &Batch, packed: &Packed, slot: Slot) -> bool {
+    fn place_expected(&mut self, strip: &Strip, packed: &Packed, slot: Slot) -> bool {
         if !slot.is_live() || !packed.is_ordinary() {
             return false;
         }
         let Some(live) = self.live.get_mut(slot.index()) else { return false };
-        let segment = packed.segment(batch.first);
+        let segment = packed.segment(strip.first);
         let forward = packed.kind.contains(Kind::FORWARD);
         let is_taken = live.key == Key::Narrow(packed.flow)
             && live.connection.observe_expected(forward, &segment, &Extras::NONE);

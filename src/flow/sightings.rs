@@ -18,6 +18,7 @@ use self::trains::Trains;
 use super::batch::Batch;
 use super::identity::Flow;
 use super::packed::{Kind, Packed};
+use super::strip::Strip;
 use crate::stamp::{Span, Time};
 use crate::tcp::Segment;
 
@@ -86,14 +87,14 @@ impl Sightings {
     #[cold]
     pub(super) fn is_repeated_in(
         &mut self,
-        batch: &Batch,
+        (batch, strip): (&Batch, &Strip),
         packed: &Packed,
         segment: &Segment,
     ) -> bool {
-        let clock = batch.clock_at(packed);
-        let (group, source) = (batch.group, batch.first.file());
+        let clock = batch.clock_at(strip, packed);
+        let (group, source) = (strip.group, strip.first.file());
         let seen = Seen { group, source, clock, forward: packed.kind.contains(Kind::FORWARD) };
-        clock >= batch.watched_from && self.is_repeated(seen, batch.flow_of(packed), segment)
+        clock >= strip.watched_from && self.is_repeated(seen, batch.flow_of(packed), segment)
     }
 
     /// Remembers a segment; true if another input has shown this transmission of it already.

@@ -83,9 +83,10 @@ fn batches(capture: &[Sent], size: usize) -> Vec<Batch> {
     let mut batches = Vec::new();
     for part in capture.chunks(size) {
         let mut batch = Batch::default();
-        batch.clock = clock;
-        batch.frames_before = frames;
-        batch.first = FrameId::new(0, frames + 1);
+        let strip = batch.strip_mut(0);
+        strip.clock = clock;
+        strip.frames_before = frames;
+        strip.first = FrameId::new(0, frames + 1);
         for (frame, it) in (0..).zip(part) {
             time = time + Span::from_millis(it.gap);
             batch.tick(time);

@@ -15,7 +15,8 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 
 use super::arrival::Arrival;
-use super::batch::{Batch, SHARDS};
+use super::batch::Batch;
+use super::deal::SHARDS;
 use super::packed::Kind;
 use super::sightings::Sightings;
 use super::slab::Slab;
@@ -113,13 +114,21 @@ impl ZeekShard {
     /// Takes in those of the shard's segments of a batch that stand at `part`. Batches come in the
     /// order of the capture.
     pub fn take(&mut self, batch: &Batch, part: Range<usize>, emit: &mut impl FnMut(ZeekRow)) {
-        let segments = batch.bucket(self.index).get(part).unwrap_or_default();
+        let segments = batch.bucket(self.index).get(part.clone()).unwrap_or_default();
+        let Some(mut strips) = batch.strips_of(self.index) else { return };
+        let (mut strip, mut end) = strips.at(part.start);
         let mut options = Extras::NONE;
-        let watched = batch.clock_after() >= batch.watched_from;
-        for packed in segments.iter().filter(|packed| !packed.kind.contains(Kind::QUOTE)) {
+        for (place, packed) in (part.start..).zip(segments) {
+            if place >= end {
+                (strip, end) = strips.at(place);
+            }
+            if packed.kind.contains(Kind::QUOTE) {
+                continue;
+            }
             let extras = batch.extras_of(self.index, packed, &mut options);
-            let arrival = Arrival::new(batch, packed, extras);
-            if watched && self.sightings.is_repeated_in(batch, packed, &arrival.segment) {
+            let from = (batch, strip);
+            let arrival = Arrival::new(from, packed, extras);
+            if strip.is_watched() && self.sightings.is_repeated_in(from, packed, &arrival.segment) {
                 continue;
             }
             self.expire(arrival.clock, emit);

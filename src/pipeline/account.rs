@@ -1,6 +1,6 @@
 //! What was read of one input: filled chunk by chunk, in the order of the file.
 
-use super::chunk::Chunk;
+use super::chunk::Found;
 use super::lane::SLACK;
 use super::quality::Seen;
 use crate::analysis::{CountedInterface, Input, InputDamage};
@@ -30,6 +30,8 @@ pub(super) struct Account {
     pub(super) numbered: u64,
     /// What a frame's number is added to, to name it in the run.
     pub(super) base: u64,
+    /// Before which time nothing of it comes, until something has come.
+    pub(super) expected: Option<Time>,
     /// More records than that it cannot have.
     pub(super) bound: u64,
     /// The first input of those that it overlaps with.
@@ -41,9 +43,9 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Nothing yet of an input with at most `bound` records.
-    pub(super) fn new(input: Input, bound: u64) -> Self {
-        Self { input, bound, ..Self::default() }
+    /// Nothing yet of an input with at most `bound` records, of which nothing comes before a time.
+    pub(super) fn new(input: Input, bound: u64, expected: Time) -> Self {
+        Self { input, bound, expected: Some(expected), ..Self::default() }
     }
 
     /// An input that is not read, and lies beside no other.
@@ -51,9 +53,8 @@ impl Account {
         Self { input, clock: Time::MIN, group: u32::MAX, ..Self::default() }
     }
 
-    /// Adds the next chunk.
-    pub(super) fn add(&mut self, chunk: &mut Chunk) {
-        let found = &mut chunk.found;
+    /// Adds what was found in the next range, which holds so many segments.
+    pub(super) fn add(&mut self, found: &mut Found, segments: u64) {
         self.damage.absorb(&found.damage, self.numbered);
         self.seen.absorb(&found.seen, self.numbered);
         self.skips.merge(&found.skips);
@@ -69,7 +70,7 @@ impl Account {
         input.events += found.events;
         input.outside_period += found.outside;
         input.left_out += found.left_out;
-        input.tcp_segments += chunk.batch.segments();
+        input.tcp_segments += segments;
         for link in &found.links {
             if let Err(place) = input.link_types.binary_search(link) {
                 input.link_types.insert(place, *link);

@@ -8,8 +8,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::look::Look;
-use super::quality::{Seen, is_verified};
+use super::quality::{Seen, all_verified, is_verified};
 use super::view::{READ, View};
+use super::whole::{self, Whole};
 use crate::capture::{
     Context, DamageList, LinkType, Oddities, Record, Source, Statistics, Walk, Window,
 };
@@ -55,6 +56,8 @@ pub(super) enum Bytes {
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub(super) order: Option<Order>,
+    /// Or else whole files, each of which has a strip of the batch.
+    pub(super) wholes: Vec<Whole>,
     pub(super) batch: Batch,
     pub(super) found: Found,
 }
@@ -110,11 +113,12 @@ impl Chunk {
     pub(super) fn read(&mut self, memory: &[u8], buffers: &Buffers, look: Look<'_>) {
         self.batch.clear();
         self.found = Found::default();
+        if !self.wholes.is_empty() {
+            return whole::read(&mut self.wholes, &mut self.batch, buffers, look);
+        }
         let Some(order) = &self.order else { return };
         let mut context = order.context.clone();
-        let (batch, found) = (&mut self.batch, &mut self.found);
-        let (decoded, earliest) = (Decoded::default(), Time::MAX);
-        let mut visitor = Visitor { batch, found, decoded, look, earliest };
+        let mut visitor = Visitor::new(order.input, &mut self.batch, &mut self.found, look);
         match &order.bytes {
             Bytes::File(source) => {
                 let mut buffer = buffers.take();
@@ -129,8 +133,7 @@ impl Chunk {
                 visitor.walk_memory(order, &mut context, window);
             }
         }
-        let times = (visitor.earliest, visitor.batch.latest());
-        visitor.found.times = Some(times).filter(|(earliest, latest)| earliest <= latest);
+        visitor.finish();
         self.found.context = Some(context);
     }
 
@@ -142,11 +145,11 @@ impl Chunk {
 }
 
 impl Buffers {
-    fn take(&self) -> Vec<u8> {
+    pub(super) fn take(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    fn give(&self, mut buffer: Vec<u8>) {
+    pub(super) fn give(&self, mut buffer: Vec<u8>) {
         // One that had to grow for a huge record is not kept.
         if buffer.len() > READ {
             buffer.truncate(READ);
@@ -157,37 +160,60 @@ impl Buffers {
 }
 
 /// Takes records in and sorts them into a chunk.
-struct Visitor<'a> {
+pub(super) struct Visitor<'a> {
     batch: &'a mut Batch,
     found: &'a mut Found,
     decoded: Decoded,
     look: Look<'a>,
     /// The earliest time of a frame.
     earliest: Time,
+    /// Offset in the input before which every checksum is verified.
+    all_verified: u64,
 }
 
-impl Visitor<'_> {
+impl<'a> Visitor<'a> {
+    pub(super) fn new(
+        input: u32,
+        batch: &'a mut Batch,
+        found: &'a mut Found,
+        look: Look<'a>,
+    ) -> Self {
+        let (decoded, earliest) = (Decoded::default(), Time::MAX);
+        Self { batch, found, decoded, look, earliest, all_verified: all_verified(input) }
+    }
+
     fn walk_file(
         &mut self,
         order: &Order,
         context: &mut Context,
         view: &mut View<'_>,
     ) -> io::Result<()> {
-        let Some(mut at) = start_in_file(order, context, view)? else { return Ok(()) };
+        let Some(at) = start_in_file(order, context, view)? else { return Ok(()) };
+        self.walk_from(at, order.range.end, context, view)
+    }
+
+    /// Walks the records of a file from the one at offset `at` up to offset `end`.
+    pub(super) fn walk_from(
+        &mut self,
+        mut at: u64,
+        end: u64,
+        context: &mut Context,
+        view: &mut View<'_>,
+    ) -> io::Result<()> {
         (self.found.start, self.found.end) = (Some(at), at);
         let mut want = 0;
-        while at < order.range.end {
+        while at < end {
             if want == 0 {
-                view.advance(at, order.range.end)?;
+                view.advance(at, end)?;
             } else {
                 view.hold(at, want)?;
             }
             let window = view.window();
-            let until = order.range.end.min(view.end());
+            let until = end.min(view.end());
             let walk = self.walk(context, window, at..until);
-            let (from, end, more) = (at, window.base + walk.end as u64, walk.needs_more);
+            let (from, next, more) = (at, window.base + walk.end as u64, walk.needs_more);
             let (held, at_end) = (window.bytes.len(), window.at_end);
-            at = end;
+            at = next;
             self.found.end = at;
             if at_end {
                 break;
@@ -217,6 +243,12 @@ impl Visitor<'_> {
             let walk = self.walk(context, window, at..until);
             self.found.end = window.base + walk.end as u64;
         }
+    }
+
+    /// Notes what is known only when all was walked.
+    pub(super) fn finish(self) {
+        let times = (self.earliest, self.batch.latest());
+        self.found.times = Some(times).filter(|(earliest, latest)| earliest <= latest);
     }
 
     /// Walks a range of offsets within the window.
@@ -251,7 +283,8 @@ impl Visitor<'_> {
         self.note_link(record.link);
         let Record { link, data, wire_len, time, .. } = *record;
         let mut extras = None;
-        let verify_checksums = self.look.decode.verify_checksums || is_verified(record.offset);
+        let verify_checksums =
+            self.look.decode.verify_checksums || is_verified(record.offset, self.all_verified);
         let settings = decode::Settings { verify_checksums, ..self.look.decode };
         if !self.look.needs_vlan
             && let Some(mut found) = express(link, data, wire_len, &settings, &mut extras)

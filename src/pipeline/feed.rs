@@ -26,7 +26,7 @@ const MAX_CHUNKS: usize = 4096;
 const MAX_PIECE: usize = 24 << 20;
 
 /// The smallest record of any format in bytes.
-const MIN_RECORD: u64 = 12;
+pub(super) const MIN_RECORD: u64 = 12;
 
 /// More frames than a stream can have, for names of frames that do not collide.
 const MAX_STREAM_FRAMES: u64 = 1 << 36;
@@ -106,7 +106,13 @@ impl Reading<'_> {
             self.feed_lane(input, wave, &mut part);
             budget = budget.saturating_add(part);
         }
-        while budget > 0 && wave.len() < MAX_CHUNKS && self.next_is_free() && self.begin_next() {
+        while budget > 0 && wave.len() < MAX_CHUNKS && self.next_is_free() {
+            if self.feed_wholes(wave, &mut budget) {
+                continue;
+            }
+            if !self.begin_next() {
+                return;
+            }
             let Some(input) = self.lanes.last().map(|lane| lane.input) else { return };
             self.feed_lane(input, wave, &mut budget);
         }
@@ -182,6 +188,12 @@ impl Reading<'_> {
         let (first_time, alone) = (planned.earliest(), planned.is_alone());
         match self.begin(planned, &path) {
             Ok(Some(feeding)) => {
+                // What is read alone overlaps with nothing.
+                if let Some(account) = self.accounts.get_mut(feeding.input as usize)
+                    && !alone
+                {
+                    account.expected = Some(first_time);
+                }
                 self.lanes.push(Lane::new(feeding, first_time, alone));
                 return true;
             }
@@ -193,7 +205,7 @@ impl Reading<'_> {
 
     fn begin(&mut self, planned: Planned, path: &str) -> Result<Option<Feeding>, CaptureError> {
         if let Some(pipe) = planned.open {
-            return Ok(self.begin_member(Box::new(pipe), path));
+            return Ok(self.begin_member(pipe, path));
         }
         match open(&planned.path)? {
             Input::File(source) if planned.is_outside => {
@@ -238,7 +250,7 @@ impl Reading<'_> {
             bytes: source.len(),
             ..InputReport::default()
         };
-        Ok(self.register(input, From::File(Arc::new(source)), path, opening))
+        Ok(self.feeding(input, From::File(Arc::new(source)), path, opening))
     }
 
     /// Begins the stream's current member, or the first one behind it that is a capture.
@@ -265,7 +277,7 @@ impl Reading<'_> {
                     pipe.head.clear();
                     pipe.found = true;
                     let from = From::Stream { pipe, piece: (0..0, 0), rest, ended: at_end };
-                    return Some(self.register(input, from, path, opening));
+                    return Some(self.feeding(input, from, path, opening));
                 }
                 // Of what lies in an archive, as in a folder, only the captures count.
                 Err(error) if pipe.member.name.is_some() && error.is_no_capture() => {
@@ -292,21 +304,27 @@ impl Reading<'_> {
         }
     }
 
-    fn register(
+    /// Takes an input that has at most `bound` records into the list; returns its index.
+    pub(super) fn register(&mut self, input: InputReport, bound: u64, expected: Time) -> u32 {
+        let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
+        debug_assert!(self.accounts.len() < FrameId::MAX_FILES, "more inputs than frames can name");
+        self.accounts.push(Account::new(input, bound, expected));
+        index
+    }
+
+    fn feeding(
         &mut self,
         mut input: InputReport,
         from: From,
         path: &str,
         opening: Opening,
     ) -> Feeding {
-        let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
-        debug_assert!(self.accounts.len() < FrameId::MAX_FILES, "more inputs than frames can name");
         input.format = opening.format;
         let bound = match &from {
             From::File(source) => source.len() / MIN_RECORD,
             From::Stream { .. } => MAX_STREAM_FRAMES,
         };
-        self.accounts.push(Account::new(input, bound));
+        let index = self.register(input, bound, Time::MAX);
         let next = opening.header as u64;
         Feeding {
             path: path.to_owned(),

@@ -42,12 +42,27 @@ pub(super) struct Joins {
     names_bound: u64,
     /// The first of the inputs that overlap with the latest one.
     group: u32,
+    /// Whose clocks are the highest in that group, of two inputs.
+    highest: [(Time, u32); 2],
+    /// The highest clock of each input that was waited for and those before it.
+    waited_for: Vec<Time>,
 }
+
+/// No input has a clock.
+const NOBODY: [(Time, u32); 2] = [(Time::MIN, u32::MAX); 2];
 
 impl Default for Joins {
     fn default() -> Self {
-        let ended = Vec::new();
-        Self { ended, latest: Time::MIN, names_end: 0, names_bound: 0, group: 0 }
+        let (ended, waited_for) = (Vec::new(), Vec::new());
+        Self {
+            ended,
+            latest: Time::MIN,
+            names_end: 0,
+            names_bound: 0,
+            group: 0,
+            highest: NOBODY,
+            waited_for,
+        }
     }
 }
 
@@ -55,7 +70,7 @@ impl Joins {
     /// The time before which an input counts as being late: its first time, or that of the inputs
     /// that it has to wait for.
     pub(super) fn floor(
-        &self,
+        &mut self,
         first_time: Time,
         alone: bool,
         index: usize,
@@ -64,9 +79,13 @@ impl Joins {
         if alone {
             return self.latest;
         }
-        let waited_for = accounts.get(..(index + 1).saturating_sub(MAX_LANES));
-        let clocks = waited_for.unwrap_or_default().iter().map(|account| account.clock);
-        clocks.max().map_or(first_time, |clock| first_time.max(clock))
+        let Some(last) = index.checked_sub(MAX_LANES) else { return first_time };
+        // Their clocks do not move any more.
+        for account in accounts.get(self.waited_for.len()..=last).unwrap_or_default() {
+            let highest = self.waited_for.last().copied().unwrap_or(Time::MIN);
+            self.waited_for.push(highest.max(account.clock));
+        }
+        self.waited_for.get(last).map_or(first_time, |highest| first_time.max(*highest))
     }
 
     /// Takes an input in; returns where its clock starts, and the fragments that it goes on with.
@@ -75,11 +94,12 @@ impl Joins {
         let floor = self.floor(first_time, alone, input as usize, accounts);
         let overlaps = beside || self.latest > floor;
         if !overlaps {
-            self.group = input;
+            (self.group, self.highest) = (input, NOBODY);
         }
         let base = if overlaps { self.names_bound } else { self.names_end };
         if let Some(account) = accounts.get_mut(input as usize) {
             (account.base, account.group, account.clock) = (base, self.group, floor);
+            account.expected = None;
             self.names_bound = self.names_bound.max(base.saturating_add(account.bound));
         }
         (floor, self.succeed(floor, accounts))
@@ -91,9 +111,25 @@ impl Joins {
     }
 
     /// Notes how far an input has come.
-    pub(super) fn advance(&mut self, account: &Account) {
+    pub(super) fn advance(&mut self, input: u32, account: &Account) {
+        let [first, second] = &mut self.highest;
+        if account.clock >= first.0 || first.1 == input {
+            if first.1 != input {
+                *second = *first;
+            }
+            *first = (account.clock, input);
+        } else if account.clock >= second.0 || second.1 == input {
+            *second = (account.clock, input);
+        }
         self.latest = self.latest.max(account.clock);
         self.names_end = self.names_end.max(account.base.saturating_add(account.numbered));
+    }
+
+    /// Whether another input of the group showed something so shortly before `clock` that it may be
+    /// what `input` shows then.
+    pub(super) fn is_near(&self, input: u32, clock: Time) -> bool {
+        let mut others = self.highest.iter().filter(|(_, other)| *other != input);
+        others.any(|(shown, other)| *other != u32::MAX && *shown >= clock - SIGHTING_WINDOW)
     }
 
     /// The fragments of the input that ended last before `floor`, if that is not long ago.
@@ -112,16 +148,6 @@ impl Joins {
     pub(super) fn finish(self, accounts: &mut [Account]) {
         self.ended.into_iter().for_each(|ended| finish(ended.reassembler, accounts));
     }
-}
-
-/// Whether another input of the group showed something so shortly before `clock` that it may
-/// be what `input` shows then.
-pub(super) fn is_near(input: u32, clock: Time, accounts: &[Account]) -> bool {
-    let group = accounts.get(input as usize).map_or(0, |account| account.group);
-    let members = accounts.iter().zip(0_u32..).skip(group as usize);
-    members
-        .filter(|(account, index)| account.group == group && *index != input)
-        .any(|(account, _)| account.clock >= clock - SIGHTING_WINDOW)
 }
 
 fn finish(mut reassembler: Reassembler, accounts: &mut [Account]) {

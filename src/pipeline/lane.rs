@@ -15,13 +15,12 @@
 use std::collections::VecDeque;
 
 use super::feed::Feeding;
-use super::joins::{Entry, is_near};
-use super::plan::Planned;
+use super::joins::Entry;
 use super::reading::Reading;
 use super::verify::Position;
 use super::wave::Ready;
 use crate::decode::Reassembler;
-use crate::flow::{Batch, Horizon, SIGHTING_WINDOW};
+use crate::flow::{Batch, Horizon};
 use crate::stamp::{Span, Time};
 
 /// Inputs read side by side at most: each takes a file handle. A further one begins when the one
@@ -79,9 +78,31 @@ impl Lane {
         }
     }
 
+    /// That of a file which has been read whole.
+    pub(super) fn of_whole(input: u32, first_time: Time) -> Self {
+        Self {
+            slack: Span::ZERO,
+            recent: VecDeque::new(),
+            input,
+            feeding: None,
+            position: None,
+            reassembler: Reassembler::new(),
+            first_time,
+            alone: false,
+            entered: false,
+            waits: false,
+            clock: Time::MIN,
+        }
+    }
+
     /// It is to be read on.
     pub(super) const fn is_hungry(&self) -> bool {
         self.feeding.is_some() && !self.waits
+    }
+
+    /// Something of it has come, and more will.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.entered && self.feeding.is_some()
     }
 
     /// Before which place nothing more of it can come.
@@ -93,8 +114,8 @@ impl Lane {
     /// Takes in what the next chunk of it holds, and puts that in order.
     ///
     /// False if it does not put anything in order.
-    pub(super) fn advance(&mut self, batch: &mut Batch) -> bool {
-        self.clock = batch.clock_after();
+    pub(super) fn advance(&mut self, batch: &mut Batch, strip: usize) -> bool {
+        self.clock = batch.strip(strip).clock_after();
         if self.slack > Span::ZERO {
             self.recent.push_back((self.clock, batch.segments()));
             batch.put_in_order(self.slack);
@@ -114,11 +135,11 @@ impl Lane {
 }
 
 impl Reading<'_> {
-    /// The next input has to be read now: the lanes have come to its first time.
-    pub(super) fn next_is_due(&self) -> bool {
+    /// The next input has to be read now: the lanes that there are have come to its first time.
+    pub(super) fn next_is_due(&mut self) -> bool {
         let Some(next) = self.next_horizon() else { return false };
         let lowest = self.lanes.iter().map(Lane::horizon).min();
-        self.next_may_begin() && lowest.is_none_or(|lowest| next < lowest)
+        self.next_may_begin() && lowest.is_some_and(|lowest| next < lowest)
     }
 
     /// The next input may be read: those before it have been ordered to their ends.
@@ -129,14 +150,15 @@ impl Reading<'_> {
     fn next_may_begin(&self) -> bool {
         let Some(next) = self.plan.inputs.last() else { return false };
         let mut unfinished = self.lanes.iter().filter(|lane| lane.feeding.is_some());
-        let oldest = self.lanes.first().map(|lane| lane.input as usize);
+        // Those that have been ordered to their ends are verified before anything of the next one.
+        let oldest = unfinished.clone().next().map(|lane| lane.input as usize);
         let has_room = oldest.is_none_or(|oldest| self.accounts.len() < oldest + MAX_LANES);
         has_room && unfinished.all(|lane| !lane.alone && !next.is_alone())
     }
 
     /// Before which place nothing of the next input can come; none if there is no next input, or
     /// if it waits for a lane to end.
-    fn next_horizon(&self) -> Option<Horizon> {
+    fn next_horizon(&mut self) -> Option<Horizon> {
         let next = self.plan.inputs.last()?;
         let index = self.accounts.len();
         let waited = index.checked_sub(MAX_LANES);
@@ -168,19 +190,6 @@ impl Reading<'_> {
 
     pub(super) fn has_entered(&self, input: u32) -> bool {
         self.lanes.iter().any(|lane| lane.input == input && lane.entered)
-    }
-
-    /// From which time on other taps may have seen what input `input`, whose clock shows `clock`,
-    /// is about to show. Early rather than late: what is watched for nothing changes nothing.
-    pub(super) fn watched_from(&self, input: u32, clock: Time) -> Time {
-        let others = self.lanes.iter().filter(|lane| lane.input != input);
-        let others = others.filter(|lane| lane.feeding.is_some() || !lane.entered);
-        let beside = others.map(|lane| if lane.entered { Time::MIN } else { lane.first_time });
-        let next = self.plan.inputs.last().filter(|next| !next.is_alone());
-        let next = next.map(Planned::earliest);
-        let near = is_near(input, clock, &self.accounts).then_some(Time::MIN);
-        let first = beside.chain(next).chain(near).min();
-        first.map_or(Time::MAX, |first| first - SIGHTING_WINDOW)
     }
 
     /// Takes out the lanes that have ended, and works out how much of what was read is ready to be

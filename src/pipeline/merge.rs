@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::chunk::Chunk;
 use super::wave::{Ready, Wave};
-use crate::flow::{Batch, Horizon};
+use crate::flow::{Batch, Horizon, Strip};
 
 /// Chunks of earlier waves that hold segments which have to wait.
 #[derive(Debug, Default)]
@@ -30,9 +30,11 @@ pub(super) struct Merged<'a> {
     ready: Ready,
 }
 
+/// The segments of one range of an input.
 #[derive(Clone, Copy, Debug)]
 struct Part<'a> {
     batch: &'a Batch,
+    strip: usize,
     /// A part of it may have been consumed.
     begun: bool,
 }
@@ -48,47 +50,63 @@ impl Held {
     /// that are done.
     pub(super) fn keep(&mut self, wave: &mut Wave) {
         self.done = wave.ready;
+        let ready = wave.ready;
         let waits = |chunk: &Chunk| {
-            let place = Horizon::new(chunk.batch.clock_after(), chunk.batch.first.file());
-            chunk.batch.segments() > 0 && !wave.ready.includes(place)
+            let mut filled = chunk.batch.strips().filter(|strip| strip.segments() > 0);
+            filled.any(|strip| !ready.includes(end(strip)))
         };
         self.chunks.retain(waits);
-        let ready = wave.ready;
         for chunk in wave.chunks_mut() {
-            let place = Horizon::new(chunk.batch.clock_after(), chunk.batch.first.file());
-            if chunk.batch.segments() > 0 && !ready.includes(place) {
+            if waits(chunk) {
                 self.chunks.push(std::mem::take(chunk));
             }
         }
     }
 }
 
+/// The place behind everything in a range.
+fn end(strip: &Strip) -> Horizon {
+    Horizon::new(strip.clock_after(), strip.first.file())
+}
+
+impl<'a> Part<'a> {
+    /// The ranges of a batch that hold segments.
+    fn of(batch: &'a Batch, begun: bool) -> impl Iterator<Item = Self> + Clone {
+        let strips = batch.strips().zip(0..).filter(|(strip, _)| strip.segments() > 0);
+        strips.map(move |(_, strip)| Self { batch, strip, begun })
+    }
+
+    fn strip(&self) -> &'a Strip {
+        self.batch.strip(self.strip)
+    }
+
+    fn file(&self) -> u32 {
+        self.strip().first.file()
+    }
+}
+
 impl<'a> Merged<'a> {
     /// None if the wave's chunks can be consumed whole, one after the other.
     pub(super) fn of(held: &'a Held, wave: &'a Wave) -> Option<Self> {
-        let batches = || wave.chunks().iter().map(|chunk| &chunk.batch);
-        let end = |batch: &Batch| Horizon::new(batch.clock_after(), batch.first.file());
-        let filled = || batches().filter(|batch| batch.segments() > 0);
-        let follows = filled()
-            .zip(filled().skip(1))
-            .all(|(one, next)| end(one) <= Horizon::new(next.clock, next.first.file()));
-        if held.chunks.is_empty() && follows && filled().all(|it| wave.ready.includes(end(it))) {
+        let new = || wave.chunks().iter().flat_map(|chunk| Part::of(&chunk.batch, false));
+        let follows = new()
+            .zip(new().skip(1))
+            .all(|(one, next)| end(one.strip()) <= Horizon::new(next.strip().clock, next.file()));
+        let is_ready = new().all(|part| wave.ready.includes(end(part.strip())));
+        if held.chunks.is_empty() && follows && is_ready {
             return None;
         }
-        let before = held.chunks.iter().map(|chunk| Part { batch: &chunk.batch, begun: true });
-        let new = filled().map(|batch| Part { batch, begun: false });
-        let mut parts: Vec<Part<'_>> = before.chain(new).collect();
+        let before = held.chunks.iter().flat_map(|chunk| Part::of(&chunk.batch, true));
+        let mut parts: Vec<Part<'_>> = before.chain(new()).collect();
         // Stable: the chunks of a source stay in their order, and so do segments of the same time.
-        parts.sort_by_key(|part| part.batch.first.file());
+        parts.sort_by_key(Part::file);
         Some(Self { parts, done: held.done, ready: wave.ready })
     }
 
     /// Visits the segments of a shard that are ready, in their order, as parts of its buckets.
     pub(super) fn visit(&self, shard: usize, mut take: impl FnMut(&'a Batch, Range<usize>)) {
         // Batches that were put in order may reach into one another, like sources.
-        let sources = self
-            .parts
-            .chunk_by(|a, b| a.batch.first.file() == b.batch.first.file() && !b.batch.is_ordered());
+        let sources = self.parts.chunk_by(|a, b| a.file() == b.file() && !b.batch.is_ordered());
         let mut cursors: Vec<Cursor<'a, '_>> =
             sources.map(|parts| Cursor { parts, range: 0..0 }).collect();
         let mut heads = BinaryHeap::new();
@@ -104,8 +122,10 @@ impl<'a> Merged<'a> {
             // Up to where another source comes first, or a batch of the same one.
             let end = match heads.peek() {
                 None => cursor.range.end,
-                Some(Reverse((next, other))) if *other > index => part.batch.up_to(shard, *next),
-                Some(Reverse((next, _))) => part.batch.before(shard, *next),
+                Some(Reverse((next, other))) if *other > index => {
+                    part.batch.up_to(shard, part.strip, *next)
+                }
+                Some(Reverse((next, _))) => part.batch.before(shard, part.strip, *next),
             };
             let end = end.clamp(cursor.range.start, cursor.range.end);
             take(part.batch, cursor.range.start..end);
@@ -116,9 +136,11 @@ impl<'a> Merged<'a> {
 
     /// Which of the shard's segments in a part are ready and were not before.
     fn range_of(&self, part: &Part<'_>, shard: usize) -> Range<usize> {
-        let source = part.batch.first.file();
-        let start = if part.begun { part.batch.before(shard, self.done.of(source)) } else { 0 };
-        start..part.batch.before(shard, self.ready.of(source)).max(start)
+        let Part { batch, strip, begun } = *part;
+        let (source, all) = (part.file(), batch.range_of(shard, strip));
+        let done = || batch.before(shard, strip, self.done.of(source));
+        let start = if begun { done() } else { all.start };
+        start..batch.before(shard, strip, self.ready.of(source)).max(start)
     }
 
     /// The place of the cursor's next segment, in the first part that has one.
@@ -127,6 +149,7 @@ impl<'a> Merged<'a> {
             cursor.parts = cursor.parts.get(1..)?;
             cursor.range = self.range_of(cursor.parts.first()?, shard);
         }
-        cursor.parts.first()?.batch.place_of(shard, cursor.range.start)
+        let part = cursor.parts.first()?;
+        part.batch.place_of(shard, part.strip, cursor.range.start)
     }
 }

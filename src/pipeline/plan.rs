@@ -1,7 +1,7 @@
 //! Which input comes first: by the first time in it, then by its path.
 //!
-//! Looks at the head of every input. Files are closed again, since a folder may hold more of them
-//! than a process may have open; streams that cannot be opened twice stay open.
+//! Looks at the head of an input. Files are closed again, since a folder may hold more of them than
+//! a process may have open; streams that cannot be opened twice stay open.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,10 @@ use rayon::prelude::*;
 use super::lane::SLACK;
 use super::look::Look;
 use super::{Unreadable, extent};
-use crate::capture::{CaptureError, Compression, Context, Input, Member, Record, Stream, Window};
+use crate::capture::{
+    CaptureError, Compression, Context, Format, Identity, Input, Member, Record, Source, Stream,
+    Window,
+};
 use crate::stamp::Time;
 
 /// The inputs in the order in which they are to be read.
@@ -38,13 +41,15 @@ pub(super) struct Planned {
     pub(super) path: PathBuf,
     pub(super) first_time: Time,
     /// Its interfaces may have been written in blocks, one after the other.
-    is_shuffled: bool,
+    pub(super) is_shuffled: bool,
     /// All of it lies outside the period: it need not be read.
     pub(super) is_outside: bool,
     /// Standard input or another pipe, which cannot be opened again.
-    pub(super) open: Option<Pipe>,
+    pub(super) open: Option<Box<Pipe>>,
     /// It is an archive: what is in it can only be read one member after the other.
     pub(super) archive: bool,
+    /// Length of a plain file; what is added to it later is not read.
+    pub(super) len: Option<u64>,
 }
 
 impl Plan {
@@ -55,6 +60,20 @@ impl Plan {
         } else {
             self.unreadable_more += 1;
         }
+    }
+
+    /// Notes an input that can be read.
+    pub(super) fn add(&mut self, planned: Planned) {
+        let length = || std::fs::metadata(&planned.path).map_or(0, |metadata| metadata.len());
+        self.total += planned.len.unwrap_or_else(length);
+        self.inputs.push(planned);
+    }
+
+    /// Orders the inputs.
+    pub(super) fn sort(&mut self) {
+        self.inputs.sort_by(|one, other| {
+            (other.earliest(), &other.path).cmp(&(one.earliest(), &one.path))
+        });
     }
 
     /// Finds out which files need not be read.
@@ -101,26 +120,6 @@ pub(super) struct Pipe {
 /// The name of standard input.
 const STDIN: &str = "-";
 
-/// Orders the inputs.
-pub(super) fn order(paths: &[PathBuf]) -> Plan {
-    let mut plan = Plan::default();
-    let mut paths: Vec<&PathBuf> = paths.iter().collect();
-    paths.sort_unstable();
-    paths.dedup();
-    for path in paths {
-        match look(path) {
-            Ok(planned) => plan.inputs.push(planned),
-            Err(error) => {
-                plan.refuse(Unreadable::new(&path.to_string_lossy(), 0, &error));
-            }
-        }
-        plan.total += std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    }
-    plan.inputs
-        .sort_by(|one, other| (other.earliest(), &other.path).cmp(&(one.earliest(), &one.path)));
-    plan
-}
-
 /// Opens an input for reading.
 pub(super) fn open(path: &Path) -> Result<Input, CaptureError> {
     if path.as_os_str() == STDIN { Input::stdin() } else { Input::open(path) }
@@ -138,37 +137,105 @@ pub(super) fn compression_name(layers: &[Compression]) -> &'static str {
     }
 }
 
-fn look(path: &Path) -> Result<Planned, CaptureError> {
-    let (path_buf, is_outside) = (path.to_path_buf(), false);
-    let mut head = vec![0; Context::HEAD];
-    match open(path)? {
-        Input::File(source) => {
-            let count = source.read_at(0, &mut head)?;
-            head.truncate(count);
-            let (first_time, is_shuffled) = begins(&head, count as u64 >= source.len())?;
-            let archive = false;
-            let open = None;
-            Ok(Planned { path: path_buf, first_time, is_shuffled, is_outside, open, archive })
+/// Looks at the head of an input, and tells which file it is. One that need not be a capture may be
+/// something else: none then. `head` is room to read into.
+pub(super) fn look(
+    path: &Path,
+    may_be_other: bool,
+    head: &mut Vec<u8>,
+) -> Result<(Option<Planned>, Identity), CaptureError> {
+    if path.as_os_str() == STDIN {
+        let Input::Stream(stream) = Input::stdin()? else { return Ok(none(path)) };
+        let looked = look_at_stream(stream, path, false, head)?;
+        return Ok((looked, Identity::Path(path.to_path_buf())));
+    }
+    let opened = match Input::identify(path, head) {
+        Err(error) if may_be_other && error.is_no_capture() => return Ok(none(path)),
+        opened => opened?,
+    };
+    let (looked, identity) = match opened {
+        (Input::File(source), identity) => (look_at_file(&source, path, head), identity),
+        (Input::Stream(stream), identity) => {
+            (look_at_stream(stream, path, may_be_other, head), identity)
         }
-        Input::Stream(mut stream) => {
-            let Some(member) = stream.next_member() else {
-                let reason = stream.damage().map_or("no capture in it", |it| it.reason.as_str());
-                return Err(std::io::Error::other(reason.to_owned()).into());
-            };
-            let count = stream.fill(&mut head);
-            let at_end = count < head.len();
-            head.truncate(count);
-            // In an archive, other members may be captures where the first is none.
-            let (first_time, is_shuffled) = match begins(&head, at_end) {
-                Err(_) if member.name.is_some() => (Time::MAX, false),
-                judged => judged?,
-            };
-            let archive = member.name.is_some();
-            let is_file = path.is_file();
-            let open = (!is_file).then_some(Pipe { stream, member, head, found: false });
-            Ok(Planned { path: path_buf, first_time, is_shuffled, is_outside, open, archive })
+    };
+    match looked {
+        Err(error) if may_be_other && error.is_no_capture() => Ok((None, identity)),
+        looked => Ok((looked?, identity)),
+    }
+}
+
+fn none(path: &Path) -> (Option<Planned>, Identity) {
+    (None, Identity::of(path))
+}
+
+fn look_at_file(
+    source: &Source,
+    path: &Path,
+    head: &mut Vec<u8>,
+) -> Result<Option<Planned>, CaptureError> {
+    let is_all = head.len() as u64 >= source.len();
+    let early = if is_all { None } else { Context::open_early(head) };
+    let early = early.and_then(|(context, used)| first_time(context, used, head, false));
+    let (first_time, is_shuffled) = if let Some(time) = early {
+        (time, false)
+    } else {
+        if !is_all {
+            source.read_head(head, Context::HEAD)?;
+        }
+        begins(head, head.len() as u64 >= source.len())?
+    };
+    let (path, len) = (path.to_path_buf(), Some(source.len()));
+    let (is_outside, archive, open) = (false, false, None);
+    Ok(Some(Planned { path, first_time, is_shuffled, is_outside, open, archive, len }))
+}
+
+fn look_at_stream(
+    mut stream: Stream,
+    path: &Path,
+    may_be_other: bool,
+    head: &mut Vec<u8>,
+) -> Result<Option<Planned>, CaptureError> {
+    let is_file = path.is_file();
+    let Some(member) = stream.next_member() else {
+        if may_be_other {
+            return Ok(None);
+        }
+        let reason = stream.damage().map_or("no capture in it", |it| it.reason.as_str());
+        return Err(std::io::Error::other(reason.to_owned()).into());
+    };
+    head.resize(Context::HEAD, 0);
+    let count = stream.fill(head);
+    let at_end = count < head.len();
+    head.truncate(count);
+    let archive = member.name.is_some();
+    // In an archive, other members may be captures where the first is none.
+    let (first_time, is_shuffled) = match begins(head, at_end) {
+        Err(error) if archive => {
+            if may_be_other && error.is_no_capture() && !holds_capture(&mut stream) {
+                return Ok(None);
+            }
+            (Time::MAX, false)
+        }
+        judged => judged?,
+    };
+    let open =
+        (!is_file).then(|| Box::new(Pipe { stream, member, head: head.clone(), found: false }));
+    let (path, is_outside, len) = (path.to_path_buf(), false, None);
+    Ok(Some(Planned { path, first_time, is_shuffled, is_outside, open, archive, len }))
+}
+
+/// Whether one of the archive's further members is a capture, be it in a format that is not read.
+fn holds_capture(stream: &mut Stream) -> bool {
+    let mut head = vec![0; Context::HEAD];
+    while stream.next_member().is_some() {
+        let count = stream.fill(&mut head);
+        match Context::open(head.get(..count).unwrap_or_default()) {
+            Err(error) if error.is_no_capture() => {}
+            _ => return true,
         }
     }
+    false
 }
 
 /// Whether a capture with this context behind its first records has several interfaces, which
@@ -180,18 +247,36 @@ pub(super) fn is_shuffled(context: &Context) -> bool {
 /// The time of the first frame in a capture's head, late where there is none, and whether frames
 /// may not be in the order of their times.
 fn begins(head: &[u8], at_end: bool) -> Result<(Time, bool), CaptureError> {
-    let (mut context, used) = Context::open(head)?;
-    let window = Window { bytes: head, base: 0, at_end };
-    let mut first = None;
-    let mut visit = |record: &Record<'_>| {
-        if record.timed && first.is_none() {
-            first = Some(record.time);
+    let (context, used) = Context::open(head)?;
+    let is_shuffled = match context.format() {
+        Format::PcapNg => {
+            let window = Window { bytes: head, base: 0, at_end };
+            let mut behind = context.clone();
+            behind.walk(window, used..likely_end(head, at_end), &mut |_| {});
+            is_shuffled(&behind)
         }
+        Format::Pcap { .. } | Format::Snoop | Format::Erf => false,
     };
-    let begun = context.walk(window, used..likely_end(head, at_end), &mut visit);
-    let is_shuffled = is_shuffled(&context);
-    context.walk(window, begun.end..head.len(), &mut visit);
+    let first = first_time(context, used, head, at_end);
     Ok((first.unwrap_or(Time::MAX), is_shuffled))
+}
+
+/// The time of the first frame that has one, if the head reaches so far.
+fn first_time(mut context: Context, used: usize, head: &[u8], at_end: bool) -> Option<Time> {
+    let window = Window { bytes: head, base: 0, at_end };
+    let (mut first, mut at) = (None, used);
+    while first.is_none() && at < head.len() {
+        let walk = context.walk(window, at..at + 1, &mut |record: &Record<'_>| {
+            if record.timed && first.is_none() {
+                first = Some(record.time);
+            }
+        });
+        if walk.needs_more || walk.end <= at {
+            break;
+        }
+        at = walk.end;
+    }
+    first
 }
 
 /// Up to where the head of a capture is walked to learn what is likely to stand before its later

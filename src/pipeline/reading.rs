@@ -70,6 +70,7 @@ impl<'a> Reading<'a> {
             self.feed(wave);
             wave.read(&self.buffers, self.look);
             self.verify(wave);
+            self.unwatch(wave);
             self.keep_rest(wave);
             wave.ready = self.settle();
             let (bytes, segments) = wave.extent();

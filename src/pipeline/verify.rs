@@ -8,11 +8,12 @@
 use rayon::prelude::*;
 
 use super::Unreadable;
-use super::chunk::{Chunk, Order, Piece};
+use super::chunk::{Chunk, Found, Order, Piece};
 use super::reading::Reading;
 use super::wave::Wave;
 use crate::capture::Context;
 use crate::decode::{Outcome, Pushed, Skip};
+use crate::flow::Batch;
 use crate::stamp::FrameId;
 
 /// How often in a wave the chunks behind a changed context are read again all at once; after that,
@@ -39,6 +40,10 @@ impl Reading<'_> {
             else {
                 return;
             };
+            if !chunk.wholes.is_empty() {
+                self.take_over_wholes(&mut chunk.wholes, &mut chunk.batch);
+                continue;
+            }
             let Some(input) = chunk.order.as_ref().map(|order| order.input) else { continue };
             if !self.has_entered(input) {
                 self.enter(input);
@@ -103,38 +108,44 @@ impl Reading<'_> {
             let (offset, reason) = (chunk.found.end, error.to_string());
             self.plan.refuse(Unreadable { path, offset, reason });
         }
-        self.stamp(chunk, input);
+        self.stamp((&mut chunk.batch, 0), &mut chunk.found, input);
     }
 
-    /// Hands out frame numbers and the clock, and adds the chunk to its input's account.
-    fn stamp(&mut self, chunk: &mut Chunk, input: u32) {
+    /// Hands out frame numbers and the clock to a range, and adds what was found in it to its
+    /// input's account.
+    pub(super) fn stamp(
+        &mut self,
+        (batch, index): (&mut Batch, usize),
+        found: &mut Found,
+        input: u32,
+    ) {
         let Some(account) = self.accounts.get(input as usize) else { return };
-        chunk.batch.clock = account.clock;
-        chunk.batch.group = account.group;
-        chunk.batch.watched_from = self.watched_from(input, account.clock);
+        let (group, clock) = (account.group, account.clock);
+        let watched_from = self.watched_from(input, clock);
         let Some(account) = self.accounts.get_mut(input as usize) else { return };
-        chunk.batch.first = FrameId::new(input, account.numbered + 1);
-        chunk.batch.frames_before = account.base.saturating_add(account.numbered);
-        self.frames += chunk.found.frames;
-        account.clock = chunk.batch.clock_after();
-        account.add(chunk);
-        self.joins.advance(account);
-        let pieces = std::mem::take(&mut chunk.found.pieces);
-        let segments = chunk.batch.segments();
-        for piece in pieces {
-            self.assemble(piece, input, chunk);
+        let strip = batch.strip_mut(index);
+        (strip.clock, strip.group, strip.watched_from) = (clock, group, watched_from);
+        strip.first = FrameId::new(input, account.numbered + 1);
+        strip.frames_before = account.base.saturating_add(account.numbered);
+        self.frames += found.frames;
+        account.clock = strip.clock_after();
+        let segments = strip.segments();
+        account.add(found, segments);
+        self.joins.advance(input, account);
+        for piece in std::mem::take(&mut found.pieces) {
+            self.assemble(piece, input, (batch, index));
         }
         let lane = self.lanes.iter_mut().find(|lane| lane.input == input);
-        let is_ordered = lane.is_some_and(|lane| lane.advance(&mut chunk.batch));
+        let is_ordered = lane.is_some_and(|lane| lane.advance(batch, index));
         if let Some(account) = self.accounts.get_mut(input as usize) {
-            account.input.tcp_segments += chunk.batch.segments() - segments;
+            account.input.tcp_segments += batch.strip(index).segments() - segments;
             account.is_ordered = is_ordered;
         }
     }
 
-    fn assemble(&mut self, piece: Piece, input: u32, chunk: &mut Chunk) {
+    fn assemble(&mut self, piece: Piece, input: u32, (batch, index): (&mut Batch, usize)) {
         let Piece { frame, latest, time, fragment } = piece;
-        let id = chunk.batch.first.plus(u64::from(frame));
+        let id = batch.strip(index).first.plus(u64::from(frame));
         let (settings, decoded) = (&self.look.decode, &mut self.decoded);
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.input == input) else { return };
         let pushed = lane.reassembler.push(&fragment, time, id, settings, decoded);
@@ -150,7 +161,7 @@ impl Reading<'_> {
                 }
                 let (tuple, tunnel) = (decoded.tuple, &decoded.tunnel);
                 let (segment, extras) = (&decoded.segment, &decoded.extras);
-                return chunk.batch.insert((frame, latest), tuple, tunnel, segment, extras);
+                return batch.insert((index, frame, latest), tuple, tunnel, segment, extras);
             }
             Outcome::Quote(_) => Skip::Icmp,
             Outcome::Fragment(_) => Skip::Fragment,

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::chunk::{Buffers, Chunk, Order};
 use super::look::Look;
+use super::whole::Whole;
 use crate::flow::Horizon;
 use crate::stamp::Time;
 
@@ -53,7 +54,10 @@ impl Ready {
 impl Wave {
     pub(super) fn clear(&mut self) {
         // What was ordered keeps a file open.
-        self.chunks.iter_mut().for_each(|chunk| chunk.order = None);
+        for chunk in &mut self.chunks {
+            chunk.order = None;
+            chunk.wholes.clear();
+        }
         self.used = 0;
         self.memory.clear();
     }
@@ -67,13 +71,33 @@ impl Wave {
     }
 
     pub(super) fn push(&mut self, order: Order) {
-        if self.used == self.chunks.len() {
-            self.chunks.push(Chunk::default());
-        }
-        if let Some(chunk) = self.chunks.get_mut(self.used) {
+        if let Some(chunk) = self.next() {
             chunk.order = Some(order);
             self.used += 1;
         }
+    }
+
+    /// Appends a chunk of whole files, if there are any.
+    pub(super) fn push_wholes(&mut self, wholes: Vec<Whole>) -> bool {
+        let is_any = !wholes.is_empty();
+        if let Some(chunk) = self.next() {
+            chunk.wholes = wholes;
+            self.used += usize::from(is_any);
+        }
+        is_any
+    }
+
+    /// A list for whole files that may have memory already.
+    pub(super) fn room_for_wholes(&mut self) -> Vec<Whole> {
+        self.next().map(|chunk| std::mem::take(&mut chunk.wholes)).unwrap_or_default()
+    }
+
+    /// The chunk that is to be ordered next.
+    fn next(&mut self) -> Option<&mut Chunk> {
+        if self.used == self.chunks.len() {
+            self.chunks.push(Chunk::default());
+        }
+        self.chunks.get_mut(self.used)
     }
 
     pub(super) fn chunks(&self) -> &[Chunk] {
@@ -89,7 +113,8 @@ impl Wave {
     pub(super) fn extent(&self) -> (u64, u64) {
         self.chunks().iter().fold((0, 0), |(bytes, segments), chunk| {
             let range = chunk.order.as_ref().map_or(0..0, |order| order.range.clone());
-            (bytes + range.end - range.start, segments + chunk.batch.segments())
+            let whole: u64 = chunk.wholes.iter().map(Whole::len).sum();
+            (bytes + range.end - range.start + whole, segments + chunk.batch.segments())
         })
     }
 

@@ -1,0 +1,35 @@
+//! Which shard a flow is dealt to.
+
+use std::net::IpAddr;
+
+use crate::tcp::{Endpoint, FourTuple};
+
+/// How many shards flows are dealt to. Fixed: part of the order in which records come out.
+pub const SHARDS: usize = 64;
+
+/// Any canonical tuple in three words, to choose its shard by; tunnels do not count.
+#[expect(clippy::cast_possible_truncation, reason = "halves of a hash")]
+pub(super) fn fold(tuple: FourTuple) -> [u32; 3] {
+    let word = |endpoint: Endpoint| match endpoint.address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            let half = (bits >> 64) as u64 ^ (bits as u64).wrapping_mul(MULTIPLIER);
+            (half ^ half >> 32) as u32
+        }
+    };
+    let ports = u32::from(tuple.source.port) << 16 | u32::from(tuple.destination.port);
+    [word(tuple.source), word(tuple.destination), ports]
+}
+
+/// 2^64 divided by the golden ratio, odd.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The shard of a canonical flow. Fixed and unkeyed: a hostile capture can only serialise us.
+#[expect(clippy::cast_possible_truncation, reason = "fewer bits than any usize has")]
+pub(super) fn shard_of([low, high, ports]: [u32; 3]) -> usize {
+    const { assert!(SHARDS.is_power_of_two()) }
+    let addresses = u64::from(low) << 32 | u64::from(high);
+    let mixed = (addresses.wrapping_mul(MULTIPLIER) ^ u64::from(ports)).wrapping_mul(MULTIPLIER);
+    (mixed >> (64 - SHARDS.trailing_zeros())) as usize
+}
