@@ -24,7 +24,7 @@ use tcpautopsy::detect::{Detectors, Selection, Thresholds};
 use tcpautopsy::flow::Batch;
 use tcpautopsy::pipeline::{Discard, Keep, Options, run};
 use tcpautopsy::settings::Settings;
-use tcpautopsy::testkit::{Format, Shape, generate};
+use tcpautopsy::testkit::{Format, Shape, generate, split};
 
 const PACKETS: u64 = 300_000;
 const SHAPES: [&str; 5] = ["mix", "many_small", "few_large", "flood", "elephant"];
@@ -71,6 +71,34 @@ fn compressed(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(PACKETS));
     group.sample_size(10).measurement_time(Duration::from_secs(3));
     whole(&mut group, &Capture { bytes: Vec::new(), path }, 1);
+    group.finish();
+}
+
+/// Mixed traffic in one file, and in files of 1,000 and of 100 frames.
+fn archives(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let one = other(&folder, "one.pcap", Format::Pcap, 262_144);
+    let mut group = criterion.benchmark_group("files");
+    group.throughput(Throughput::Elements(PACKETS));
+    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    for frames in [usize::MAX, 1_000, 100] {
+        let folder = folder.path().join(frames.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        let files = split(&one.bytes, frames).zip(0..);
+        let written = files.map(|(file, index)| {
+            let path = folder.join(format!("{index:06}.pcap"));
+            std::fs::write(&path, file).unwrap();
+            path
+        });
+        let inputs: Vec<PathBuf> = written.collect();
+        for threads in [1, 2] {
+            let options = options(threads);
+            let name = format!("{}_files_{threads}_threads", inputs.len());
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| run(black_box(&inputs), &options, &mut Discard, &|_| {}).unwrap());
+            });
+        }
+    }
     group.finish();
 }
 
@@ -181,5 +209,5 @@ fn stages(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, stages, compressed);
+criterion_group!(benches, stages, compressed, archives);
 criterion_main!(benches);

@@ -14,12 +14,14 @@ mod parse;
 mod random;
 mod render;
 mod scenario;
+mod split;
 
 pub use cursor::ScenarioError;
 pub use file::Format;
 pub use frame::Link;
 pub use generate::{Shape, Totals, Traffic, generate};
 pub use scenario::{Observation, Scenario};
+pub use split::split;
 
 #[cfg(test)]
 mod tests;
