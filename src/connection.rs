@@ -24,6 +24,7 @@ mod judge;
 mod lone_syn;
 mod opening;
 mod record;
+mod recut;
 mod repair;
 mod reset;
 mod rtt;
@@ -375,7 +376,7 @@ impl Connection {
             me.unanswered = me.unanswered.saturating_add(1);
             self.doubt_unheard(from, mark);
         }
-        if segment.flags.fin() {
+        if segment.flags.fin() && !effects.repeat.is_some_and(Repeat::is_copy) {
             self.on_fin_sent(from, segment);
         }
         if repeats || segment.flags.fin() || segment.payload_len > 0 {
@@ -483,6 +484,10 @@ fn roles(tuple: &FourTuple, segment: &Segment) -> (bool, Certainty) {
 
 /// Time between two sightings below which a repeated segment is taken as the same one, seen twice.
 const SAME_FRAME: Span = Span::from_micros(100);
+
+/// The same at another interface, or behind a router: one that first has to ask for a neighbour's
+/// address takes longer than a bridge. No timer is that quick without a round trip.
+const ELSEWHERE: Span = Span::from_millis(100);
 
 /// A silence that makes a RST without ACK look like the answer of something that forgot.
 const LONG_IDLE: Span = Span::from_secs(60);

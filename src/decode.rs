@@ -69,6 +69,8 @@ pub struct Decoded {
     pub has_extras: bool,
     /// The tunnels around the segment, outermost first.
     pub tunnel: Vec<TunnelLayer>,
+    /// Which interface of the capturing host saw it, in or out, as far as the frame itself tells.
+    pub interface: Option<(u32, bool)>,
     /// The outermost VLAN id that is not 0 (0 only tags a priority, IEEE 802.1Q 9.6).
     pub vlan: Option<u16>,
 }
@@ -82,6 +84,7 @@ impl Default for Decoded {
             extras: Extras::NONE,
             has_extras: false,
             tunnel: Vec::new(),
+            interface: None,
             vlan: None,
         }
     }
@@ -142,6 +145,7 @@ impl<'d> Walk<'d> {
         }
         out.tunnel.clear();
         out.vlan = None;
+        out.interface = None;
         Self { settings, out, layers, inflated: false, overhang: 0 }
     }
 

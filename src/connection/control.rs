@@ -19,7 +19,7 @@ impl Connection {
             return false;
         }
         effects.repeat = self.repeated_packet(from, segment);
-        effects.repeat.is_some_and(|repeat| repeat.cause == RepeatCause::CaptureDuplicate)
+        effects.repeat.is_some_and(Repeat::is_copy)
     }
 
     /// The packet before it again, or a control segment again.

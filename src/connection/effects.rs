@@ -140,6 +140,13 @@ pub struct Repeat {
     pub original: Option<Mark>,
 }
 
+impl Repeat {
+    /// The tap delivered it more than once.
+    pub(super) fn is_copy(self) -> bool {
+        self.cause == RepeatCause::CaptureDuplicate
+    }
+}
+
 impl fmt::Display for Repeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.rule.fmt(f)?;

@@ -25,6 +25,7 @@ impl Stream {
             && offset < self.end
             && segment.seq_len() == 0
             && segment.window == self.peer_window
+            && segment.interface == self.acknowledged_at
         {
             self.dup_acks = self.dup_acks.saturating_add(1);
         }
@@ -114,7 +115,7 @@ impl Stream {
     }
 
     fn advance(&mut self, offset: i64, segment: &Segment) {
-        self.acknowledged = offset;
+        (self.acknowledged, self.acknowledged_at) = (offset, segment.interface);
         let fin = self.fin.filter(|fin| *fin < offset);
         self.coverage.skip_to(fin.unwrap_or(offset));
         self.end = self.end.max(offset);

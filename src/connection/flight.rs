@@ -20,6 +20,7 @@ pub(super) struct Sent {
     pub(super) timestamp: u32,
     pub(super) ip_id: u16,
     pub(super) checksum: u16,
+    pub(super) place: u16,
 }
 
 impl Sent {
@@ -35,6 +36,7 @@ impl Sent {
             },
             ip_id: segment.ip_id,
             checksum: segment.checksum,
+            place: segment.place(),
         }
     }
 

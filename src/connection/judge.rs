@@ -1,6 +1,6 @@
 //! Why a segment carries what was carried before: the rules, in the order in which they are asked.
 //!
-//! First what is no retransmission: the same packet again, probes, segments overtaken on the way.
+//! First what is no retransmission: the same packet again, whole or in pieces, probes, segments overtaken on the way.
 //! Then what sets a sender off: reports of the receiver that had just reached it, or a timer while
 //! none came. What is proved needless later is corrected then.
 
@@ -8,7 +8,7 @@ use super::coverage::Added;
 use super::flight::Sent;
 use super::repair::{Probe, Repair, Resent};
 use super::stream::{Legs, Stream};
-use super::{Mark, Proof, Repeat, RepeatCause, Rule, SAME_FRAME};
+use super::{ELSEWHERE, Mark, Proof, Repeat, RepeatCause, Rule, SAME_FRAME};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Seq};
 
@@ -114,10 +114,13 @@ impl Stream {
         }
         let suspect = self.suspect((start, end), mark, legs, (original, resent));
         let (mut cause, mut rule, mut proof) = (RepeatCause::Unknown, None, None);
-        if let Some(after) = self.same_packet(&suspect, segment) {
+        if let Some((after, elsewhere)) = self.same_packet(&suspect, segment) {
             rule = Some(Rule::SamePacket { ip_id: segment.ip_id, after });
-            let by_tap = after.abs() < SAME_FRAME;
+            let by_tap = after.abs() < SAME_FRAME || elsewhere;
             cause = if by_tap { RepeatCause::CaptureDuplicate } else { RepeatCause::PathDuplicate };
+        } else if let Some(whole) = self.cut_otherwise((start, end), original, segment) {
+            rule = Some(whole);
+            cause = RepeatCause::CaptureDuplicate;
         } else if original.is_none()
             && let Some(late) = self.overtaken(&suspect, segment, added.old == 0)
         {
@@ -174,8 +177,8 @@ impl Stream {
         self.sending.as_ref()?.flight.at(offset)
     }
 
-    /// How long ago this very packet was seen, if it was.
-    fn same_packet(&self, suspect: &Suspect, segment: &Segment) -> Option<Span> {
+    /// How long ago this very packet was seen, if it was, and whether at another place of the host.
+    fn same_packet(&self, suspect: &Suspect, segment: &Segment) -> Option<(Span, bool)> {
         let original = self.original_of(suspect.start).filter(|sent| {
             (sent.start, sent.end()) == (suspect.start, suspect.end)
                 && (sent.ip_id, sent.checksum) == (segment.ip_id, segment.checksum)
@@ -183,15 +186,16 @@ impl Stream {
         let resent = self.repair.as_ref().and_then(|repair| {
             repair.same(suspect.start, suspect.end, segment.ip_id, segment.checksum)
         });
-        let seen = resent.map(|sent| (sent.mark, sent.timestamp));
-        let (mark, timestamp) =
-            seen.or_else(|| original.map(|sent| (sent.mark(), sent.timestamp)))?;
+        let seen = resent.map(|sent| (sent.mark, sent.timestamp, sent.place));
+        let (mark, timestamp, place) =
+            seen.or_else(|| original.map(|sent| (sent.mark(), sent.timestamp, sent.place)))?;
         let after = suspect.mark.time.since(mark.time);
+        let elsewhere = place != segment.place() && after < ELSEWHERE;
         // Without an IP identification the timestamp has to tell a copy from a repetition.
         let same_clock = segment.timestamps().is_some_and(|stamps| stamps.value == timestamp);
         let is_copy =
             segment.ip_id != 0 || after.abs() < SAME_FRAME || (same_clock && after > OLD_TIMESTAMP);
-        is_copy.then_some(after)
+        (is_copy || elsewhere).then_some((after, elsewhere))
     }
 
     /// Whether a segment was sent before the one behind it that passed the tap earlier: into a gap,
@@ -340,7 +344,7 @@ impl Stream {
                 .with_packet(
                     is_head,
                     (first_timestamp, timestamp),
-                    (segment.ip_id, segment.checksum),
+                    (segment.ip_id, segment.checksum, segment.place()),
                 );
         repair.note(resent, since);
         if cause.is_retransmission() {

@@ -25,6 +25,7 @@ pub(super) struct Resent {
     pub(super) first_timestamp: u32,
     pub(super) ip_id: u16,
     pub(super) checksum: u16,
+    pub(super) place: u16,
     /// A report of bytes received twice was taken as about this one.
     reported: bool,
 }
@@ -47,6 +48,7 @@ impl Resent {
             first_timestamp: 0,
             ip_id: 0,
             checksum: 0,
+            place: 0,
             reported: false,
         }
     }
@@ -56,9 +58,9 @@ impl Resent {
         self,
         is_head: bool,
         (first_timestamp, timestamp): (u32, u32),
-        (ip_id, checksum): (u16, u16),
+        (ip_id, checksum, place): (u16, u16, u16),
     ) -> Self {
-        Self { is_head, timestamp, first_timestamp, ip_id, checksum, ..self }
+        Self { is_head, timestamp, first_timestamp, ip_id, checksum, place, ..self }
     }
 }
 
@@ -144,6 +146,13 @@ impl Repair {
     /// The latest transmission among the repeated ones that carried the byte at `offset`.
     pub(super) fn last_with(&self, offset: i64) -> Option<Resent> {
         self.resent.iter().rev().find(|sent| sent.start <= offset && offset < sent.end).copied()
+    }
+
+    /// The same, but for copies.
+    pub(super) fn sent_again_with(&self, offset: i64) -> Option<Resent> {
+        let mut all = self.resent.iter().rev();
+        let carries = |sent: &&Resent| sent.start <= offset && offset < sent.end;
+        all.find(|sent| carries(sent) && sent.cause != RepeatCause::CaptureDuplicate).copied()
     }
 
     /// The repetition that looked exactly like this.

@@ -73,6 +73,13 @@ pub enum Rule {
         /// From the first sighting to this one.
         after: Span,
     },
+    /// The bytes of another segment, cut in another way by the capturing host.
+    CutOtherwise {
+        /// The segment in which their first one was seen.
+        seen: FrameId,
+        /// From there to this one.
+        after: Span,
+    },
     /// Its IP identification comes before that of the segment which overtook it.
     EarlierIpId {
         /// Of this segment.
@@ -173,6 +180,12 @@ impl fmt::Display for Rule {
             Self::SamePacket { ip_id, after } => {
                 write!(f, "the same IP ID {ip_id:#06x} and checksum {} later", Millis(after))
             }
+            Self::CutOtherwise { seen, after } => write!(
+                f,
+                "bytes of frame {}, cut in another way {} later",
+                seen.number(),
+                Millis(after)
+            ),
             Self::EarlierIpId { ip_id, next, overtaken_by } => write!(
                 f,
                 "IP ID {ip_id:#06x} was sent before {next:#06x} of frame {}",

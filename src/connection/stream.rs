@@ -9,7 +9,9 @@ use super::flight::{Flight, Sent};
 use super::opening::Opening;
 use super::repair::Repair;
 use super::rtt::Rtt;
-use super::{Effects, Mark, OfferedOptions, Repeat, RepeatCause, Rule, SAME_FRAME, Unacknowledged};
+use super::{
+    ELSEWHERE, Effects, Mark, OfferedOptions, Repeat, RepeatCause, Rule, SAME_FRAME, Unacknowledged,
+};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq, Side};
 
@@ -24,6 +26,8 @@ pub(super) struct Stream {
     pub(super) syn_seen: bool,
     /// How often in a row the peer has acknowledged the same.
     pub(super) dup_acks: u32,
+    /// The interface of the acknowledgment that moved `acknowledged`: at others it is a copy.
+    pub(super) acknowledged_at: u8,
     /// The offset after the last byte (or FIN) sent.
     pub(super) end: i64,
     /// The highest acknowledgment from the peer.
@@ -35,8 +39,8 @@ pub(super) struct Stream {
     pub(super) traffic: Counters,
     last_data_sent: Option<Mark>,
     repeated_unacknowledged: u32,
-    /// IP identification, checksum and sequence number of the last segment.
-    print: u64,
+    /// IP identification, checksum and sequence number of the last segment, and its place.
+    print: (u64, u16),
     /// The acknowledgment that last moved `acknowledged`, and the time of the last one of any kind.
     pub(super) advanced: Mark,
     pub(super) last_ack: Time,
@@ -106,6 +110,7 @@ impl Default for Stream {
             started: false,
             syn_seen: false,
             dup_acks: 0,
+            acknowledged_at: 0,
             end: 0,
             acknowledged: 0,
             fin: None,
@@ -114,7 +119,7 @@ impl Default for Stream {
             traffic: Counters::default(),
             last_data_sent: None,
             repeated_unacknowledged: 0,
-            print: 0,
+            print: (0, 0),
             advanced: Mark::default(),
             last_ack: Time::MIN,
             window_edge: i64::MAX,
@@ -244,7 +249,10 @@ impl Stream {
         }
         if segment.flags.fin() {
             match self.fin {
-                Some(known) => repeats |= known >= self.acknowledged && known == end,
+                Some(known) => {
+                    let is_copy = effects.repeat.is_some_and(Repeat::is_copy);
+                    repeats |= !is_copy && known >= self.acknowledged && known == end;
+                }
                 None => self.fin = Some(end),
             }
             self.end = self.end.max(end + 1);
@@ -267,17 +275,20 @@ impl Stream {
     /// Whether `segment` is the packet that this side sent last, delivered twice by the tap: same IP
     /// identification, checksum and sequence number, almost the same time.
     pub(super) fn is_same_packet(&self, segment: &Segment) -> bool {
+        let within = if self.print.1 == segment.place() { SAME_FRAME } else { ELSEWHERE };
         self.resembles_last(segment)
             && self
                 .traffic
                 .last_segment
-                .is_some_and(|last| segment.time.since(last.time).abs() < SAME_FRAME)
+                .is_some_and(|last| segment.time.since(last.time).abs() < within)
     }
 
-    /// Whether `segment` has what tells packets apart from this side's last one.
+    /// Whether `segment` has what tells packets apart from this side's last one: without an IP
+    /// identification, only at another place.
     #[inline]
     pub(super) fn resembles_last(&self, segment: &Segment) -> bool {
-        segment.ip_id != 0 && self.print == print(segment)
+        let (packet, place) = print(segment);
+        self.print.0 == packet && (segment.ip_id != 0 || self.print.1 != place)
     }
 
     /// Whether `seq` comes after the last byte sent.
@@ -446,9 +457,18 @@ impl Stream {
     }
 }
 
-/// What tells a packet from others: IP identification, checksum and sequence number.
-fn print(segment: &Segment) -> u64 {
-    u64::from(segment.seq.0) << 32 | u64::from(segment.ip_id) << 16 | u64::from(segment.checksum)
+/// What tells a packet from others, IP identification, checksum and sequence number; and its place.
+/// Without an identification, whatever it acknowledges has to tell: a checksum that is left to the
+/// network card is the same for all acknowledgments.
+#[inline]
+fn print(segment: &Segment) -> (u64, u16) {
+    let mut low = u32::from(segment.ip_id) << 16 | u32::from(segment.checksum);
+    if segment.ip_id == 0 {
+        let stamps = segment.timestamps;
+        let clocks = stamps.value.rotate_left(8) ^ stamps.echo.rotate_left(20);
+        low ^= segment.ack.0.wrapping_mul(0x9e37_79b1) ^ clocks ^ u32::from(segment.window) << 16;
+    }
+    (u64::from(segment.seq.0) << 32 | u64::from(low), segment.place())
 }
 
 #[cfg(test)]

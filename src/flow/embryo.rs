@@ -34,8 +34,8 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Embryo {
     time: Time,
     frame: FrameId,
-    /// Packed options, and above them [`Embryo::FORWARD`], [`Embryo::WIDE`] and
-    /// [`Embryo::ANSWERED`].
+    /// Packed options, and above them [`Embryo::FORWARD`], [`Embryo::WIDE`],
+    /// [`Embryo::ANSWERED`] and the interface.
     options: u64,
     flow: [u32; 3],
     seq: u32,
@@ -69,6 +69,8 @@ impl Embryo {
     const FORWARD: u64 = 1 << BITS;
     const WIDE: u64 = 1 << (BITS + 1);
     const ANSWERED: u64 = 1 << (BITS + 2);
+    /// Where the interface begins, which takes all bits from there on.
+    const INTERFACE: u32 = BITS + 3;
 
     pub(super) const fn frame(&self) -> FrameId {
         self.frame
@@ -101,8 +103,14 @@ impl Embryo {
             ttl: self.ttl,
             traffic_class: self.traffic_class,
             marks: Marks(self.marks),
+            interface: self.interface(),
         };
         Held { segment, options: self.options, before: NONE, forward: self.is_forward() }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "there are no more bits than these")]
+    const fn interface(&self) -> u8 {
+        (self.options >> Self::INTERFACE) as u8
     }
 
     /// A SYN-ACK answered it.
@@ -164,10 +172,11 @@ impl Embryos {
             Key::Wide(index) => ([index, 0, 0], Embryo::WIDE),
         };
         let direction = if forward { Embryo::FORWARD } else { 0 };
+        let interface = u64::from(segment.interface) << Embryo::INTERFACE;
         self.heads.insert(Embryo {
             time: segment.time,
             frame: segment.frame,
-            options: options | direction | wide,
+            options: options | direction | wide | interface,
             flow,
             seq: segment.seq.0,
             timestamp: segment.timestamps.value,

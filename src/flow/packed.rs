@@ -49,6 +49,10 @@ impl Kind {
     /// stands in place of that of the extras.
     pub(super) const QUOTE: Self = Self(8);
 
+    /// Where [`Segment::interface`] begins, which takes all bits from there on.
+    const INTERFACE_SHIFT: u32 = 5;
+    const INTERFACE: Self = Self((Segment::INTERFACES - 1) << Self::INTERFACE_SHIFT);
+
     /// The options are packed into the places of the timestamp's echo and of the extras' index.
     pub(super) const OPTIONS: Self = Self(16);
 
@@ -89,7 +93,7 @@ impl Packed {
             ttl: segment.ttl,
             traffic_class: segment.traffic_class,
             marks: segment.marks.0,
-            kind,
+            kind: Kind(kind.0 | segment.interface << Kind::INTERFACE_SHIFT),
         }
     }
 
@@ -107,7 +111,7 @@ impl Packed {
 
     /// Whether the flow is a narrow one and no options lie elsewhere.
     pub(super) const fn is_ordinary(&self) -> bool {
-        let usual = Kind::FORWARD.with(Kind::LATE);
+        let usual = Kind::FORWARD.with(Kind::LATE).with(Kind::INTERFACE);
         usual.contains(self.kind) && self.extras == Self::NO_EXTRAS
     }
 
@@ -144,6 +148,7 @@ impl Packed {
             ttl: self.ttl,
             traffic_class: self.traffic_class,
             marks: Marks(self.marks),
+            interface: self.kind.0 >> Kind::INTERFACE_SHIFT,
         }
     }
 }
@@ -170,6 +175,7 @@ mod tests {
             ttl: 64,
             traffic_class: 0xb8,
             marks: Marks(0x7f),
+            interface: 5,
         };
         let packed = Packed::new(&segment, 7, [1, 2, 3], Kind::FORWARD);
         assert_eq!((packed.segment(FrameId::new(3, 10)), packed.options()), (segment, None));

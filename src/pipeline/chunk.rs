@@ -12,12 +12,12 @@ use super::quality::{Seen, all_verified, is_verified};
 use super::view::{READ, View};
 use super::whole::{self, Whole};
 use crate::capture::{
-    Context, DamageList, LinkType, Oddities, Record, Source, Statistics, Walk, Window,
+    Context, DamageList, Direction, LinkType, Oddities, Record, Source, Statistics, Walk, Window,
 };
 use crate::decode::{self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode, express};
 use crate::flow::Batch;
 use crate::stamp::Time;
-use crate::tcp::{Extras, IcmpError, Marks};
+use crate::tcp::{Extras, IcmpError, Marks, Segment};
 
 /// How far a chunk looks for a place to begin when the first look finds none. A chunk without one
 /// is walked again from its true beginning.
@@ -294,6 +294,7 @@ impl<'a> Visitor<'a> {
                 return;
             }
             found.segment.time = time;
+            found.segment.interface = interface_of(record);
             let source = (found.source, found.ports.0);
             let destination = (found.destination, found.ports.1);
             let (batch, segment) = (&mut self.batch, &found.segment);
@@ -319,7 +320,10 @@ impl<'a> Visitor<'a> {
                 self.found.left_out += 1;
             }
             Outcome::Segment => {
-                let Decoded { tuple, segment, extras, has_extras, tunnel, .. } = &mut self.decoded;
+                let Decoded { tuple, segment, extras, has_extras, tunnel, interface, .. } =
+                    &mut self.decoded;
+                let told = interface.map(|(index, outgoing)| Segment::interface(index, outgoing));
+                segment.interface = told.unwrap_or_else(|| interface_of(record));
                 segment.time = time;
                 self.found.seen.segment(self.found.frames, segment.marks);
                 if !self.look.decode.verify_checksums {
@@ -355,6 +359,11 @@ impl<'a> Visitor<'a> {
             self.found.links.insert(place, link);
         }
     }
+}
+
+/// Which interface saw the frame, and whether on its way out.
+fn interface_of(record: &Record<'_>) -> u8 {
+    Segment::interface(record.interface, record.direction == Direction::Outbound)
 }
 
 /// The place where the chunk's first record begins, or seems to.

@@ -36,6 +36,9 @@ pub struct Segment {
     pub traffic_class: u8,
     /// What else was noticed while decoding.
     pub marks: Marks,
+    /// Which interface of the capturing host saw it, in or out, as far as the capture tells: a number
+    /// below [`Segment::INTERFACES`] that differs where interfaces do, mostly. 0 where nothing is told.
+    pub interface: u8,
 }
 
 impl Segment {
@@ -59,6 +62,24 @@ impl Segment {
     #[must_use]
     pub const fn payload_seq(&self) -> Seq {
         self.seq.plus(self.flags.syn() as u32)
+    }
+
+    /// How many interfaces are told apart.
+    pub const INTERFACES: u8 = 8;
+
+    /// The number of an interface and a direction.
+    #[must_use]
+    pub const fn interface(index: u32, outgoing: bool) -> u8 {
+        #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits count")]
+        let index = index as u8;
+        (index << 1 | outgoing as u8) % Self::INTERFACES
+    }
+
+    /// What differs between two sightings of a packet at different places: a router counts the time
+    /// to live down, and each interface has its number.
+    #[must_use]
+    pub const fn place(&self) -> u16 {
+        (self.ttl as u16) << 8 | self.interface as u16
     }
 
     /// What the segment does to its connection.

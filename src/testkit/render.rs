@@ -187,6 +187,7 @@ fn segment(event: &SegmentEvent, packet: &Packet<'_>, seen: Seen) -> Option<(Seg
         ttl: packet.ttl,
         traffic_class: packet.traffic_class,
         marks,
+        interface: 0,
     };
     Some((segment, extras))
 }

@@ -101,3 +101,42 @@ fn large_segments_and_their_pieces_at_another_tap_are_the_same() {
         assert_eq!(facts(&both), facts(&alone.analysis), "{name}");
     }
 }
+
+/// The record as `-i any` writes it (Linux SLL2): at interface `index`, coming in or going out.
+fn cooked(record: &[u8], index: u8, outgoing: bool) -> Vec<u8> {
+    let frame = &record[16..];
+    let kind = if outgoing { 4 } else { 0 };
+    let header = [0, 0, 0, 0, 0, 0, 0, index, 0, 1, kind, 6, 2, 0, 0, 0, 0, 1, 0, 0];
+    let length = u32::try_from(frame.len() + 6).unwrap().to_le_bytes();
+    [&record[..8], &length, &length, &frame[12..14], &header[2..], &frame[14..]].concat()
+}
+
+#[test]
+fn what_a_bridge_passes_on_is_seen_twice_and_was_sent_once() {
+    let capture = counted(&generated("mix", 3_000));
+    let folder = tempfile::tempdir().unwrap();
+    // Network 276: Linux SLL2.
+    let head = [&capture[..20], &276_u32.to_le_bytes()].concat();
+    let write = |name: &str, frames: &[Vec<u8>]| {
+        let path = folder.path().join(name);
+        fs::write(&path, with_records(&head, frames.iter().map(Vec::as_slice))).unwrap();
+        path
+    };
+    let all = records(&capture);
+    let once: Vec<Vec<u8>> = all.iter().map(|record| cooked(record, 2, false)).collect();
+    let out = |record: &Vec<u8>| later(cooked(record, 3, true), 40);
+    let pieces = |record: &&[u8]| cut(record).iter().map(out).collect::<Vec<_>>();
+    let mut twice: Vec<Vec<u8>> = all.iter().flat_map(pieces).chain(once.clone()).collect();
+    twice.sort_by_key(|record| {
+        let word = |at: usize| u32::from_le_bytes(record[at..at + 4].try_into().unwrap());
+        (word(0), word(4))
+    });
+    let [once, twice] = [write("once.pcap", &once), write("twice.pcap", &twice)]
+        .map(|path| analyse(&[path], &options(2, 5_000, 60_000)).analysis);
+    let (told, expected) = (facts(&twice), facts(&once));
+    let differs: Vec<_> = told.iter().zip(&expected).filter(|(one, other)| one != other).collect();
+    assert!(differs.is_empty() && told.len() == expected.len(), "{differs:#?}");
+    let copies = twice.summary.totals.ground.copies;
+    let passed_on = twice.inputs[0].tcp_segments - once.inputs[0].tcp_segments;
+    assert!(copies * 100 > passed_on * 98, "{copies} of {passed_on}");
+}

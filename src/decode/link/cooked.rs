@@ -24,11 +24,15 @@ pub(super) fn loopback(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
     }
 }
 
+/// The packet type of what the host itself sends.
+const OUTGOING: u8 = 4;
+
 /// Linux cooked, version 1 (`LINKTYPE_LINUX_SLL`).
 pub(super) fn linux_v1(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
     let header = frame.array::<{ LinuxSllHeader::LEN }>(0).ok_or(Skip::CutLinkHeader)?;
     let hardware = u16::from_be_bytes([header[2], header[3]]);
     let kind = u16::from_be_bytes([header[14], header[15]]);
+    walk.out.interface = Some((0, header[..2] == [0, OUTGOING]));
     linux(walk, hardware, kind, beyond(frame, LinuxSllHeader::LEN)?)
 }
 
@@ -37,6 +41,8 @@ pub(super) fn linux_v2(walk: &mut Walk<'_>, frame: Captured<'_>) -> Walked {
     const HEADER: usize = 20;
     let kind = frame.be16(0).ok_or(Skip::CutLinkHeader)?;
     let hardware = frame.be16(8).ok_or(Skip::CutLinkHeader)?;
+    let interface = frame.be32(4).ok_or(Skip::CutLinkHeader)?;
+    walk.out.interface = Some((interface, frame.byte(10) == Some(OUTGOING)));
     linux(walk, hardware, kind, beyond(frame, HEADER)?)
 }
 

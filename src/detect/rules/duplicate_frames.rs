@@ -1,8 +1,9 @@
 //! The tap delivered frames twice.
 //!
 //! # What it detects
-//! Set when at least `min_count` segments came again with the same IP identification, TTL, numbers and
-//! checksum within microseconds.
+//! Set when at least `min_count` segments came again with the same IP identification, numbers and
+//! checksum within microseconds, or when their bytes came again cut in another way: a large segment on
+//! one interface and its pieces on another one, as segmentation and receive offload make them.
 //!
 //! # Why it matters
 //! A copy by the tap is no retransmission. The connections are read as if each frame had come once, so

@@ -1,10 +1,8 @@
 //! Large segments and their pieces: the same bytes, cut in another way at another tap.
 //!
-//! A host that leaves the cutting to its network card (TSO) captures one large segment where the
-//! wire carries several; one whose card or driver puts them together again (LRO, GRO) captures one
-//! where several came. Pieces have the acknowledgment and the timestamps of the whole, and count its
-//! IP identification up (Linux `inet_gso_segment`), which tells them from bytes that were sent again.
-//! A train is such a segment, or pieces of one size one behind the other. Bounded: the latest ones.
+//! Pieces have the acknowledgment and the timestamps of the whole, and count its IP identification up
+//! ([`Part`]), which tells them from bytes that were sent again. A train is such a segment, or pieces
+//! of one size one behind the other. Bounded: the latest ones.
 
 use std::collections::VecDeque;
 
@@ -12,7 +10,7 @@ use hashbrown::HashTable;
 
 use super::WINDOW;
 use crate::stamp::Time;
-use crate::tcp::{Segment, Seq};
+use crate::tcp::{Part, Segment, Seq};
 
 /// Trains remembered by a shard; the oldest leaves first.
 const MAX_TRAINS: usize = 1_024;
@@ -110,22 +108,16 @@ impl Train {
 
     /// Whether the segment's identification is that of a piece at `offset`.
     fn counts_up_to(&self, segment: &Segment, offset: u32) -> bool {
+        let (ip_ids, len) = ((segment.ip_id, self.ip_id), segment.payload_len);
+        let part = Part { offset, len, whole: self.len, ip_ids };
         // IPv6 has none, and some hosts leave it at zero where nothing is fragmented.
-        if (self.ip_id | segment.ip_id) == 0 {
+        if part.is_anonymous() {
             return true;
         }
-        let ahead = u32::from(segment.ip_id.wrapping_sub(self.ip_id));
-        if offset == 0 || ahead == 0 {
-            return offset == ahead;
+        if self.pieces > 1 && offset > 0 {
+            return offset == u32::from(part.ahead()).saturating_mul(self.step);
         }
-        if self.pieces > 1 {
-            return offset == ahead.saturating_mul(self.step);
-        }
-        let (step, len) = (offset / ahead, segment.payload_len);
-        let ends_it = segment.seq.plus(len) == self.end();
-        offset.is_multiple_of(ahead)
-            && step > 0
-            && (len <= step || len.is_multiple_of(step) || ends_it)
+        part.counts()
     }
 }
 
