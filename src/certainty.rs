@@ -3,11 +3,21 @@
 //! Every state entry and every finding carries one of these, so that a reader can tell what was
 //! seen from what was concluded.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How sure a statement is. Orders from the weakest to the strongest.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Certainty {

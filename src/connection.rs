@@ -6,6 +6,7 @@
 //! the parts beside it. Time is the capture's; there is no clock, no I/O and no thread here.
 
 mod arrival;
+mod asleep;
 mod attempts;
 mod before;
 mod calm;
@@ -30,6 +31,7 @@ mod reset;
 mod rtt;
 mod rule;
 mod state;
+mod stray;
 mod stream;
 mod tally;
 mod timeline;
@@ -39,6 +41,7 @@ mod transition;
 mod verdict;
 mod window;
 
+pub use asleep::Asleep;
 pub use before::{Blocked, TimeWaitBefore};
 pub use cookie::CookieSign;
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
@@ -55,17 +58,19 @@ pub use traffic::{Rto, Stall, Traffic, Unacknowledged, WindowRange};
 pub use transition::{Event, as_markdown, next};
 pub use window::{Episode, Episodes};
 
-use cookie::Baker;
+use serde::{Deserialize, Serialize};
+
 use endpoint::{Endpoint, Reason, Skip};
 use icmp::Quoted;
 use opening::Opening;
+use stray::StraySyn;
 use stream::Legs;
 
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
 use crate::compat::zeek::Tracker;
 use crate::settings::Settings;
-use crate::stamp::Span;
+use crate::stamp::{Span, Time};
 use crate::tcp::{self, Control, Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
 
 /// Where a connection begins.
@@ -82,14 +87,16 @@ pub struct Beginning {
 }
 
 /// One incarnation of a flow, from its first segment on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Connection {
     id: u64,
     addresses: Sides<tcp::Endpoint>,
     client_is_forward: bool,
     role_certainty: Certainty,
+    #[serde(skip)]
     tunnel: Vec<TunnelLayer>,
     /// The tunnel around the other direction, where that is another one.
+    #[serde(skip)]
     other_tunnel: Option<Box<[TunnelLayer]>>,
     first: Mark,
     last: Mark,
@@ -236,6 +243,12 @@ impl Connection {
         self.id
     }
 
+    /// The time of its last segment.
+    #[must_use]
+    pub const fn last_seen(&self) -> Time {
+        self.last.time
+    }
+
     /// The state of `side` now; none while nothing is known of it.
     #[must_use]
     pub fn state(&self, side: Side) -> Option<State> {
@@ -275,55 +288,6 @@ impl Connection {
         };
         // Shifts above 14 act as 14 (RFC 7323 2.3).
         Some(agreed.unwrap_or(0).min(14))
-    }
-
-    /// Says what the port pair's connection before this one left behind; to be called before the
-    /// first segment.
-    pub fn comes_after(&mut self, before: Option<TimeWaitBefore>) {
-        if before.is_some_and(|before| before.recycled) {
-            self.opening.baker = Some(Box::new(Baker::of_known_peer()));
-        } else {
-            self.opening.before = before.map(Box::new);
-        }
-    }
-
-    /// Whether `segment` begins a new incarnation instead of belonging to this one.
-    ///
-    /// A SYN with another ISN does, once this connection is closed, reset, in TIME-WAIT, or never
-    /// got beyond its handshake. The same ISN is a retransmission, however late. Timers that have
-    /// run out by then end their states first.
-    #[must_use]
-    pub fn is_replaced_by(&mut self, forward: bool, segment: &Segment) -> bool {
-        self.expire_timers(segment.time);
-        let from = self.side_of(forward);
-        match segment.control() {
-            Control::Syn => self.is_new_incarnation(from, segment),
-            // The peer accepted a SYN that had looked stray: the close was not captured.
-            Control::SynAck => {
-                self.stray_syn.as_ref().is_some_and(|stray| stray.is_accepted_by(forward, segment))
-                    || self.answers_unseen_syn(from, segment)
-            }
-            Control::Rst | Control::Fin | Control::None => false,
-        }
-    }
-
-    /// The SYN that an open connection saw and that the next incarnation begins with: to be asked
-    /// for when [`Connection::is_replaced_by`] said yes, and to be observed first by the new one.
-    #[must_use]
-    pub fn take_stray_syn(&mut self, replacing: &Segment) -> Option<(bool, Segment, Extras)> {
-        let stray = self.stray_syn.take_if(|stray| match replacing.control() {
-            Control::SynAck => true,
-            _ => stray.segment.seq == replacing.seq,
-        })?;
-        Some((stray.forward, stray.segment, stray.extras))
-    }
-
-    /// The SYN of an attempt that a TIME-WAIT turned away for good: to be asked for when the
-    /// connection is about to be finished. The attempt is a connection of its own.
-    #[must_use]
-    pub fn take_turned_away(&mut self) -> Option<(bool, Segment, Extras)> {
-        let stray = self.stray_syn.take_if(|stray| stray.into_time_wait)?;
-        Some((stray.forward, stray.segment, stray.extras))
     }
 
     /// The side that sends in the direction `forward`.
@@ -440,23 +404,6 @@ impl Connection {
         if self.sides.of(from.peer()).stream.fin.is_some_and(|fin| offset > fin) {
             self.on_fin_acknowledged(from, segment, extras, before);
         }
-    }
-}
-
-/// A SYN that did not fit the connection in which it was seen.
-#[derive(Clone, Debug)]
-struct StraySyn {
-    forward: bool,
-    segment: Segment,
-    extras: Extras,
-    /// Its receiver was in TIME-WAIT, and did not take it.
-    into_time_wait: bool,
-}
-
-impl StraySyn {
-    /// Whether `syn_ack`, which travelled `forward`, accepts it.
-    fn is_accepted_by(&self, forward: bool, syn_ack: &Segment) -> bool {
-        self.forward != forward && syn_ack.ack == self.segment.seq.plus(1)
     }
 }
 

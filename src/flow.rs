@@ -15,6 +15,7 @@ mod halves;
 mod horizon;
 mod identity;
 mod limits;
+mod lives;
 mod names;
 mod observer;
 mod options;

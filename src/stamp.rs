@@ -7,6 +7,9 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A moment of capture time: nanoseconds since 1970-01-01T00:00:00Z.
 ///
 /// The range is that of an `i64`: the years 1677 to 2262. Arithmetic saturates, since a hostile
@@ -55,6 +58,20 @@ impl Sub<Span> for Time {
     }
 }
 
+/// Eight bytes: as a number of variable length it would take nine, and several times as long.
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0.to_le_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes: &[u8] = Deserialize::deserialize(deserializer)?;
+        bytes.try_into().map(|eight| Self(i64::from_le_bytes(eight))).map_err(D::Error::custom)
+    }
+}
+
 /// RFC 3339 in UTC with nine digits of the second, as every report prints times.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +83,9 @@ impl fmt::Display for Time {
 }
 
 /// A length of capture time in nanoseconds; may be negative where a capture's time ran backwards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Span(i64);
 
 impl Span {
@@ -131,7 +150,7 @@ impl Add for Span {
 ///
 /// Orders by file, then by number. Packed into 64 bits: 24 for the file, 40 for the number. What is
 /// stored is one more than that, so that an optional name takes no more room than a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FrameId(NonZeroU64);
 
 impl Default for FrameId {

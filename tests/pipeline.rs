@@ -9,4 +9,5 @@ mod offload;
 mod oracle;
 mod selection;
 mod sinks;
+mod sleep;
 mod turns;

@@ -14,13 +14,25 @@ use tcpautopsy::tcp::{Control, Endpoint, Extras, FourTuple, IcmpError, Orientati
 
 /// Every connection of a capture file's bytes, in the order in which they began.
 pub(crate) fn records(capture: &[u8], settings: &Settings) -> Vec<ConnectionRecord> {
+    read(Reference::new(settings, answers_in(capture)), capture)
+}
+
+/// The same of connections that are put to sleep after each segment.
+pub(crate) fn records_after_naps(capture: &[u8], settings: &Settings) -> Vec<ConnectionRecord> {
+    read(Reference { naps: true, ..Reference::new(settings, answers_in(capture)) }, capture)
+}
+
+fn answers_in(capture: &[u8]) -> Answers {
     let mut answers = Answers::default();
     for_each_segment(capture, &mut |time, segment| {
         if let Some((tuple, _)) = segment.filter(|(_, it)| it.control() == Control::SynAck) {
             answers.add(tuple.source, time);
         }
     });
-    let mut reference = Reference::new(settings, answers);
+    answers
+}
+
+fn read(mut reference: Reference<'_>, capture: &[u8]) -> Vec<ConnectionRecord> {
     walk(capture, &mut |time, frame, outcome, decoded| {
         reference.clock = reference.clock.max(time);
         match outcome {
@@ -66,6 +78,8 @@ fn walk(capture: &[u8], take: &mut dyn FnMut(Time, FrameId, &Outcome, &Decoded))
 struct Reference<'s> {
     settings: &'s Settings,
     answers: Answers,
+    /// Whether connections sleep between their segments.
+    naps: bool,
     clock: Time,
     live: BTreeMap<(Endpoint, Endpoint), Connection>,
     done: Vec<ConnectionRecord>,
@@ -73,7 +87,14 @@ struct Reference<'s> {
 
 impl<'s> Reference<'s> {
     fn new(settings: &'s Settings, answers: Answers) -> Self {
-        Self { settings, answers, clock: Time::MIN, live: BTreeMap::new(), done: Vec::new() }
+        Self {
+            settings,
+            answers,
+            naps: false,
+            clock: Time::MIN,
+            live: BTreeMap::new(),
+            done: Vec::new(),
+        }
     }
 
     fn take(&mut self, tuple: FourTuple, segment: &Segment, extras: &Extras) {
@@ -102,7 +123,12 @@ impl<'s> Reference<'s> {
             self.begin(key, tuple, forward, segment, before);
         }
         let settings = self.settings;
-        self.live.get_mut(&key).unwrap().observe(forward, segment, extras, settings);
+        let live = self.live.get_mut(&key).unwrap();
+        live.observe(forward, segment, extras, settings);
+        if self.naps {
+            let asleep = live.fall_asleep(&mut vec![0; 1 << 16]).expect("room enough");
+            *live = *asleep.wake().expect("as it was");
+        }
     }
 
     fn quote(&mut self, tuple: FourTuple, error: &IcmpError) {

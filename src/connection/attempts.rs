@@ -3,13 +3,15 @@
 //! Which of them was the one that arrived decides when the receiver changed its state; the echoed
 //! timestamp tells, where there is one (RFC 7323 4.1).
 
+use serde::{Deserialize, Serialize};
+
 use super::closing::newer;
 use super::{Cause, Mark};
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Segment;
 
 /// One transmission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Attempt {
     /// When and where.
     pub(super) mark: Mark,
@@ -44,7 +46,7 @@ impl Attempt {
 }
 
 /// Transmissions in the order of capture: the first one and, bounded, the later ones.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Attempts {
     first: Option<Attempt>,
     /// Few have any.
@@ -55,7 +57,7 @@ pub(super) struct Attempts {
 }
 
 /// What came after the first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Later(Vec<Attempt>);
 
 impl Attempts {

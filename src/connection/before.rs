@@ -4,13 +4,15 @@
 //! A peer that is in TIME-WAIT all the same answers the new SYN with the acknowledgment of the old
 //! connection (RFC 9293 3.10.7.4), and the new one cannot open.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Cause, ConnectionRecord, Mark, State};
 use crate::settings::Settings;
 use crate::stamp::Time;
 use crate::tcp::{Endpoint, Side};
 
 /// The TIME-WAIT of the connection before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeWaitBefore {
     /// Who was in it.
     pub endpoint: Endpoint,
@@ -45,7 +47,7 @@ impl TimeWaitBefore {
 }
 
 /// An attempt to connect that the socket of the connection before turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocked {
     /// What still held the port pair.
     pub by: TimeWaitBefore,

@@ -8,6 +8,8 @@
 //! `tcp_syncookies` must be known: 2 says it of every SYN, 0 excludes it, and with 1 one of these
 //! must show it. A SYN-ACK that a timer repeats disproves all of them.
 
+use serde::{Deserialize, Serialize};
+
 use super::endpoint::Endpoint;
 use super::opening::Opening;
 use super::{Cause, Connection, Event, Mark, Reason, State};
@@ -17,7 +19,7 @@ use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{self, Segment, Side};
 
 /// What told that a SYN-ACK was a cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CookieSign {
     /// `tcp_syncookies` is 2.
     Settings,
@@ -79,7 +81,7 @@ const MSS_CODES: i64 = 4;
 const EXTRAPOLATED: Span = Span::from_secs(20);
 
 /// What is known of a server that may bake cookies; kept only where its settings say so.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Baker {
     /// The SYN ended a TIME-WAIT: who sent it is no forger and gets a socket (Linux
     /// `tcp_conn_request`).

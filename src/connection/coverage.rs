@@ -4,8 +4,10 @@
 //! the bytes that SACK reports. Ranges beyond the first gap are bounded; what does not fit is
 //! counted, never silently lost.
 
+use serde::{Deserialize, Serialize};
+
 /// Bytes seen, as one contiguous part and bounded ranges beyond it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Coverage {
     /// Everything from the start up to here was seen, or was skipped as lost.
     next: i64,
@@ -14,7 +16,7 @@ pub(super) struct Coverage {
 }
 
 /// What is not contiguous.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Holes {
     /// Disjoint ranges beyond `next`, sorted; neighbours do not touch.
     beyond: Vec<(i64, i64)>,

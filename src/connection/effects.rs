@@ -10,6 +10,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::rule::Millis;
 use super::{Mark, Rule};
 use crate::stamp::{FrameId, Span};
@@ -35,7 +37,7 @@ impl Effects {
 }
 
 /// Why a segment carries what was carried before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RepeatCause {
     /// The sender's retransmission timer ran out, or it works off what it gave up then.
     Rto,
@@ -209,7 +211,7 @@ impl fmt::Display for Proof {
 }
 
 /// How many segments count as each cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepeatCounts([u32; RepeatCause::ALL.len()]);
 
 impl RepeatCounts {

@@ -1,5 +1,7 @@
 //! One side of a connection: its state, how it came there, and what it sent.
 
+use serde::{Deserialize, Serialize};
+
 use super::attempts::Attempts;
 use super::stream::Stream;
 use super::{Cause, Entry, Event, Mark, State, next};
@@ -8,7 +10,7 @@ use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Timestamps;
 
 /// One endpoint as the tap's evidence shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Endpoint {
     /// The state now. LISTEN stands for "nothing proven yet".
     pub(super) state: State,
@@ -68,7 +70,7 @@ pub(super) struct Endpoint {
 }
 
 /// A segment that came before what lies before it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Skip {
     /// Where it begins.
     pub(super) offset: i64,

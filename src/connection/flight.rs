@@ -4,12 +4,14 @@
 //! it until their place is needed, so that a late repetition still finds its original. When the
 //! bound is reached, neighbours are merged: originals become less precise, nothing is lost.
 
+use serde::{Deserialize, Serialize};
+
 use super::Mark;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Segment;
 
 /// One transmission of new bytes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Sent {
     /// Offset of the first byte.
     pub(super) start: i64,
@@ -58,7 +60,7 @@ impl Sent {
 }
 
 /// Transmissions in the order of the stream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Flight {
     /// The ring's places while few are needed.
     few: [Sent; Self::FEW],

@@ -4,13 +4,15 @@
 //! as every careful stack demands (RFC 5927 4.1). It can end an attempt to connect; an open
 //! connection only remembers it.
 
+use serde::{Deserialize, Serialize};
+
 use super::endpoint::Reason;
 use super::{Cause, Connection, Event, IcmpErrors, Mark, State};
 use crate::settings::{Profile, Settings};
 use crate::tcp::{IcmpError, Side};
 
 /// What quoted the connection's segments.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Quoted {
     pub(super) errors: IcmpErrors,
     /// The first failure that quoted a SYN or SYN-ACK while its sender waited for the answer.

@@ -4,6 +4,8 @@
 //! The server is ESTABLISHED when that acknowledgment reaches it, which is taken back when it sends
 //! the SYN-ACK again: lost behind the tap, a full accept queue, a deferred accept.
 
+use serde::{Deserialize, Serialize};
+
 use super::attempts::{Attempt, Attempts};
 use super::closing::newer;
 use super::cookie::Baker;
@@ -16,7 +18,7 @@ use crate::stamp::Span;
 use crate::tcp::{Extras, Segment, Seq, Side, Sides};
 
 /// What the capture shows of a handshake.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Opening {
     /// The SYNs of each side; the server's only in a simultaneous open.
     pub(super) syns: Sides<Attempts>,

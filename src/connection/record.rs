@@ -2,6 +2,8 @@
 //!
 //! Plain data: the detectors judge it, the summaries add it up, the reports print it.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Blocked, CookieSign, Entry, State, Traffic};
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;
@@ -119,7 +121,7 @@ impl ConnectionRecord {
 }
 
 /// ICMP errors about a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IcmpErrors {
     /// How many there were.
     pub count: u32,
@@ -174,7 +176,7 @@ impl Handshake {
 }
 
 /// A segment worth citing: when and where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// Capture time.
     pub time: Time,
@@ -329,7 +331,7 @@ impl CloseOutcome {
 }
 
 /// The RST that ended a connection, with what is needed to judge it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reset {
     /// Who sent it.
     pub by: Side,
@@ -352,7 +354,7 @@ pub struct Reset {
 }
 
 /// Why a RST was sent, as far as the wire tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ResetKind {
     /// In answer to a SYN.
     Refused,
@@ -414,7 +416,7 @@ impl ResetKind {
 }
 
 /// The options in an endpoint's SYN or SYN-ACK.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferedOptions {
     /// Whether a SYN of this endpoint was captured at all; without one the rest is unknown.
     pub seen: bool,

@@ -5,13 +5,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::coverage::Coverage;
 use super::window::Window;
 use super::{Mark, Proof, ProofKind, RepeatCause, RepeatCounts, Stall};
 use crate::stamp::{FrameId, Span};
 
 /// One repetition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Resent {
     pub(super) start: i64,
     pub(super) end: i64,
@@ -65,7 +67,7 @@ impl Resent {
 }
 
 /// A repetition of the last segment that may have been a probe or a timeout: the next try tells.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Probe {
     pub(super) mark: Mark,
     pub(super) waited: Span,
@@ -74,7 +76,7 @@ pub(super) struct Probe {
 }
 
 /// The trouble of one direction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Repair {
     pub(super) counts: RepeatCounts,
     /// What the spurious ones had counted as.

@@ -4,10 +4,12 @@
 //! its bytes; acknowledgments that could belong to a repetition give none (RFC 6298 3, Karn). The
 //! distribution is kept in logarithmic buckets: its size has a bound, and it adds up.
 
+use serde::{Deserialize, Serialize};
+
 use crate::stamp::Span;
 
 /// The round trips of one direction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rtt {
     samples: u32,
     min: i64,
@@ -19,7 +21,7 @@ pub(super) struct Rtt {
 }
 
 /// What is known about the round trips of one direction, from the tap to the receiver and back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RttSummary {
     /// Measurements.
     pub samples: u32,
@@ -87,14 +89,14 @@ impl Rtt {
 /// Counts in buckets that are a sixteenth of a power of two wide: never off by more than 3.2 %.
 ///
 /// Few buckets are in use on one path; four of them need no memory of their own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Histogram {
     few: [Bucket; Self::FEW],
     /// All buckets in order, once there are more than fit in `few`; at most 64 * 16.
     many: Vec<Bucket>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Bucket {
     index: u16,
     count: u32,

@@ -4,6 +4,8 @@
 //! what was sent, seen, acknowledged and repeated. New bytes in order and acknowledgments of them
 //! take the short way here; the rest is for the files beside it. Knows nothing of states.
 
+use serde::{Deserialize, Serialize};
+
 use super::coverage::Coverage;
 use super::flight::{Flight, Sent};
 use super::opening::Opening;
@@ -16,7 +18,7 @@ use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq, Side};
 
 /// What one endpoint sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stream {
     /// A recent sequence number and its offset: distances from it never reach 2^31.
     reference: (Seq, i64),
@@ -58,7 +60,7 @@ pub(super) struct Stream {
 }
 
 /// What only a direction with payload has.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Sending {
     pub(super) flight: Flight,
     pub(super) rtt: Rtt,
@@ -67,7 +69,7 @@ pub(super) struct Sending {
 }
 
 /// Counts of every segment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Counters {
     pub(super) segments: u64,
     pub(super) data_segments: u64,

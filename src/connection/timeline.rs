@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::State;
 use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Time};
 use crate::tcp::IcmpMeaning;
 
 /// What moved an endpoint into a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// The endpoint sent a SYN.
     SentSyn,
@@ -88,7 +90,7 @@ impl Cause {
 }
 
 /// One state of one endpoint, from `at` until the next entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The state entered.
     pub state: State,

@@ -2,6 +2,8 @@
 //!
 //! Plain data.
 
+use serde::{Deserialize, Serialize};
+
 use super::rtt::RttSummary;
 use super::window::Episodes;
 use super::{Mark, RepeatCause, RepeatCounts};
@@ -83,7 +85,7 @@ pub struct Unacknowledged {
 }
 
 /// A time in which a direction made no progress though it had something to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stall {
     /// The last progress before it, or the first transmission of what was waiting.
     pub from: Mark,
@@ -98,7 +100,7 @@ pub struct Stall {
 }
 
 /// How a sender's retransmission timer ran, as far as its segments show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rto {
     /// How often it ran out.
     pub timeouts: u32,

@@ -3,11 +3,13 @@
 //! Kept with the direction that it limits; belongs to the receiver. Made only when a window closes
 //! or fills for the first time.
 
+use serde::{Deserialize, Serialize};
+
 use super::Mark;
 use crate::stamp::{Span, Time};
 
 /// Periods of one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Episodes {
     /// How many.
     pub count: u32,
@@ -18,7 +20,7 @@ pub struct Episodes {
 }
 
 /// One period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Episode {
     /// The segment that began it.
     pub from: Mark,
@@ -47,7 +49,7 @@ impl Episodes {
 }
 
 /// What is known of a window that closed or filled at least once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Window {
     /// Since when the receiver advertises zero.
     pub(super) closed: Option<Mark>,

@@ -110,8 +110,8 @@ impl Shard {
         } else {
             self.grow(slot.index(), arrival.clock, settings, emit)
         };
-        if let Some(live) = live.and_then(|index| self.live.get_mut(index)) {
-            live.connection.returns_in(arrival.flow.tunnel());
+        if let Some((_, connection)) = live.and_then(|index| self.live.wake(index)) {
+            connection.returns_in(arrival.flow.tunnel());
         }
         let flow = arrival.flow.in_tunnel(&home);
         let arrival = Arrival { flow, ..*arrival };
@@ -156,7 +156,7 @@ impl Shard {
         let Arrival { forward, segment, .. } = arrival;
         let lacks = |connection: &Connection| connection.lacks(*forward, segment);
         if slot.is_live() {
-            return self.live.get(slot.index()).is_some_and(|live| lacks(&live.connection));
+            return self.live.look(slot.index(), lacks).unwrap_or_default();
         }
         let replayed = self
             .origin(slot.index())

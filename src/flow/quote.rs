@@ -27,8 +27,8 @@ impl Shard {
             let Some(grown) = self.grow(slot.index(), clock, settings, emit) else { return };
             grown
         };
-        let Some(live) = self.live.get_mut(index) else { return };
-        live.connection.quote(packed.kind.contains(Kind::FORWARD), &error, settings);
+        let Some((live, connection)) = self.live.wake(index) else { return };
+        connection.quote(packed.kind.contains(Kind::FORWARD), &error, settings);
         if live.ticket.take().is_some() {
             self.over_count -= 1;
         }

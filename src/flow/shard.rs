@@ -22,11 +22,11 @@ use super::embryo::{Embryo, Embryos};
 use super::halves::Halves;
 use super::identity::Flow;
 use super::limits::Limits;
+use super::lives::Lives;
 use super::names::Names;
 use super::observer::{Ending, Observer};
 use super::packed::{Kind, Packed};
 use super::sightings::Sightings;
-use super::slab::Slab;
 use super::strip::Strip;
 use super::table::{Key, Slot, Table};
 use crate::connection::{Connection, Mark};
@@ -45,7 +45,7 @@ pub struct Shard {
     /// Embryos in the order in which they began, each with half of its frame's number; those that
     /// have gone are still in it.
     queue: VecDeque<(u32, u32)>,
-    pub(super) live: Slab<Live>,
+    pub(super) live: Lives,
     /// Connections to try for eviction, in this order.
     candidates: VecDeque<(u32, u64)>,
     timers: BinaryHeap<Reverse<Timer>>,
@@ -62,25 +62,15 @@ pub struct Shard {
     ending: Option<VecDeque<(u64, Slot)>>,
 }
 
-/// A connection with all its state.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) connection: Box<Connection>,
-    id: u64,
-    key: Key,
-    /// When it leaves if nothing else comes; never before the clock at its last segment.
-    pub(super) due: Time,
-    /// The earliest timer set for it.
-    armed: Time,
-    /// Its place among those that are over, if it is one of them.
-    pub(super) ticket: Option<u64>,
-    /// A segment came since eviction was last considered.
-    touched: bool,
-}
-
 /// So long after its last segment a connection that is closed gives back what it does not need for
 /// stragglers.
 const REST_AFTER: Span = Span::from_secs(1);
+
+/// An open connection that was silent for so long may be put to sleep.
+const SILENT: Span = Span::from_secs(10);
+
+/// Places that are looked at for silent connections with each new connection.
+const LOOKED_AT: usize = 2;
 
 /// Segments that are looked up together.
 const BLOCK: usize = 16;
@@ -95,7 +85,7 @@ struct Timer {
 
 impl Shard {
     /// Bytes of a connection's own state, without what it points to.
-    pub(super) const CONNECTION_SIZE: usize = size_of::<Option<Live>>() + size_of::<Connection>();
+    pub(super) const CONNECTION_SIZE: usize = Lives::SIZE;
 
     /// An empty shard. `index` is its number, `limits` its own share; `hasher` is keyed once a run.
     #[must_use]
@@ -106,7 +96,7 @@ impl Shard {
             table: Table::new(hasher.clone()),
             embryos: Embryos::new(),
             queue: VecDeque::new(),
-            live: Slab::new(),
+            live: Lives::new(),
             candidates: VecDeque::new(),
             timers: BinaryHeap::new(),
             over: VecDeque::new(),
@@ -188,7 +178,7 @@ impl Shard {
         for slot in slots.iter().flatten().filter(|slot| slot.is_live()) {
             if before != Some(*slot) {
                 before = Some(*slot);
-                touched ^= self.live.get(slot.index()).map_or(0, |live| live.connection.touch());
+                touched ^= self.live.at_hand(slot.index()).map_or(0, Connection::touch);
             }
         }
         if self.embryos.len() + block.len() > self.limits.embryonic {
@@ -313,11 +303,11 @@ impl Shard {
         if !slot.is_live() || !packed.is_ordinary() {
             return false;
         }
-        let Some(live) = self.live.get_mut(slot.index()) else { return false };
+        let Some((live, connection)) = self.live.at_hand_mut(slot.index()) else { return false };
         let segment = packed.segment(strip.first);
         let forward = packed.kind.contains(Kind::FORWARD);
         let is_taken = live.key == Key::Narrow(packed.flow)
-            && live.connection.observe_expected(forward, &segment, &Extras::NONE);
+            && connection.observe_expected(forward, &segment, &Extras::NONE);
         live.touched |= is_taken;
         is_taken
     }
@@ -348,18 +338,18 @@ impl Shard {
             slot = Slot::live(grown);
         }
         let index = slot.index();
-        let Some(live) = self.live.get_mut(index) else { return };
+        let Some((live, connection)) = self.live.wake(index) else { return };
         let Arrival { forward, segment, extras, clock, .. } = *arrival;
-        if !(segment.flags.syn() && live.connection.is_replaced_by(forward, &segment)) {
-            let effects = live.connection.observe(forward, &segment, extras, settings);
-            arrival.tell((&live.connection, effects), emit);
+        if !(segment.flags.syn() && connection.is_replaced_by(forward, &segment)) {
+            let effects = connection.observe(forward, &segment, extras, settings);
+            arrival.tell((connection, effects), emit);
             live.touched = true;
             if live.ticket.take().is_some() {
                 self.over_count -= 1;
             }
             return self.arm(index, clock, segment.time);
         }
-        let stray = live.connection.take_stray_syn(&segment);
+        let stray = connection.take_stray_syn(&segment);
         let by = Some(Mark::of(stray.as_ref().map_or(&segment, |(_, first, _)| first)));
         let leave = Leave { at: clock, ending: Ending::Replaced, by };
         let before = self.finish_live(index, leave, settings, emit);
@@ -369,9 +359,9 @@ impl Shard {
         let id = self.names.of(first.frame);
         let stray = Arrival { id, forward: towards, segment: first, extras: &options, ..*arrival };
         let Some((index, _)) = self.begin(&stray, before, settings, emit) else { return };
-        if let Some(live) = self.live.get_mut(index) {
-            let effects = live.connection.observe(forward, &segment, extras, settings);
-            arrival.tell((&live.connection, effects), emit);
+        if let Some((_, connection)) = self.live.wake(index) {
+            let effects = connection.observe(forward, &segment, extras, settings);
+            arrival.tell((connection, effects), emit);
         }
         self.arm(index, clock, segment.time);
     }
@@ -386,8 +376,8 @@ impl Shard {
     /// later one is found out when the old timer rings. A connection whose last segment, at `time`,
     /// is behind the clock gets the same time as any other.
     pub(super) fn arm(&mut self, index: u32, clock: Time, time: Time) {
-        let Some(live) = self.live.get_mut(index) else { return };
-        live.due = on_clock(live.connection.deadline(), clock, time);
+        let Some((live, connection)) = self.live.wake(index) else { return };
+        live.due = on_clock(connection.deadline(), clock, time);
         if live.due < live.armed {
             let at = live.due.min(clock + REST_AFTER);
             if at < live.armed {
@@ -406,7 +396,7 @@ fn on_clock(deadline: Time, clock: Time, time: Time) -> Time {
 
 /// Whose slot it is.
 #[inline]
-fn key_of(embryos: &Embryos, live: &Slab<Live>, slot: Slot) -> Option<Key> {
+fn key_of(embryos: &Embryos, live: &Lives, slot: Slot) -> Option<Key> {
     if slot.is_live() {
         live.get(slot.index()).map(|live| live.key)
     } else {

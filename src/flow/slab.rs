@@ -24,6 +24,12 @@ impl<T> Slab<T> {
         self.len
     }
 
+    /// How many places there are: every index is below that.
+    pub(super) fn places(&self) -> u32 {
+        let last = self.pages.last().map_or(0, Vec::len);
+        u32::try_from(self.pages.len().saturating_sub(1) * Self::PAGE + last).unwrap_or(u32::MAX)
+    }
+
     /// Stores a value, at the place that was freed last if there is one.
     pub(super) fn insert(&mut self, value: T) -> u32 {
         self.len += 1;

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::ops::BitOr;
 
+use serde::{Deserialize, Serialize};
+
 /// The twelve low bits of the header's 13th and 14th byte: reserved bits, AE, CWR, ECE and the six
 /// classic flags (RFC 9293 3.1).
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Flags(pub u16);
 
 impl Flags {

@@ -6,11 +6,13 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::Seq;
 use crate::stamp::{FrameId, Time};
 
 /// An ICMP error that quotes the beginning of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IcmpError {
     /// When the tap saw the error.
     pub time: Time,
@@ -71,7 +73,7 @@ impl IcmpError {
 }
 
 /// What an ICMP error says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum IcmpMeaning {
     /// No route to the network.
     NetUnreachable,

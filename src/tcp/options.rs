@@ -1,9 +1,11 @@
 //! TCP options, parsed so that one unknown or malformed option does not hide the others.
 
+use serde::{Deserialize, Serialize};
+
 use super::Seq;
 
 /// The two values of the timestamps option (RFC 7323 3.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timestamps {
     /// The sender's clock, in ticks of its own length.
     pub value: u32,
@@ -12,7 +14,7 @@ pub struct Timestamps {
 }
 
 /// One SACK block: the bytes from `left` up to, not including, `right` (RFC 2018 3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SackBlock {
     /// First byte of the block.
     pub left: Seq,
@@ -21,7 +23,7 @@ pub struct SackBlock {
 }
 
 /// Up to four SACK blocks, in the order of the wire (the first may be a D-SACK, RFC 2883).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SackBlocks {
     blocks: [SackBlock; 4],
     count: u8,
@@ -50,7 +52,7 @@ impl SackBlocks {
 }
 
 /// Options that count only on a SYN or SYN-ACK.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SynOptions {
     /// Maximum segment size in bytes (RFC 9293 3.7.1).
     pub mss: Option<u16>,
@@ -65,7 +67,7 @@ pub struct SynOptions {
 /// The options that most segments lack, and what else few have, kept beside the segment.
 ///
 /// Timestamps are on nearly every segment, and therefore in [`Segment`](super::Segment) itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extras {
     /// Options of the handshake; also parsed (but without meaning) on other segments.
     pub syn: SynOptions,

@@ -1,12 +1,14 @@
 //! One captured segment: lengths instead of payload.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Control, Flags, Seq, Timestamps};
 use crate::stamp::{FrameId, Time};
 
 /// A TCP segment as the tap saw it. Small and `Copy`; carries lengths, never payload.
 ///
 /// Handshake options and SACK blocks travel beside it, in [`Extras`](super::Extras).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// When the tap saw it.
     pub time: Time,
@@ -102,7 +104,7 @@ impl Segment {
 }
 
 /// Facts noticed while decoding a segment, as bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Marks(pub u8);
 
 impl Marks {

@@ -1,9 +1,11 @@
 //! A pair of values, one per endpoint.
 
+use serde::{Deserialize, Serialize};
+
 use super::Side;
 
 /// One value for the client and one for the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sides<T> {
     /// The client's.
     pub client: T,

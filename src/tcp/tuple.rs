@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// An address and a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// IPv4 or IPv6 address as it stood in the innermost IP header.
     pub address: IpAddr,
@@ -23,7 +25,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// The two endpoints of one segment, in the direction in which it travelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FourTuple {
     /// The sender.
     pub source: Endpoint,
@@ -70,7 +72,7 @@ impl Orientation {
 }
 
 /// One endpoint of a connection by its role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Side {
     /// Sent the first SYN, or is assumed to have.
     Client,

@@ -24,7 +24,7 @@ pub(crate) fn analysis(scenario: &Scenario) -> Analysis {
     let detectors = Detectors::new(settings.clone(), Thresholds::default(), &Selection::default());
     let mut options = Options { threads: 1, ..Options::new(settings, detectors) };
     if let Some(limit) = scenario.limit() {
-        options.limits = Limits { embryonic: limit, connections: limit, over: limit };
+        options.limits = Limits { embryonic: limit, connections: limit, over: limit, awake: limit };
     }
     run(&[path], &options, &mut Discard, &|_| {}).unwrap().analysis
 }

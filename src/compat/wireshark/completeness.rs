@@ -1,5 +1,7 @@
 //! `tcp.completeness`: which parts of a conversation were captured, as bits.
 
+use serde::{Deserialize, Serialize};
+
 use crate::tcp::Segment;
 
 /// Wireshark's `tcp.completeness` after the segments so far, as it shows on the last of them when
@@ -7,7 +9,7 @@ use crate::tcp::Segment;
 ///
 /// A first segment that is no SYN counts only when another one follows: Wireshark counts it on the
 /// second reading, after it has shown it. FIN counts only together with ACK.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completeness {
     bits: u8,
     /// What the first segment adds when a second one comes.

@@ -1,5 +1,7 @@
 //! What Zeek would have logged of a connection, as plain data.
 
+use serde::{Deserialize, Serialize};
+
 use super::{EndpointState, History};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Endpoint, Side};
@@ -108,7 +110,7 @@ impl ConnState {
 }
 
 /// What one endpoint sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// IP packets.
     pub packets: u64,

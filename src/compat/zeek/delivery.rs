@@ -3,8 +3,10 @@
 //!
 //! Offsets are relative to the SYN, so that the first byte of payload has offset 1.
 
+use serde::{Deserialize, Serialize};
+
 /// One direction's payload.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Delivery {
     /// Everything below was delivered or given up.
     next: u64,
@@ -19,7 +21,7 @@ pub(super) struct Delivery {
 }
 
 /// Ranges in ascending order that do not touch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Ahead {
     ranges: Vec<(u64, u64)>,
 }

@@ -1,12 +1,14 @@
 //! One endpoint as Zeek sees it: its state, its sequence numbers, and what it sent.
 
+use serde::{Deserialize, Serialize};
+
 use super::columns::Counts;
 use super::delivery::Delivery;
 use super::history::Scaled;
 use crate::tcp::{Segment, Seq};
 
 /// The state of an endpoint: what was seen of it, not what its socket is in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndpointState {
     /// Nothing seen.
     #[default]
@@ -36,7 +38,7 @@ impl EndpointState {
 ///
 /// Zeek counts a wrap whenever a higher number is the smaller one, also where nothing has wrapped;
 /// the sums below follow it in that.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Counted {
     pub(super) seq: Seq,
     wraps: u32,
@@ -86,7 +88,7 @@ pub(super) mod once {
 }
 
 /// One endpoint.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Endpoint {
     pub(super) state: EndpointState,
     pub(super) before: EndpointState,

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The letters so far. The usual ones fit without allocation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     letters: [u8; History::INLINE],
     length: u8,
@@ -11,7 +13,7 @@ pub struct History {
     rest: Option<Box<Rest>>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Rest {
     letters: Vec<u8>,
 }
@@ -83,7 +85,7 @@ impl fmt::Display for History {
 }
 
 /// How often something happened, entered into the history at the 1st, 10th, 100th ... time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Scaled(u32);
 
 impl Scaled {

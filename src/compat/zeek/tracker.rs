@@ -1,5 +1,7 @@
 //! One connection as Zeek follows it: fed with segments, asked for its columns.
 
+use serde::{Deserialize, Serialize};
+
 use super::columns::{Columns, ConnState, Counts};
 use super::endpoint::{Endpoint, once};
 use super::history::History;
@@ -9,7 +11,7 @@ use crate::stamp::Time;
 use crate::tcp::{FourTuple, Marks, Segment};
 
 /// Follows one connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tracker {
     forward: Endpoint,
     backward: Endpoint,

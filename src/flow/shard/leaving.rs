@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 
-use super::{Live, Shard, Timer, half, remember};
+use super::{Shard, Timer, half, remember};
 use crate::connection::{Connection, LoneSyn, Mark, TimeWaitBefore};
 use crate::flow::embryo::Embryo;
+use crate::flow::lives::Live;
 use crate::flow::observer::{Ending, Finished, Observer};
 use crate::flow::table::Slot;
 use crate::settings::Settings;
@@ -41,9 +42,15 @@ impl Shard {
             return;
         }
         live.armed = live.due;
-        if live.due < Time::MAX {
-            live.connection.rest();
-            self.timers.push(Reverse(Timer { at: live.due, ..timer }));
+        let at = live.due;
+        if at < Time::MAX {
+            self.timers.push(Reverse(Timer { at, ..timer }));
+            if let Some((_, connection)) = self.live.at_hand_mut(timer.slot) {
+                connection.rest();
+            }
+            if self.live.awake() > self.limits.awake {
+                self.live.put_to_sleep(timer.slot);
+            }
         }
     }
 
@@ -68,7 +75,7 @@ impl Shard {
     /// ones that only wait for their deadline, the earliest first, else of the one that was silent
     /// for longest, roughly: the first without a segment since it was last looked at.
     pub(super) fn make_room(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
-        while self.live.len() >= self.limits.connections.max(1) {
+        while self.live.weight() >= self.limits.connections.max(1) {
             if self.forget_oldest(clock, settings, emit) {
                 continue;
             }
@@ -175,7 +182,8 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) -> Option<TimeWaitBefore> {
-        let Live { mut connection, key, due, ticket, .. } = self.live.remove(index)?;
+        let (live, mut connection) = self.live.remove(index)?;
+        let Live { key, due, ticket, .. } = live;
         self.over_count -= usize::from(ticket.is_some());
         // What was over at its deadline was not open any longer than that.
         let (known_until, by, ending) =

@@ -1,6 +1,6 @@
 //! How connections come into a shard: as an embryo, or with all their state.
 
-use super::{Live, Shard, half, key_of, remember};
+use super::{LOOKED_AT, SILENT, Shard, half, key_of, remember};
 use crate::connection::{Beginning, Connection, Effects, TimeWaitBefore};
 use crate::flow::arrival::Arrival;
 use crate::flow::embryo::{Embryos, Hatched};
@@ -35,9 +35,9 @@ impl Shard {
             return self.tell_embryo(index, arrival, settings, emit);
         }
         let begun = self.begin(arrival, before, settings, emit);
-        let live = begun.and_then(|(index, effects)| Some((self.live.get(index)?, effects)));
-        if let Some((live, effects)) = live {
-            arrival.tell((&live.connection, effects), emit);
+        let begun = begun.and_then(|(index, effects)| Some((self.live.at_hand(index)?, effects)));
+        if let Some(told) = begun {
+            arrival.tell(told, emit);
         }
     }
 
@@ -110,8 +110,8 @@ impl Shard {
 
     pub(super) fn install(&mut self, hatched: Hatched, clock: Time) -> u32 {
         let Hatched { connection, id, key, time, embryo } = hatched;
-        let (due, armed, ticket, touched) = (Time::MAX, Time::MAX, None, false);
-        let index = self.live.insert(Live { connection, id, key, due, armed, ticket, touched });
+        self.calm_down(clock);
+        let index = self.live.insert(connection, id, key);
         let Self { table, embryos, live, .. } = self;
         match embryo {
             Some(embryo) => table.rebind(key, Slot::embryo(embryo), Slot::live(index)),
@@ -122,5 +122,14 @@ impl Shard {
         });
         self.arm(index, clock, time);
         index
+    }
+
+    /// Puts silent connections to sleep, if many are awake.
+    fn calm_down(&mut self, clock: Time) {
+        if self.live.awake() > self.limits.awake {
+            for _ in 0..LOOKED_AT {
+                self.live.turn_hand(clock - SILENT);
+            }
+        }
     }
 }

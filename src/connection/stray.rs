@@ -1,0 +1,75 @@
+//! Where one connection of a port pair ends and the next one begins, and what passes between them.
+
+use serde::{Deserialize, Serialize};
+
+use super::cookie::Baker;
+use super::{Connection, TimeWaitBefore};
+use crate::tcp::{Control, Extras, Segment};
+
+/// A SYN that did not fit the connection in which it was seen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StraySyn {
+    pub(super) forward: bool,
+    pub(super) segment: Segment,
+    pub(super) extras: Extras,
+    /// Its receiver was in TIME-WAIT, and did not take it.
+    pub(super) into_time_wait: bool,
+}
+
+impl StraySyn {
+    /// Whether `syn_ack`, which travelled `forward`, accepts it.
+    fn is_accepted_by(&self, forward: bool, syn_ack: &Segment) -> bool {
+        self.forward != forward && syn_ack.ack == self.segment.seq.plus(1)
+    }
+}
+
+impl Connection {
+    /// Says what the port pair's connection before this one left behind; to be called before the
+    /// first segment.
+    pub fn comes_after(&mut self, before: Option<TimeWaitBefore>) {
+        if before.is_some_and(|before| before.recycled) {
+            self.opening.baker = Some(Box::new(Baker::of_known_peer()));
+        } else {
+            self.opening.before = before.map(Box::new);
+        }
+    }
+
+    /// Whether `segment` begins a new incarnation instead of belonging to this one.
+    ///
+    /// A SYN with another ISN does, once this connection is closed, reset, in TIME-WAIT, or never
+    /// got beyond its handshake. The same ISN is a retransmission, however late. Timers that have
+    /// run out by then end their states first.
+    #[must_use]
+    pub fn is_replaced_by(&mut self, forward: bool, segment: &Segment) -> bool {
+        self.expire_timers(segment.time);
+        let from = self.side_of(forward);
+        match segment.control() {
+            Control::Syn => self.is_new_incarnation(from, segment),
+            // The peer accepted a SYN that had looked stray: the close was not captured.
+            Control::SynAck => {
+                self.stray_syn.as_ref().is_some_and(|stray| stray.is_accepted_by(forward, segment))
+                    || self.answers_unseen_syn(from, segment)
+            }
+            Control::Rst | Control::Fin | Control::None => false,
+        }
+    }
+
+    /// The SYN that an open connection saw and that the next incarnation begins with: to be asked
+    /// for when [`Connection::is_replaced_by`] said yes, and to be observed first by the new one.
+    #[must_use]
+    pub fn take_stray_syn(&mut self, replacing: &Segment) -> Option<(bool, Segment, Extras)> {
+        let stray = self.stray_syn.take_if(|stray| match replacing.control() {
+            Control::SynAck => true,
+            _ => stray.segment.seq == replacing.seq,
+        })?;
+        Some((stray.forward, stray.segment, stray.extras))
+    }
+
+    /// The SYN of an attempt that a TIME-WAIT turned away for good: to be asked for when the
+    /// connection is about to be finished. The attempt is a connection of its own.
+    #[must_use]
+    pub fn take_turned_away(&mut self) -> Option<(bool, Segment, Extras)> {
+        let stray = self.stray_syn.take_if(|stray| stray.into_time_wait)?;
+        Some((stray.forward, stray.segment, stray.extras))
+    }
+}

@@ -1,0 +1,177 @@
+//! A shard's connections with all their state: awake, or asleep in few bytes.
+//!
+//! What is needed of all of them to find them and to let them go lies close together. Sleep leaves
+//! no trace in what is told of a connection.
+
+use super::slab::Slab;
+use super::table::Key;
+use crate::connection::{Asleep, Connection};
+use crate::stamp::Time;
+
+/// Bytes of a connection that falls asleep, at most; one that remembers more stays awake.
+const MAX_ASLEEP: usize = 8 << 10;
+
+/// So many connections asleep take the room of one that is awake, about.
+const ASLEEP_FOR_ONE: usize = 4;
+
+/// The connections of a shard.
+#[derive(Debug)]
+pub(super) struct Lives {
+    all: Slab<Member>,
+    /// How many are awake.
+    awake: usize,
+    /// Where connections are put into few bytes.
+    room: Box<[u8]>,
+    /// The place that is looked at next for a silent connection.
+    hand: u32,
+}
+
+#[derive(Debug)]
+struct Member {
+    live: Live,
+    body: Body,
+}
+
+/// What is at hand of a connection, even if it sleeps.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) id: u64,
+    pub(super) key: Key,
+    /// When it leaves if nothing else comes; never before the clock at its last segment.
+    pub(super) due: Time,
+    /// The earliest timer set for it.
+    pub(super) armed: Time,
+    /// Its place among those that are over, if it is one of them.
+    pub(super) ticket: Option<u64>,
+    /// A segment came since eviction was last considered.
+    pub(super) touched: bool,
+}
+
+#[derive(Debug)]
+enum Body {
+    Awake(Box<Connection>),
+    Asleep(Asleep),
+}
+
+impl Lives {
+    /// Bytes of a connection's own state, without what it points to.
+    pub(super) const SIZE: usize = size_of::<Option<Member>>() + size_of::<Connection>();
+
+    pub(super) fn new() -> Self {
+        Self { all: Slab::new(), awake: 0, room: Box::default(), hand: 0 }
+    }
+
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// How many of them are awake.
+    pub(super) const fn awake(&self) -> usize {
+        self.awake
+    }
+
+    /// How many of those that are awake would take as much room as all of them do.
+    pub(super) const fn weight(&self) -> usize {
+        self.awake + (self.len() - self.awake).div_ceil(ASLEEP_FOR_ONE)
+    }
+
+    /// Adds one, awake and without a deadline.
+    pub(super) fn insert(&mut self, connection: Box<Connection>, id: u64, key: Key) -> u32 {
+        let (due, armed, ticket, touched) = (Time::MAX, Time::MAX, None, false);
+        self.awake += 1;
+        self.all.insert(Member {
+            live: Live { id, key, due, armed, ticket, touched },
+            body: Body::Awake(connection),
+        })
+    }
+
+    #[inline]
+    pub(super) fn get(&self, index: u32) -> Option<&Live> {
+        self.all.get(index).map(|member| &member.live)
+    }
+
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Live> {
+        self.all.get_mut(index).map(|member| &mut member.live)
+    }
+
+    /// All of them, in the order of their indexes.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Live)> {
+        self.all.iter().map(|(index, member)| (index, &member.live))
+    }
+
+    /// One that is awake.
+    #[inline]
+    pub(super) fn at_hand(&self, index: u32) -> Option<&Connection> {
+        match &self.all.get(index)?.body {
+            Body::Awake(connection) => Some(connection),
+            Body::Asleep(_) => None,
+        }
+    }
+
+    /// One that is awake, to be changed.
+    #[inline]
+    pub(super) fn at_hand_mut(&mut self, index: u32) -> Option<(&mut Live, &mut Connection)> {
+        match self.all.get_mut(index)? {
+            Member { live, body: Body::Awake(connection) } => Some((live, connection)),
+            Member { body: Body::Asleep(_), .. } => None,
+        }
+    }
+
+    /// One of them, which wakes if it slept.
+    #[inline]
+    pub(super) fn wake(&mut self, index: u32) -> Option<(&mut Live, &mut Connection)> {
+        let Member { live, body } = self.all.get_mut(index)?;
+        if let Body::Asleep(asleep) = body {
+            *body = Body::Awake(asleep.wake()?);
+            self.awake += 1;
+        }
+        match body {
+            Body::Awake(connection) => Some((live, connection)),
+            Body::Asleep(_) => None,
+        }
+    }
+
+    /// What `look` sees of one of them, which goes on sleeping if it slept.
+    pub(super) fn look<T>(&self, index: u32, look: impl FnOnce(&Connection) -> T) -> Option<T> {
+        match &self.all.get(index)?.body {
+            Body::Awake(connection) => Some(look(connection)),
+            Body::Asleep(asleep) => asleep.wake().as_deref().map(look),
+        }
+    }
+
+    /// Takes one out.
+    pub(super) fn remove(&mut self, index: u32) -> Option<(Live, Box<Connection>)> {
+        let Member { live, body } = self.all.remove(index)?;
+        match body {
+            Body::Awake(connection) => {
+                self.awake -= 1;
+                Some((live, connection))
+            }
+            Body::Asleep(asleep) => Some((live, asleep.wake()?)),
+        }
+    }
+
+    /// Puts one to sleep.
+    pub(super) fn put_to_sleep(&mut self, index: u32) {
+        if self.room.is_empty() {
+            self.room = vec![0; MAX_ASLEEP].into();
+        }
+        if let Some(Member { body, .. }) = self.all.get_mut(index)
+            && let Body::Awake(connection) = body
+            && let Some(asleep) = connection.fall_asleep(&mut self.room)
+        {
+            *body = Body::Asleep(asleep);
+            self.awake -= 1;
+        }
+    }
+
+    /// Looks at the next one, and puts it to sleep if nothing came since `before`.
+    pub(super) fn turn_hand(&mut self, before: Time) {
+        self.hand = if self.hand < self.all.places() { self.hand } else { 0 };
+        if self.at_hand(self.hand).is_some_and(|connection| connection.last_seen() < before) {
+            self.put_to_sleep(self.hand);
+        }
+        self.hand += 1;
+    }
+}
