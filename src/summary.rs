@@ -256,7 +256,19 @@ impl Summary {
     /// Every listener, by address, port and network.
     #[must_use]
     pub fn listeners(&self) -> Vec<(Within<Endpoint>, &Listener)> {
-        self.listeners.sorted(self.limit)
+        self.listeners.sorted(self.limit, |_, _| true)
+    }
+
+    /// The listeners with at least so many connections, by address, port and network.
+    #[must_use]
+    pub fn listeners_with(&self, connections: u64) -> Vec<(Within<Endpoint>, &Listener)> {
+        self.listeners.sorted(self.limit, |_, count| count >= connections)
+    }
+
+    /// How many listeners there are.
+    #[must_use]
+    pub fn listeners_kept(&self) -> usize {
+        self.listeners.len(self.limit)
     }
 
     /// The listener at `endpoint`.
@@ -268,19 +280,35 @@ impl Summary {
     /// The `limit` listeners with the most connections, by address, port and network.
     #[must_use]
     pub fn busiest_listeners(&self, limit: usize) -> Vec<(Within<Endpoint>, &Listener)> {
-        self.listeners.sorted(limit.min(self.limit))
+        self.listeners.sorted(limit.min(self.limit), |_, _| true)
     }
 
     /// The `limit` hosts with the most connections, by address and network.
     #[must_use]
     pub fn busiest_hosts(&self, limit: usize) -> Vec<(Within<IpAddr>, &Host)> {
-        self.hosts.sorted(limit.min(self.limit))
+        self.hosts.sorted(limit.min(self.limit), |_, _| true)
     }
 
     /// Every host, by address and network.
     #[must_use]
     pub fn hosts(&self) -> Vec<(Within<IpAddr>, &Host)> {
-        self.hosts.sorted(self.limit)
+        self.hosts_if(|_, _| true)
+    }
+
+    /// The hosts that `wanted` says, by their keys and numbers of connections. Those of few
+    /// connections are cheap as long as nobody wants them.
+    #[must_use]
+    pub fn hosts_if(
+        &self,
+        wanted: impl Fn(&Within<IpAddr>, u64) -> bool,
+    ) -> Vec<(Within<IpAddr>, &Host)> {
+        self.hosts.sorted(self.limit, wanted)
+    }
+
+    /// How many hosts there are.
+    #[must_use]
+    pub fn hosts_kept(&self) -> usize {
+        self.hosts.len(self.limit)
     }
 
     /// The host with `address`.
@@ -292,7 +320,16 @@ impl Summary {
     /// Every pair of a client's address and a listener, in that order, and by network.
     #[must_use]
     pub fn pairs(&self) -> Vec<(Within<PairKey>, &Pair)> {
-        self.pairs.sorted(self.limit)
+        self.pairs_if(|_, _| true)
+    }
+
+    /// The pairs that `wanted` says, by their keys and numbers of connections.
+    #[must_use]
+    pub fn pairs_if(
+        &self,
+        wanted: impl Fn(&Within<PairKey>, u64) -> bool,
+    ) -> Vec<(Within<PairKey>, &Pair)> {
+        self.pairs.sorted(self.limit, wanted)
     }
 
     /// The network that is named in a key.

@@ -279,8 +279,8 @@ impl From<&Analysis> for Quality {
                 connections: summary.shed.connections,
             },
             unlisted: Unlisted {
-                listeners: summary.listeners().len().saturating_sub(MAX_LISTED),
-                hosts: summary.hosts().len().saturating_sub(MAX_LISTED),
+                listeners: summary.listeners_kept().saturating_sub(MAX_LISTED),
+                hosts: summary.hosts_kept().saturating_sub(MAX_LISTED),
             },
         }
     }

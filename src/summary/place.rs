@@ -6,6 +6,7 @@
 //! hold 64 long series. None of this changes what adds up.
 
 use std::hash::Hash;
+use std::sync::OnceLock;
 
 use super::brief::Brief;
 use super::table::{Entry, Table};
@@ -53,11 +54,13 @@ pub(super) struct Place<V> {
     packed: Vec<u8>,
     /// Connections that the totals do not hold: packed ones, or those that were handed on.
     besides: u64,
+    /// The totals of the packed connections, once somebody has asked for them.
+    read: OnceLock<Box<V>>,
 }
 
 impl<V> Default for Place<V> {
     fn default() -> Self {
-        Self { totals: None, packed: Vec::new(), besides: 0 }
+        Self { totals: None, packed: Vec::new(), besides: 0, read: OnceLock::new() }
     }
 }
 
@@ -71,6 +74,7 @@ impl<V: Fold> Place<V> {
     pub(super) fn add(&mut self, parcel: &Parcel, side: Side) {
         match (&mut self.totals, &parcel.packed) {
             (None, Some(packed)) if self.packed.len() < Self::MAX_PACKED => {
+                self.read.take();
                 // Most entries stay with one connection: no room for a second one is made ahead.
                 self.packed.reserve_exact(packed.len() + 1);
                 self.packed.push(u8::from(side == Side::Server));
@@ -83,7 +87,8 @@ impl<V: Fold> Place<V> {
 
     /// The totals, made out of the packed connections if need be.
     pub(super) fn open(&mut self) -> &mut V {
-        let Self { totals, packed, besides } = self;
+        let Self { totals, packed, besides, read } = self;
+        read.take();
         totals.get_or_insert_with(|| {
             *besides = 0;
             let mut totals = Box::<V>::default();
@@ -92,9 +97,17 @@ impl<V: Fold> Place<V> {
         })
     }
 
-    /// The totals, where they were made.
-    pub(super) fn totals(&self) -> Option<&V> {
-        self.totals.as_deref()
+    /// The totals. Of packed connections they are made when they are first asked for: a capture has
+    /// many hosts and pairs, and a report and the detectors read the busy ones.
+    pub(super) fn value(&self) -> &V {
+        self.totals.as_deref().unwrap_or_else(|| {
+            self.read.get_or_init(|| {
+                let mut totals = Box::<V>::default();
+                unpack_into(&mut *totals, &self.packed);
+                totals.settle();
+                totals
+            })
+        })
     }
 
     pub(super) fn totals_mut(&mut self) -> Option<&mut V> {
@@ -106,7 +119,7 @@ impl<V: Fold> Place<V> {
         let totals = self.totals.as_deref_mut().filter(|it| it.extent() >= Self::BUSY)?;
         self.besides += totals.weight();
         let totals = Some(Box::new(totals.hand_over(has_room)));
-        Some(Self { totals, packed: Vec::new(), besides: 0 })
+        Some(Self { totals, ..Self::default() })
     }
 }
 
@@ -120,6 +133,7 @@ impl<V: Fold> Entry for Place<V> {
     }
 
     fn merge(&mut self, other: Self) {
+        self.read.take();
         match (&mut self.totals, other.totals) {
             (None, None) if self.packed.len() + other.packed.len() <= Self::MAX_PACKED => {
                 self.packed.reserve_exact(other.packed.len());
@@ -136,7 +150,9 @@ impl<V: Fold> Entry for Place<V> {
     }
 
     fn settle(&mut self) {
-        self.open().settle();
+        if let Some(totals) = &mut self.totals {
+            totals.settle();
+        }
     }
 }
 
@@ -233,12 +249,19 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
 
     /// The totals of `key`.
     pub(super) fn value(&self, key: &K) -> Option<&V> {
-        self.table.value(key).and_then(Place::totals)
+        self.table.value(key).map(Place::value)
     }
 
-    /// The heaviest `limit` entries, ordered by key.
-    pub(super) fn sorted(&self, limit: usize) -> Vec<(K, &V)> {
+    /// Of the heaviest `limit` entries those that `wanted` says, by key and number of connections;
+    /// ordered by key.
+    pub(super) fn sorted(&self, limit: usize, wanted: impl Fn(&K, u64) -> bool) -> Vec<(K, &V)> {
         let sorted = self.table.sorted(limit).into_iter();
-        sorted.filter_map(|(key, place)| Some((key, place.totals()?))).collect()
+        let wanted = sorted.filter(|(key, place)| wanted(key, place.weight()));
+        wanted.map(|(key, place)| (key, place.value())).collect()
+    }
+
+    /// How many entries there are, but no more than `limit`.
+    pub(super) fn len(&self, limit: usize) -> usize {
+        self.table.len().min(limit)
     }
 }

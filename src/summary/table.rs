@@ -55,6 +55,11 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         self.entries.keys().copied()
     }
 
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn value(&self, key: &K) -> Option<&V> {
         self.entries.get(key)
     }

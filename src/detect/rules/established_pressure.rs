@@ -77,7 +77,9 @@ pub(in crate::detect) static RULE: Rule = Rule {
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     let mut found = Vec::new();
     let mut explained = BTreeSet::new();
-    for (endpoint, listener) in whole.summary.listeners() {
+    let thresholds = whole.context.thresholds;
+    let limit = thresholds.count(&WARNING).min(thresholds.count(&CRITICAL));
+    for (endpoint, listener) in whole.summary.listeners_with(limit) {
         let frame = listener.totals.earliest.map(|(_, frame)| frame);
         let filter = filter_endpoint(endpoint.at);
         let subject = Within { at: Subject::Listener(endpoint.at), overlay: endpoint.overlay };
@@ -87,7 +89,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
             found.push(finding);
         }
     }
-    for (address, host) in whole.summary.hosts() {
+    for (address, host) in whole.summary.hosts_if(|_, connections| connections >= limit) {
         if explained.contains(&address) {
             continue;
         }

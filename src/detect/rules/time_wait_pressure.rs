@@ -106,9 +106,18 @@ pub(in crate::detect) static RULE: Rule = Rule {
 };
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
-    let hosts = whole.summary.hosts();
+    // Nobody has more sockets in a state, or ports, than connections.
+    let hosts = whole.summary.hosts_if(|key, connections| {
+        let (limit, _) = bucket_limit(key.at, whole);
+        is_many(connections, limit, whole)
+    });
     let hosts = hosts.into_iter().filter_map(|(address, host)| judge_host(address, host, whole));
-    let pairs = whole.summary.pairs();
+    let thresholds = whole.context.thresholds;
+    let (share, forecast) = (thresholds.count(&PORT_SHARE), thresholds.count(&MIN_FORECAST));
+    let pairs = whole.summary.pairs_if(|key, connections| {
+        let ports = ephemeral_ports(whole.context.settings.of(key.at.client));
+        connections * 100 / ports >= share || connections >= forecast
+    });
     let pairs = pairs.into_iter().filter_map(|(key, pair)| judge_pair(key, pair, whole));
     hosts.chain(pairs).collect()
 }
@@ -118,10 +127,9 @@ fn judge_host(key: Within<IpAddr>, host: &Host, whole: &Whole<'_>) -> Option<(Sp
     let sockets = host.concurrency.of(State::TimeWait)?;
     let peak = sockets.peak()?;
     let settings = whole.context.settings.of(address);
-    let known = settings.max_tw_buckets;
-    let limit = known.map_or_else(|| whole.context.thresholds.count(&ASSUMED_BUCKETS), u64::from);
+    let (limit, known) = bucket_limit(address, whole);
     let share = whole.context.thresholds.count(&BUCKET_SHARE);
-    if peak.count * 100 < limit * share {
+    if !is_many(peak.count, limit, whole) {
         return None;
     }
     let severity = match known {
@@ -182,6 +190,23 @@ fn judge_host(key: Within<IpAddr>, host: &Host, whole: &Whole<'_>) -> Option<(Sp
     Some((spot, draft))
 }
 
+/// How many sockets of the host may be in TIME-WAIT: as assumed, or as its settings say.
+fn bucket_limit(address: IpAddr, whole: &Whole<'_>) -> (u64, Option<u32>) {
+    let known = whole.context.settings.of(address).max_tw_buckets;
+    let assumed = || whole.context.thresholds.count(&ASSUMED_BUCKETS);
+    (known.map_or_else(assumed, u64::from), known)
+}
+
+/// Whether so many sockets in TIME-WAIT, of as many as `limit` says, are a finding.
+fn is_many(count: u64, limit: u64, whole: &Whole<'_>) -> bool {
+    count * 100 >= limit * whole.context.thresholds.count(&BUCKET_SHARE)
+}
+
+fn ephemeral_ports(host: &HostSettings) -> u64 {
+    let (low, high) = host.local_port_range;
+    u64::from(high.saturating_sub(low)) + 1
+}
+
 /// When the ephemeral ports of a pair run out, if nothing changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Forecast {
@@ -199,8 +224,7 @@ fn judge_pair(
     let peak = pair.ports_held.peak()?;
     let thresholds = whole.context.thresholds;
     let client = whole.context.settings.of(key.client);
-    let (low, high) = client.local_port_range;
-    let ports = u64::from(high.saturating_sub(low)) + 1;
+    let ports = ephemeral_ports(client);
     let forecast = forecast(pair, ports, client, whole);
     let warns = peak.count >= thresholds.count(&MIN_FORECAST) && forecast.runs_out_in.is_some();
     let percent = peak.count * 100 / ports;

@@ -240,7 +240,8 @@ fn outcomes(page: &mut Page, analysis: &Analysis, full: bool) {
 /// The most sockets that one host had in each state at the same time, where that is a number to
 /// look at: `SYN-RECEIVED 292 (10.0.0.2:443)`.
 fn peaks(page: &mut Page, analysis: &Analysis) {
-    let hosts = analysis.summary.hosts();
+    // No host has more sockets than connections.
+    let hosts = analysis.summary.hosts_if(|_, connections| connections >= MANY);
     let states = [State::SynReceived, State::CloseWait, State::FinWait2, State::TimeWait];
     let items: Vec<Piece> = states
         .into_iter()

@@ -20,13 +20,13 @@ pub(super) fn write(page: &mut Page, analysis: &Analysis) {
 
 /// Address, connections, and the highest number of sockets in each state.
 fn listeners(page: &mut Page, analysis: &Analysis) {
-    let mut all = analysis.summary.listeners();
-    if all.is_empty() {
+    let mut busiest = analysis.summary.busiest_listeners(LISTENERS);
+    if busiest.is_empty() {
         return;
     }
-    all.sort_by_key(|(endpoint, listener)| (Reverse(listener.totals.connections), *endpoint));
+    busiest.sort_by_key(|(endpoint, listener)| (Reverse(listener.totals.connections), *endpoint));
     let mut rows = vec![heads()];
-    rows.extend(all.iter().take(LISTENERS).map(|(endpoint, listener)| {
+    rows.extend(busiest.iter().map(|(endpoint, listener)| {
         let mut row = vec![analysis.summary.overlay(endpoint.overlay).place(endpoint.at)];
         row.push(count(listener.totals.connections));
         row.push(count(listener.totals.completed));
@@ -40,8 +40,9 @@ fn listeners(page: &mut Page, analysis: &Analysis) {
     }));
     page.blank();
     table(page, &rows);
-    if all.len() > LISTENERS {
-        let more = count((all.len() - LISTENERS) as u64);
+    let more = analysis.summary.listeners_kept().saturating_sub(busiest.len());
+    if more > 0 {
+        let more = count(more as u64);
         page.paragraph(&page.plain(" "), &format!("{more} more listeners (--json)"));
     }
 }

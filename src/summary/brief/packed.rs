@@ -1,7 +1,7 @@
 //! A [`Brief`] in about a hundred bytes, for entries of few connections.
 //!
-//! Numbers take seven bits a byte, lowest first (LEB128), times count from the connection's first;
-//! what is absent or signed is folded into the number. Nothing is lost.
+//! Numbers take seven bits a byte, lowest first (LEB128), times count from the one before; what is
+//! absent or signed is folded into the number, and what is one of few takes a byte. Nothing is lost.
 
 use std::net::IpAddr;
 
@@ -53,17 +53,19 @@ impl Brief {
         put(into, self.first_frame.file().into());
         put(into, self.first_frame.number());
         put_signed(into, self.first_time.nanos());
-        self.put_time(into, self.last_time);
-        self.put_time(into, self.known_until);
+        put_time(into, self.first_time, self.last_time);
+        put_time(into, self.last_time, self.known_until);
         if let Some(syn) = self.syn {
-            self.put_time(into, syn);
+            put_time(into, self.first_time, syn);
         }
         if let Some(handshake) = self.handshake {
             put_signed(into, handshake.nanos());
         }
-        put(into, place(&HandshakeOutcome::ALL, self.outcome));
-        put(into, place(&CloseOutcome::ALL, self.close));
-        put(into, place(&ConnState::ALL, self.zeek));
+        into.extend([
+            place(&HandshakeOutcome::ALL, self.outcome),
+            place(&CloseOutcome::ALL, self.close),
+            place(&ConnState::ALL, self.zeek),
+        ]);
         if is_rare {
             for count in rare {
                 put(into, count);
@@ -73,9 +75,11 @@ impl Brief {
             self.sent.of(side).pack(into);
             let states = self.states.of(side);
             put(into, states.len() as u64);
+            let mut before = self.first_time;
             for stay in states {
-                put(into, place(&State::ALL, stay.state));
-                self.put_time(into, stay.from);
+                into.push(place(&State::ALL, stay.state));
+                put_time(into, before, stay.from);
+                before = stay.from;
             }
         }
     }
@@ -94,17 +98,18 @@ impl Brief {
         let file = take_small(bytes)?;
         self.first_frame = FrameId::new(file, take(bytes)?);
         self.first_time = Time::from_nanos(take_signed(bytes)?);
-        self.last_time = self.take_time(bytes)?;
-        self.known_until = self.take_time(bytes)?;
-        self.syn = if is(has::SYN) { Some(self.take_time(bytes)?) } else { None };
+        self.last_time = take_time(bytes, self.first_time)?;
+        self.known_until = take_time(bytes, self.last_time)?;
+        self.syn = if is(has::SYN) { Some(take_time(bytes, self.first_time)?) } else { None };
         self.handshake =
             if is(has::HANDSHAKE) { Some(Span::from_nanos(take_signed(bytes)?)) } else { None };
         self.has_syn_ack = is(has::SYN_ACK);
         self.converses.client = is(has::CLIENT_CONVERSES);
         self.converses.server = is(has::SERVER_CONVERSES);
-        self.outcome = take_of(&HandshakeOutcome::ALL, bytes)?;
-        self.close = take_of(&CloseOutcome::ALL, bytes)?;
-        self.zeek = take_of(&ConnState::ALL, bytes)?;
+        let [outcome, close, zeek] = take_array(bytes)?;
+        self.outcome = one_of(&HandshakeOutcome::ALL, outcome)?;
+        self.close = one_of(&CloseOutcome::ALL, close)?;
+        self.zeek = one_of(&ConnState::ALL, zeek)?;
         let mut rare = [0; 5];
         if is(has::RARE) {
             for count in &mut rare {
@@ -119,25 +124,28 @@ impl Brief {
         self.copies = copies;
         for side in Side::BOTH {
             *self.sent.of_mut(side) = Sent::unpack(bytes)?;
-            self.states.of_mut(side).clear();
+            let mut before = self.first_time;
+            let states = self.states.of_mut(side);
+            states.clear();
             for _ in 0..take(bytes)? {
-                let state = take_of(&State::ALL, bytes)?;
-                let from = self.take_time(bytes)?;
-                self.states.of_mut(side).push(Stay { state, from });
+                let [state] = take_array(bytes)?;
+                let from = take_time(bytes, before)?;
+                states.push(Stay { state: one_of(&State::ALL, state)?, from });
+                before = from;
             }
         }
         Some(())
     }
+}
 
-    /// A time as its distance from the first one; wrapping, since a hostile capture may hold any.
-    fn put_time(&self, into: &mut Vec<u8>, time: Time) {
-        put_signed(into, time.nanos().wrapping_sub(self.first_time.nanos()));
-    }
+/// A time as its distance from an earlier one; wrapping, since a hostile capture may hold any.
+fn put_time(into: &mut Vec<u8>, before: Time, time: Time) {
+    put_signed(into, time.nanos().wrapping_sub(before.nanos()));
+}
 
-    fn take_time(&self, bytes: &mut &[u8]) -> Option<Time> {
-        let distance = take_signed(bytes)?;
-        Some(Time::from_nanos(self.first_time.nanos().wrapping_add(distance)))
-    }
+#[inline]
+fn take_time(bytes: &mut &[u8], before: Time) -> Option<Time> {
+    Some(Time::from_nanos(before.nanos().wrapping_add(take_signed(bytes)?)))
 }
 
 impl Sent {
@@ -208,7 +216,34 @@ fn put_signed(into: &mut Vec<u8>, value: i64) {
     put(into, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
 
+#[inline]
 fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let (first, rest) = bytes.split_first()?;
+    if first & 0x80 == 0 {
+        *bytes = rest;
+        return Some(u64::from(*first));
+    }
+    take_long(bytes)
+}
+
+/// Takes a number of several bytes: all of up to eight at once where that many are left.
+///
+/// Perf: callgrind, a capture of 105,278 connections: FIGURE.
+fn take_long(bytes: &mut &[u8]) -> Option<u64> {
+    const STOP: u64 = 0x8080_8080_8080_8080;
+    if let Some(eight) = bytes.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        let stops = !word & STOP;
+        if stops != 0 {
+            let bits = stops.trailing_zeros() + 1;
+            *bytes = bytes.get(bits as usize / 8..)?;
+            // Up to the byte without the mark; then pairs of 7, 14 and 28 bits move together.
+            let word = word & !STOP & (u64::MAX >> (u64::BITS - bits));
+            let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+            let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
+            return Some(word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4);
+        }
+    }
     let (mut value, mut shift) = (0_u64, 0_u32);
     loop {
         let (byte, rest) = bytes.split_first()?;
@@ -221,6 +256,7 @@ fn take(bytes: &mut &[u8]) -> Option<u64> {
     }
 }
 
+#[inline]
 fn take_signed(bytes: &mut &[u8]) -> Option<i64> {
     let value = take(bytes)?;
     Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
@@ -230,18 +266,22 @@ fn take_small<T: TryFrom<u64>>(bytes: &mut &[u8]) -> Option<T> {
     T::try_from(take(bytes)?).ok()
 }
 
+#[inline]
 fn take_array<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (array, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*array)
 }
 
-fn take_of<T: Copy>(all: &[T], bytes: &mut &[u8]) -> Option<T> {
-    all.get(usize::try_from(take(bytes)?).ok()?).copied()
+#[inline]
+fn one_of<T: Copy>(all: &[T], place: u8) -> Option<T> {
+    all.get(usize::from(place)).copied()
 }
 
-fn place<T: Copy + PartialEq>(all: &[T], value: T) -> u64 {
-    all.iter().position(|one| *one == value).unwrap_or(all.len()) as u64
+#[expect(clippy::cast_possible_truncation, reason = "fewer than a byte counts")]
+fn place<T: Copy + PartialEq, const N: usize>(all: &[T; N], value: T) -> u8 {
+    const { assert!(N < 256) }
+    all.iter().position(|one| *one == value).unwrap_or(N) as u8
 }
 
 #[cfg(test)]

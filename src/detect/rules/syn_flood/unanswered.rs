@@ -26,7 +26,8 @@ pub(super) const VARIANT: &str = "unanswered";
 
 /// Judges every listener.
 pub(super) fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
-    let listeners = whole.summary.listeners().into_iter();
+    let least = whole.context.thresholds.count(&MIN_UNANSWERED);
+    let listeners = whole.summary.listeners_with(least).into_iter();
     let found = listeners.filter_map(|(server, listener)| {
         let silence = Silence::of(server, listener, whole)?;
         let overlay = whole.summary.overlay(server.overlay);
