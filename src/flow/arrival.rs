@@ -17,6 +17,8 @@ pub(super) struct Arrival<'a> {
     pub(super) forward: bool,
     pub(super) segment: Segment,
     pub(super) extras: &'a Extras,
+    /// The extras packed, where they came so.
+    pub(super) options: Option<u64>,
     pub(super) clock: Time,
 }
 
@@ -33,6 +35,7 @@ impl<'a> Arrival<'a> {
             forward: packed.kind.contains(Kind::FORWARD),
             segment: packed.segment(strip.first),
             extras,
+            options: packed.options(),
             clock: batch.clock_at(strip, packed),
         }
     }
@@ -50,7 +53,7 @@ impl<'a> Arrival<'a> {
     #[inline]
     pub(super) fn tell<O: Observer>(&self, seen: (&Connection, Effects), emit: &mut O) {
         if O::SEGMENTS {
-            let Self { id, flow, forward, segment, extras, clock } = self;
+            let Self { id, flow, forward, segment, extras, clock, .. } = self;
             emit.segment(&Placed::new(
                 (*id, *clock, flow.tuple()),
                 (*forward, segment, extras),

@@ -6,6 +6,7 @@
 
 use std::num::NonZeroU8;
 
+use super::arrival::Arrival;
 use super::options::{BITS, pack, unpack};
 use super::slab::Slab;
 use super::table::Key;
@@ -151,12 +152,14 @@ impl Embryos {
 
     /// The packed options of a segment with which a flow can begin as an embryo: a SYN that the
     /// capture clock agrees with and whose options can be held.
-    pub(super) fn accepts(segment: &Segment, extras: &Extras, clock: Time) -> Option<u64> {
+    #[inline]
+    pub(super) fn accepts(arrival: &Arrival<'_>) -> Option<u64> {
+        let Arrival { segment, extras, options, clock, .. } = arrival;
         let is_accepted = segment.control() == Control::Syn
             && !segment.flags.fin()
-            && segment.time == clock
+            && segment.time == *clock
             && u16::try_from(segment.payload_len).is_ok();
-        if is_accepted { pack(extras) } else { None }
+        if is_accepted { options.or_else(|| pack(extras)) } else { None }
     }
 
     /// Stores an accepted first SYN with its packed options.

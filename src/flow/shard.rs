@@ -357,7 +357,14 @@ impl Shard {
             return self.open(arrival, before, settings, emit);
         };
         let id = self.names.of(first.frame);
-        let stray = Arrival { id, forward: towards, segment: first, extras: &options, ..*arrival };
+        let stray = Arrival {
+            id,
+            forward: towards,
+            segment: first,
+            extras: &options,
+            options: None,
+            ..*arrival
+        };
         let Some((index, _)) = self.begin(&stray, before, settings, emit) else { return };
         if let Some((_, connection)) = self.live.wake(index) {
             let effects = connection.observe(forward, &segment, extras, settings);

@@ -19,9 +19,9 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) {
-        let Arrival { flow, forward, segment, extras, clock, .. } = *arrival;
+        let Arrival { flow, forward, segment, clock, .. } = *arrival;
         let plain = before.is_none() && self.limits.embryonic > 0;
-        if plain && let Some(options) = Embryos::accepts(&segment, extras, clock) {
+        if plain && let Some(options) = Embryos::accepts(arrival) {
             while self.embryos.len() >= self.limits.embryonic {
                 self.evict_embryo(clock, settings, emit);
             }
@@ -66,7 +66,7 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) -> Option<(u32, Effects)> {
-        let Arrival { id, flow, forward, segment, extras, clock } = *arrival;
+        let Arrival { id, flow, forward, segment, extras, clock, .. } = *arrival;
         self.make_room(clock, settings, emit);
         let key = self.table.claim(flow);
         let (canonical, tunnel) = self.table.flow(key)?;

@@ -143,7 +143,6 @@ fn put_time(into: &mut Vec<u8>, before: Time, time: Time) {
     put_signed(into, time.nanos().wrapping_sub(before.nanos()));
 }
 
-#[inline]
 fn take_time(bytes: &mut &[u8], before: Time) -> Option<Time> {
     Some(Time::from_nanos(before.nanos().wrapping_add(take_signed(bytes)?)))
 }
@@ -216,34 +215,7 @@ fn put_signed(into: &mut Vec<u8>, value: i64) {
     put(into, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
 
-#[inline]
 fn take(bytes: &mut &[u8]) -> Option<u64> {
-    let (first, rest) = bytes.split_first()?;
-    if first & 0x80 == 0 {
-        *bytes = rest;
-        return Some(u64::from(*first));
-    }
-    take_long(bytes)
-}
-
-/// Takes a number of several bytes: all of up to eight at once where that many are left.
-///
-/// Perf: callgrind, a capture of 105,278 connections: FIGURE.
-fn take_long(bytes: &mut &[u8]) -> Option<u64> {
-    const STOP: u64 = 0x8080_8080_8080_8080;
-    if let Some(eight) = bytes.first_chunk::<8>() {
-        let word = u64::from_le_bytes(*eight);
-        let stops = !word & STOP;
-        if stops != 0 {
-            let bits = stops.trailing_zeros() + 1;
-            *bytes = bytes.get(bits as usize / 8..)?;
-            // Up to the byte without the mark; then pairs of 7, 14 and 28 bits move together.
-            let word = word & !STOP & (u64::MAX >> (u64::BITS - bits));
-            let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
-            let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
-            return Some(word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4);
-        }
-    }
     let (mut value, mut shift) = (0_u64, 0_u32);
     loop {
         let (byte, rest) = bytes.split_first()?;
@@ -256,7 +228,6 @@ fn take_long(bytes: &mut &[u8]) -> Option<u64> {
     }
 }
 
-#[inline]
 fn take_signed(bytes: &mut &[u8]) -> Option<i64> {
     let value = take(bytes)?;
     Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
@@ -266,14 +237,12 @@ fn take_small<T: TryFrom<u64>>(bytes: &mut &[u8]) -> Option<T> {
     T::try_from(take(bytes)?).ok()
 }
 
-#[inline]
 fn take_array<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (array, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*array)
 }
 
-#[inline]
 fn one_of<T: Copy>(all: &[T], place: u8) -> Option<T> {
     all.get(usize::from(place)).copied()
 }
