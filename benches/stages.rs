@@ -2,6 +2,7 @@
 //! header and looks its flow up in a hash table, and does nothing else.
 //!
 //! `cargo bench --features testkit`. Captures are generated in memory once for each shape.
+//! `benches/ratios.sh` prints what was measured last as a table, beside the floor.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,12 +11,13 @@
 )]
 
 use std::hint::black_box;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use hashbrown::HashMap;
 use tcpautopsy::capture::{Context, Window};
@@ -32,55 +34,73 @@ const SHAPES: [&str; 5] = ["mix", "many_small", "few_large", "flood", "elephant"
 /// A generated capture, in memory and in a file.
 struct Capture {
     bytes: Vec<u8>,
+    /// The same frames in a classic capture, for the floor.
+    classic: Vec<u8>,
     path: PathBuf,
 }
 
-fn captures(folder: &tempfile::TempDir) -> Vec<(&'static str, Capture)> {
-    let capture = |name: &'static str| {
-        let mut bytes = Vec::new();
-        generate(Shape::named(name).unwrap(), PACKETS, 1, &mut bytes).unwrap();
-        let path = folder.path().join(name);
+impl Capture {
+    fn new(folder: &tempfile::TempDir, name: &str, shape: Shape) -> Self {
+        let generated = |shape| {
+            let mut bytes = Vec::new();
+            generate(shape, PACKETS, 1, &mut bytes).unwrap();
+            bytes
+        };
+        let (bytes, path) = (generated(shape), folder.path().join(name));
         std::fs::write(&path, &bytes).unwrap();
-        (name, Capture { bytes, path })
-    };
-    let mut captures: Vec<_> = SHAPES.into_iter().map(capture).collect();
-    captures.push(("snaplen_96", other(folder, "snaplen_96", Format::Pcap, 96)));
-    captures.push(("pcapng", other(folder, "pcapng", Format::Pcapng, 262_144)));
-    captures
+        let classic = generated(Shape { format: Format::Pcap, ..shape });
+        Self { bytes, classic, path }
+    }
+
+    /// Frames and bytes a second.
+    const fn throughput(&self) -> Throughput {
+        Throughput::ElementsAndBytes { elements: PACKETS, bytes: self.bytes.len() as u64 }
+    }
 }
 
-/// Mixed traffic in another format or with another snapshot length.
-fn other(folder: &tempfile::TempDir, name: &str, format: Format, snaplen: u32) -> Capture {
-    let mut bytes = Vec::new();
-    let shape = Shape { format, snaplen, ..Shape::named("mix").unwrap() };
-    generate(shape, PACKETS, 1, &mut bytes).unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, &bytes).unwrap();
-    Capture { bytes, path }
+fn captures(folder: &tempfile::TempDir) -> Vec<(&'static str, Capture)> {
+    let mix = Shape::named("mix").unwrap();
+    let mut shapes: Vec<_> =
+        SHAPES.into_iter().map(|name| (name, Shape::named(name).unwrap())).collect();
+    shapes.push(("snaplen_96", Shape { snaplen: 96, ..mix }));
+    shapes.push(("pcapng", Shape { format: Format::Pcapng, ..mix }));
+    shapes.into_iter().map(|(name, shape)| (name, Capture::new(folder, name, shape))).collect()
 }
 
-/// The whole run on a compressed capture, beside nothing: what it costs is the decompression.
+/// The whole run on a compressed capture, beside decompressing it and the floor.
 fn compressed(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
-    let plain = other(&folder, "plain", Format::Pcap, 96);
-    let path = folder.path().join("mix.pcap.gz");
-    let mut gzip = GzEncoder::new(std::fs::File::create(&path).unwrap(), Compression::fast());
-    gzip.write_all(&plain.bytes).unwrap();
-    gzip.finish().unwrap();
+    let mix = Shape::named("mix").unwrap();
+    let mut capture = Capture::new(&folder, "plain", Shape { snaplen: 96, ..mix });
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&capture.bytes).unwrap();
+    let packed = gzip.finish().unwrap();
+    capture.path = folder.path().join("mix.pcap.gz");
+    std::fs::write(&capture.path, &packed).unwrap();
     let mut group = criterion.benchmark_group("gzip_snaplen_96");
-    group.throughput(Throughput::Elements(PACKETS));
+    group.throughput(capture.throughput());
     group.sample_size(10).measurement_time(Duration::from_secs(3));
-    whole(&mut group, &Capture { bytes: Vec::new(), path }, 1);
+    group.bench_function("floor", |bencher| {
+        bencher.iter(|| {
+            let mut bytes = Vec::with_capacity(capture.bytes.len());
+            GzDecoder::new(black_box(&packed[..])).read_to_end(&mut bytes).unwrap();
+            floor(&bytes)
+        });
+    });
+    for threads in [1, 2] {
+        whole(&mut group, &capture, threads);
+    }
     group.finish();
 }
 
 /// Mixed traffic in one file, and in files of 1,000 and of 100 frames.
 fn archives(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
-    let one = other(&folder, "one.pcap", Format::Pcap, 262_144);
+    let one = Capture::new(&folder, "one.pcap", Shape::named("mix").unwrap());
     let mut group = criterion.benchmark_group("files");
-    group.throughput(Throughput::Elements(PACKETS));
+    group.throughput(one.throughput());
     group.sample_size(10).measurement_time(Duration::from_secs(3));
+    group.bench_function("floor", |bencher| bencher.iter(|| floor(black_box(&one.bytes))));
     for frames in [usize::MAX, 1_000, 100] {
         let folder = folder.path().join(frames.to_string());
         std::fs::create_dir(&folder).unwrap();
@@ -191,12 +211,10 @@ fn stages(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     for (name, capture) in captures(&folder) {
         let mut group = criterion.benchmark_group(name);
-        group.throughput(Throughput::Elements(PACKETS));
+        group.throughput(capture.throughput());
         group.sample_size(10).measurement_time(Duration::from_secs(3));
-        if name != "pcapng" {
-            let bytes = &capture.bytes;
-            group.bench_function("floor", |bencher| bencher.iter(|| floor(black_box(bytes))));
-        }
+        let bytes = &capture.classic;
+        group.bench_function("floor", |bencher| bencher.iter(|| floor(black_box(bytes))));
         group.bench_function("walk", |bencher| bencher.iter(|| walk(black_box(&capture.bytes))));
         let mut batch = Batch::default();
         group.bench_function("decode", |bencher| {
