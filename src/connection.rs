@@ -332,6 +332,7 @@ impl Connection {
             me.skipped_to = Some(Skip { offset: start, mark, timestamp });
         }
         let opening = &self.opening;
+        let data_before = me.stream.traffic.last_data;
         let repeats = me.stream.transmit(segment, || Legs::of(opening, from), effects);
         // One below what is acknowledged, with no more than one byte: asks for a sign of life. What
         // lies further back was overtaken.
@@ -341,7 +342,7 @@ impl Connection {
             self.doubt_unheard(from, mark);
         }
         if segment.flags.fin() && !effects.repeat.is_some_and(Repeat::is_copy) {
-            self.on_fin_sent(from, segment);
+            self.on_fin_sent(from, segment, data_before);
         }
         if repeats || segment.flags.fin() || segment.payload_len > 0 {
             self.note_fin_arrival(from, segment);

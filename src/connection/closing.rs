@@ -12,15 +12,24 @@ use crate::tcp::{Extras, Segment, Side};
 
 impl Connection {
     /// `from` sent a FIN, for the first time or again.
-    pub(super) fn on_fin_sent(&mut self, from: Side, segment: &Segment) {
+    /// `data_before` is the last segment with payload before.
+    pub(super) fn on_fin_sent(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        data_before: Option<Mark>,
+    ) {
         let mark = Mark::of(segment);
         let crossing = self.answer_time(from) + CROSSING_SLACK;
         let Some(first) = self.sides.of(from).fin else {
-            return self.on_first_fin(from, segment);
+            return self.on_first_fin(from, segment, data_before);
         };
         let me = self.sides.of_mut(from);
-        if mark.time.since(first.time).abs() < SAME_FRAME || me.is_copy_of_fin(segment) {
+        if mark.time.since(first.time).abs() < SAME_FRAME {
             return;
+        }
+        if me.is_copy_of_fin(segment) {
+            return self.on_overtaken_fin(from, segment);
         }
         me.fin_stamps = segment.timestamps();
         me.fin_repeats = me.fin_repeats.saturating_add(1);

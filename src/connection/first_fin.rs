@@ -6,7 +6,7 @@
 
 use super::closing::newer;
 use super::endpoint::{Endpoint, Skip};
-use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
+use super::{CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State};
 use crate::stamp::Span;
 use crate::tcp::{Segment, Side};
 
@@ -30,10 +30,17 @@ struct FirstFin {
     narrow: bool,
     /// The segment before it, of either side.
     before: Mark,
+    /// Its sender's last segment with payload before it.
+    data_before: Option<Mark>,
 }
 
 impl Connection {
-    pub(super) fn on_first_fin(&mut self, from: Side, segment: &Segment) {
+    pub(super) fn on_first_fin(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        data_before: Option<Mark>,
+    ) {
         let attempts = [self.opening.syns.of(from), self.opening.syn_acks.of(from)];
         let (before, path) = (self.last, self.answer_time(from));
         let lost = attempts.into_iter().any(|it| it.repeated() > 0);
@@ -46,6 +53,7 @@ impl Connection {
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             narrow: lost || timed_out,
             before,
+            data_before,
         };
         me.fin = Some(fin.mark);
         me.fin_stamps = segment.timestamps();
@@ -53,7 +61,46 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// A FIN that was sent before the one that is known, and held up before the tap. If it does not
+    /// acknowledge the peer's FIN, its sender had not received that one by then: the FINs crossed.
+    pub(super) fn on_overtaken_fin(&mut self, from: Side, segment: &Segment) {
+        let (me, peer) = self.sides.pair_mut(from);
+        let knew = peer.stream.fin.is_none_or(|fin| peer.stream.offset(segment.ack) > fin);
+        let stamps = me.fin_stamps.zip(segment.timestamps());
+        let is_older = stamps.is_some_and(|(known, this)| newer(known.value, this.value));
+        if is_older && !knew && segment.flags.ack() {
+            me.crossed_after_all(Mark::of(segment));
+        }
+    }
+}
+
 impl Endpoint {
+    /// It had sent its FIN, which `mark` shows, before it received the peer's.
+    fn crossed_after_all(&mut self, mark: Mark) {
+        let closes = |received: &Entry, sent: &Entry| {
+            received.state == State::CloseWait && sent.state == State::LastAck
+        };
+        let (received, end) = match self.entries() {
+            [.., received, sent] if closes(received, sent) => (*received, None),
+            [.., received, sent, end]
+                if closes(received, sent) && end.cause == Cause::ReceivedAckOfFin =>
+            {
+                (*received, Some(*end))
+            }
+            _ => return,
+        };
+        for state in [State::Closed, State::LastAck, State::CloseWait] {
+            self.revert(state);
+        }
+        let sent = Reason { at: received.at, ..Reason::inferred(mark, Cause::SentFin) };
+        self.apply(Event::SendFin, sent.corrected(Some(mark.frame)));
+        self.apply(Event::ReceiveFin, Reason::of(&received));
+        if let Some(end) = end {
+            self.apply(Event::ReceiveAckOfFin, Reason::of(&end));
+        }
+    }
+
     fn send_first_fin(&mut self, fin: &FirstFin) {
         let left_before = self
             .skipped_to
@@ -85,6 +132,8 @@ impl Endpoint {
                 && fin.narrow
                 && self.released >= entry.at
                 && Some(fin.before.frame) > entry.frame
+                // What was written later had not been waiting.
+                && fin.data_before.is_none_or(|data| data.time <= entry.at + INSTANT)
                 && fin.mark.time.since(fin.before.time) <= INSTANT
         });
         if let Some(entry) = received {
@@ -129,12 +178,12 @@ impl Endpoint {
             _ => fin.mark.time.since(earlier.time) < BEFORE_TIMERS,
         };
         let soon = fin.path + fin.path + BEFORE_TIMERS;
-        let crossed = !(overtaken && fin.knew)
-            && self.last_entry().is_some_and(|last| {
-                last.state == State::CloseWait
-                    && last.corrected_by.is_none()
-                    && earlier.time.since(last.at) <= soon
-            });
+        let crossed = self.last_entry().is_some_and(|last| {
+            let is_answer = last.corrected_by.is_none() && earlier.time.since(last.at) <= soon;
+            let is_before = earlier.time < last.at;
+            last.state == State::CloseWait
+                && (is_before || (is_answer && !(overtaken && fin.knew)))
+        });
         let received = if crossed { self.revert(State::CloseWait) } else { None };
         let at = received.map_or(earlier.time, |entry| entry.at.min(earlier.time));
         let sent = Reason { at, ..Reason::inferred(earlier, Cause::SentFin) };

@@ -141,6 +141,13 @@ fn crossing_fins_pass_through_closing_on_both_sides() {
 }
 
 #[test]
+fn a_late_fin_that_did_not_know_the_peers_shows_that_they_crossed() {
+    let records = scenario("close-fins-crossed-as-a-late-one-shows.tcp");
+    let client = states(&records[0], Side::Client);
+    assert!(client.ends_with(&["FIN-WAIT-1", "CLOSING", "TIME-WAIT"]), "{client:?}");
+}
+
+#[test]
 fn a_repeated_syn_ack_takes_back_the_servers_established() {
     let records = scenario("server-ack-lost-after-tap.tcp");
     let entry = records[0].states.server.last().unwrap();
