@@ -142,6 +142,7 @@ impl Connection {
             return;
         }
         let is_overtaken = self.was_sent_before_the_end(from, segment);
+        let outdates = self.outdates_reset(from, segment);
         let me = self.sides.of_mut(from);
         let Some(entry) = me.last_entry().copied() else { return };
         match entry.cause {
@@ -151,9 +152,10 @@ impl Connection {
             | Cause::ConnectTimeout
             | Cause::IcmpError(_) => me.take_back_estimate(),
             Cause::ReceivedRst | Cause::SentRst | Cause::ConnectionGone
-                if segment.flags.ack()
-                    && segment.time.since(entry.at) > crossing
-                    && !is_overtaken =>
+                if outdates
+                    || (segment.flags.ack()
+                        && segment.time.since(entry.at) > crossing
+                        && !is_overtaken) =>
             {
                 // A RST from this side that it did not send, or one that never reached it.
                 me.revert(State::Closed);

@@ -5,11 +5,23 @@
 //! have received since; a RST within that range counts.
 
 use super::endpoint::Endpoint;
-use super::{Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State};
+use super::{
+    CROSSING_SLACK, Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State,
+};
 use crate::settings::Settings;
+use crate::stamp::Time;
 use crate::tcp::{Segment, Side, Sides};
 
 impl Endpoint {
+    /// A RST with ACK comes from a socket that lives: no RST had reached it.
+    fn had_not_been_reset(&mut self, rst: &Segment) {
+        let ended = self.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst);
+        let number = self.stream.offset(rst.seq);
+        if ended && rst.flags.ack() && number > 0 && number == self.stream.end {
+            self.revert(State::Closed);
+        }
+    }
+
     /// Nothing is known of this side but that it answers with a RST without ACK: the connection
     /// that the other side's segment seemed to belong to was not its own (RFC 9293 3.10.7.1).
     fn was_never_there(&mut self, segment: &Segment) {
@@ -34,6 +46,7 @@ impl Connection {
         me.was_never_there(segment);
         self.take_back_unproven(from, segment);
         self.refuse_cookie(from, segment);
+        self.sides.of_mut(from).had_not_been_reset(segment);
         if self.answers_bad_ack(from, segment) {
             self.refuse_handshake(from, segment);
             return;
@@ -41,6 +54,7 @@ impl Connection {
         if segment.flags.ack() && self.sides.of(from).state != State::SynSent {
             self.reset_acknowledges(from, segment);
         }
+        self.doubt_ack_before(from, segment);
         let states = self.states_now();
         let accepted = self.accepts(from.peer(), segment, settings);
         let kind = self.kind_of(from, segment, states);
@@ -126,14 +140,61 @@ impl Connection {
         }
     }
 
-    /// A RST that counts from behind the FIN is accepted only by a side that has received the FIN.
+    /// A RST that counts from behind the FIN is accepted only by a side that has received the FIN. One
+    /// that counts from the FIN itself is accepted as well (Linux `tcp_reset_check`), and the FIN
+    /// came before it, if nothing shows that it was lost.
     fn reset_follows_fin(&mut self, from: Side, segment: &Segment) {
-        let (me, peer) = self.sides.pair_mut(from);
-        let behind = me.stream.fin.is_some_and(|fin| me.stream.offset(segment.seq) > fin);
-        if let (true, Some(arrival)) = (behind, peer.fin_arrivals.last()) {
-            peer.apply(Event::ReceiveFin, Reason::observed(arrival.mark, arrival.cause));
-            peer.fin_arrivals.clear();
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let (Some(fin), Some(arrival)) = (me.stream.fin, peer.fin_arrivals.last()) else { return };
+        let beyond = me.stream.offset(segment.seq) - fin;
+        let mark = arrival.mark;
+        let reason = if beyond > 0 {
+            Reason::observed(mark, arrival.cause)
+        } else if beyond == 0 && self.may_have_come(from.peer(), mark.time) {
+            Reason::inferred(mark, arrival.cause)
+        } else {
+            return;
+        };
+        let peer = self.sides.of_mut(from.peer());
+        peer.apply(Event::ReceiveFin, reason);
+        peer.fin_arrivals.clear();
+    }
+
+    /// Whether what passed the tap at `sent`, on its way to `receiver`, came there, for all that the
+    /// receiver has said since.
+    fn may_have_come(&self, receiver: Side, sent: Time) -> bool {
+        let heard = self.sides.of(receiver).stream.last_time();
+        let told = sent + self.answer_time(receiver) + CROSSING_SLACK;
+        heard.is_none_or(|heard| heard <= told)
+    }
+
+    /// A RST without ACK repeats the number that what it answers had acknowledged. In FIN-WAIT-2 a
+    /// side answers nothing that does not acknowledge its FIN: what did so came later.
+    fn doubt_ack_before(&mut self, from: Side, rst: &Segment) {
+        let crossing = self.answer_time(from) + CROSSING_SLACK;
+        let me = self.sides.of_mut(from);
+        let is_older = me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) <= fin);
+        let crossed = me.last_entry().is_some_and(|last| {
+            last.state == State::FinWait2 && rst.time.since(last.at) <= crossing
+        });
+        if is_older && crossed && !rst.flags.ack() {
+            me.revert(State::FinWait2);
         }
+    }
+
+    /// Whether `segment` of a side that a RST seems to have ended acknowledges more than that RST
+    /// counts from: then the RST came too late to be accepted.
+    pub(super) fn outdates_reset(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let reset = self.reset.filter(|reset| reset.by == from.peer() && !reset.has_ack);
+        let ended = me.last_entry().filter(|last| last.cause == Cause::ReceivedRst);
+        reset.zip(ended).is_some_and(|(reset, ended)| {
+            let number = peer.stream.offset(reset.seq);
+            ended.frame == Some(reset.mark.frame)
+                && segment.flags.ack()
+                && peer.stream.fin != Some(number)
+                && peer.stream.offset(segment.ack) > number
+        })
     }
 
     fn states_now(&self) -> Sides<Option<State>> {
@@ -181,6 +242,15 @@ impl Connection {
         };
         let complete = i64::from(sent.is_complete());
         let in_order = (sent.coverage.next() + complete).max(sent.acknowledged);
+        // Sent by nobody that knows what else was sent: what is on its way comes first.
+        let behind_fin = if me.state == State::FinWait2 { 0 } else { complete };
+        let rest = sent.unacknowledged().filter(|_| me.state != State::SynReceived);
+        let is_late = !segment.flags.ack()
+            && offset < in_order - behind_fin
+            && rest.is_some_and(|rest| self.may_have_come(receiver, rest.first_sent.time));
+        if is_late {
+            return false;
+        }
         // With SACK, the end of what it holds out of order counts as well (Linux tcp_validate_incoming).
         let behind_hole = me.stream.options.sack_permitted && offset == sent.end;
         (lowest..=in_order).contains(&offset) || behind_hole

@@ -108,6 +108,7 @@ impl Connection {
             let rest =
                 (done..=retries).fold(Span::ZERO, |sum, step| sum + backoff(step, host.rto_max));
             endpoint.timer = last.mark.time + rest;
+            endpoint.timer_grace = Span::ZERO;
         }
     }
 
