@@ -38,6 +38,7 @@ mod timeline;
 mod timers;
 mod traffic;
 mod transition;
+mod unheard;
 mod verdict;
 mod window;
 

@@ -13,12 +13,7 @@ use crate::tcp::{Extras, Segment, Side};
 impl Connection {
     /// `from` sent a FIN, for the first time or again.
     /// `data_before` is the last segment with payload before.
-    pub(super) fn on_fin_sent(
-        &mut self,
-        from: Side,
-        segment: &Segment,
-        data_before: Option<Mark>,
-    ) {
+    pub(super) fn on_fin_sent(&mut self, from: Side, segment: &Segment, data_before: Option<Mark>) {
         let mark = Mark::of(segment);
         let crossing = self.answer_time(from) + CROSSING_SLACK;
         let Some(first) = self.sides.of(from).fin else {

@@ -181,8 +181,7 @@ impl Endpoint {
         let crossed = self.last_entry().is_some_and(|last| {
             let is_answer = last.corrected_by.is_none() && earlier.time.since(last.at) <= soon;
             let is_before = earlier.time < last.at;
-            last.state == State::CloseWait
-                && (is_before || (is_answer && !(overtaken && fin.knew)))
+            last.state == State::CloseWait && (is_before || (is_answer && !(overtaken && fin.knew)))
         });
         let received = if crossed { self.revert(State::CloseWait) } else { None };
         let at = received.map_or(earlier.time, |entry| entry.at.min(earlier.time));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::attempts::{Attempt, Attempts};
 use super::closing::newer;
 use super::cookie::Baker;
+use super::unheard::Tries;
 use super::{
     Blocked, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn,
     TimeWaitBefore,
@@ -26,9 +27,8 @@ pub(super) struct Opening {
     pub(super) syn_acks: Sides<Attempts>,
     /// The client's first acknowledgment of the SYN-ACK.
     pub(super) ack: Option<Mark>,
-    /// The segment of the client that completes the handshake, as far as is known: the first one
-    /// after the last SYN-ACK, or the latest once several were ignored.
-    last_ack: Option<Mark>,
+    /// The segment of the client that completes the handshake, as far as is known.
+    pub(super) last_ack: Option<Mark>,
     /// The number that it acknowledged.
     last_ack_seq: Option<Seq>,
     pub(super) rst: Option<Mark>,
@@ -36,7 +36,9 @@ pub(super) struct Opening {
     pub(super) syn_acks_after_ack: u32,
     /// The latest frame that showed that the server had ignored an acknowledgment. After it, the
     /// next one proves nothing by itself.
-    ignored: Option<Mark>,
+    pub(super) ignored: Option<Mark>,
+    /// The client's attempts that were ignored.
+    pub(super) tries: Tries,
     /// The first SYN-ACK sent again came so late that the server had been waiting for data.
     deferred: bool,
     /// SYN-ACKs that the server's timer sent, as opposed to a repeated SYN.
@@ -55,10 +57,6 @@ pub(super) struct Opening {
     /// What that TIME-WAIT answered to the SYN.
     pub(super) blocked: Option<Box<Blocked>>,
 }
-
-/// How many repetitions in a row a server must leave unanswered for it to have ignored them: fewer
-/// may as well have been lost.
-const IGNORED: u8 = 3;
 
 /// A first SYN-ACK sent again later than this had its timer held back: it starts with 1 s (RFC 6298
 /// 2.1), and a server that waits for data lets its first expiries pass (Linux `TCP_DEFER_ACCEPT`).
@@ -228,9 +226,8 @@ impl Connection {
             self.opening.deferred = self.opening.syn_acks.of(from).count() == 1
                 && since_first.is_some_and(|it| segment.time.since(it.mark.time) > DEFERRED);
             self.opening.syn_acks_after_ack += 1;
-            self.opening.ignored = Some(mark);
-            self.opening.last_ack = None;
             me.revert(State::Established);
+            self.ignored_all(mark);
         }
         self.opening.syn_acks.of_mut(from).push(segment, Cause::ReceivedSynAck);
     }
@@ -308,6 +305,10 @@ impl Connection {
             return;
         }
         let reason = match self.opening.last_ack {
+            Some(ack) if self.opening.tries.is_guess() => {
+                Reason::inferred(ack, Cause::ReceivedAckOfSyn)
+                    .corrected(self.opening.ignored.map(|ignored| ignored.frame))
+            }
             Some(ack) => Reason::observed(ack, Cause::ReceivedAckOfSyn)
                 .corrected(self.opening.ignored.map(|ignored| ignored.frame)),
             None => Reason::inferred(Mark::of(segment), Cause::SentInConnection),
@@ -370,10 +371,7 @@ impl Connection {
         if from == Side::Client {
             self.opening.last_ack_seq = Some(segment.ack);
             self.opening.ack.get_or_insert(mark);
-            let ignored_once = self.opening.syn_acks_after_ack == 1;
-            if self.opening.last_ack.is_none() || !ignored_once {
-                self.opening.last_ack = Some(mark);
-            }
+            self.try_again(segment, mark);
         }
         let reason = Reason::observed(mark, Cause::ReceivedAckOfSyn);
         match self.opening.ignored {
@@ -385,48 +383,6 @@ impl Connection {
             }
             Some(_) => false,
         };
-    }
-
-    /// The client sends the same for the fourth time, and the server, of which nothing but SYN-ACKs
-    /// is known, has answered none of it: it ignored the acknowledgment as well (full accept
-    /// queue). An open connection answers every repetition (RFC 9293 3.10.7.4, first).
-    pub(super) fn doubt_unheard(&mut self, from: Side, mark: Mark) {
-        let (client, server) = self.sides.pair_mut(Side::Client);
-        let silent =
-            server.stream.traffic.segments == u64::from(self.opening.syn_acks.server.segments());
-        let opened_by_ack =
-            server.last_entry().is_some_and(|entry| entry.cause == Cause::ReceivedAckOfSyn);
-        let often = from == Side::Client && client.unanswered >= IGNORED;
-        if often && silent && opened_by_ack && !self.opening.fast_open {
-            server.revert(State::Established);
-            self.opening.ignored = Some(mark);
-            self.opening.last_ack = Some(mark);
-        }
-    }
-
-    /// At the end of what is known: a server that ignored one acknowledgment, and would have sent
-    /// its SYN-ACK again by now if it had ignored the last one, did take that one.
-    pub(super) fn settle_opening(&mut self, known_until: crate::stamp::Time, retries: u8) {
-        // A cookie is never sent again.
-        let Some(ack) = self.opening.last_ack.filter(|_| self.opening.cookie().is_none()) else {
-            return;
-        };
-        let timeouts = self.opening.syn_ack_timeouts;
-        let Some(last) = self.opening.syn_acks.server.last() else { return };
-        let server = &mut self.sides.server;
-        if server.state != State::SynReceived
-            || self.opening.ignored.is_none()
-            || timeouts >= u32::from(retries)
-            || ack.time < last.mark.time
-        {
-            return;
-        }
-        let next_due = last.mark.time + Span::from_millis(1_300_i64 << timeouts.min(7));
-        if known_until > next_due {
-            let reason = Reason::inferred(ack, Cause::ReceivedAckOfSyn)
-                .corrected(self.opening.ignored.map(|ignored| ignored.frame));
-            server.apply(Event::ReceiveAckOfSyn, reason);
-        }
     }
 
     /// Whether a SYN of `from` with another ISN begins a new incarnation.

@@ -181,6 +181,21 @@ fn a_cookie_that_comes_back_late_makes_another_socket() {
 }
 
 #[test]
+fn of_many_ignored_segments_the_one_after_the_longest_wait_opened() {
+    let records = scenario("accept-queue-full-data-opens.tcp");
+    let entry = records[0].states.server.last().unwrap();
+    assert_eq!((entry.state, entry.frame.unwrap().number()), (State::Established, 9));
+}
+
+#[test]
+fn a_reset_ends_nobody_to_whom_more_was_on_its_way() {
+    let records = scenario("reset-too-late-for-what-was-on-its-way.tcp");
+    let client = &records[0].states.client;
+    assert_eq!(states(&records[0], Side::Client)[2..], ["CLOSE-WAIT", "CLOSED"]);
+    assert_eq!(client.last().unwrap().frame.unwrap().number(), 9);
+}
+
+#[test]
 fn a_syn_into_time_wait_begins_a_new_connection_and_a_repeated_one_does_not() {
     assert_eq!(scenario("port-reuse-in-time-wait.tcp").len(), 2);
     assert_eq!(scenario("syn-repeated-late.tcp").len(), 1);

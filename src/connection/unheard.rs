@@ -1,0 +1,107 @@
+//! A server that ignores the acknowledgment of its SYN-ACK: a full accept queue, a firewall behind the
+//! tap, TCP_DEFER_ACCEPT. Which of the client's segments did it take in the end?
+//!
+//! It repeats its SYN-ACK when that is due, and answers no data. When it goes on, one of the segments
+//! since the last that it ignored has opened it, and the capture does not show which; where several
+//! were ignored, that is a full queue, and the longest wait before one of them is the likeliest time
+//! for a place to have become free.
+
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
+use crate::stamp::{Span, Time};
+use crate::tcp::{Segment, Side};
+
+/// How many repetitions in a row a server must leave unanswered for it to have ignored them: fewer
+/// may as well have been lost.
+const IGNORED: u8 = 3;
+
+/// So many segments in a row are not all lost.
+const NOT_LOST: u64 = 2;
+
+/// The client's attempts to complete a handshake that the server ignored.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tries {
+    /// The latest one, and whether the server would have answered it.
+    last: Option<(Time, bool)>,
+    /// How long nothing came before the one that is taken for the right one.
+    wait: Span,
+    /// Enough of them were ignored for the queue to have been full.
+    full: bool,
+}
+
+impl Tries {
+    /// Which of them was taken, only the time before it tells.
+    pub(super) const fn is_guess(self) -> bool {
+        self.full
+    }
+}
+
+impl Connection {
+    /// The server repeats its SYN-ACK, or says in another way that it has ignored all until now.
+    pub(super) fn ignored_all(&mut self, by: Mark) {
+        let client = &self.sides.client.stream;
+        let tried = client.traffic.segments - u64::from(self.opening.syns.client.segments());
+        let last = client.last_time().map(|time| (time, false));
+        self.opening.tries =
+            Tries { last, wait: Span::ZERO, full: self.opening.tries.full || tried >= NOT_LOST };
+        self.opening.ignored = Some(by);
+        self.opening.last_ack = None;
+    }
+
+    /// The client tries once more to complete the handshake, at `mark`.
+    pub(super) fn try_again(&mut self, segment: &Segment, mark: Mark) {
+        let crossing = self.answer_time(Side::Server) + CROSSING_SLACK;
+        let tries = &mut self.opening.tries;
+        let wait = tries.last.map_or(Span::ZERO, |(time, _)| mark.time.since(time));
+        let unanswered = tries.last.is_some_and(|(_, asks)| asks) && wait > crossing;
+        let likelier = tries.full && (unanswered || wait > tries.wait);
+        if self.opening.last_ack.is_none() || likelier {
+            self.opening.last_ack = Some(mark);
+            tries.wait = wait;
+        }
+        tries.last = Some((mark.time, segment.payload_len > 0));
+    }
+
+    /// The client sends the same for the fourth time, and the server, of which nothing but SYN-ACKs
+    /// is known, has answered none of it: it ignored the acknowledgment as well (full accept
+    /// queue). An open connection answers every repetition (RFC 9293 3.10.7.4, first).
+    pub(super) fn doubt_unheard(&mut self, from: Side, mark: Mark) {
+        let (client, server) = self.sides.pair_mut(Side::Client);
+        let silent =
+            server.stream.traffic.segments == u64::from(self.opening.syn_acks.server.segments());
+        let opened_by_ack =
+            server.last_entry().is_some_and(|entry| entry.cause == Cause::ReceivedAckOfSyn);
+        let often = from == Side::Client && client.unanswered >= IGNORED;
+        if often && silent && opened_by_ack && !self.opening.fast_open {
+            server.revert(State::Established);
+            self.opening.ignored = Some(mark);
+            self.opening.last_ack = Some(mark);
+            self.opening.tries =
+                Tries { last: Some((mark.time, true)), wait: Span::ZERO, full: true };
+        }
+    }
+
+    /// At the end of what is known: a server that ignored one acknowledgment, and would have sent
+    /// its SYN-ACK again by now if it had ignored the last one, did take that one.
+    pub(super) fn settle_opening(&mut self, known_until: Time, retries: u8) {
+        // A cookie is never sent again.
+        let Some(ack) = self.opening.last_ack.filter(|_| self.opening.cookie().is_none()) else {
+            return;
+        };
+        let timeouts = self.opening.syn_ack_timeouts;
+        let Some(last) = self.opening.syn_acks.server.last() else { return };
+        let server = &mut self.sides.server;
+        if server.state != State::SynReceived
+            || self.opening.ignored.is_none()
+            || timeouts >= u32::from(retries)
+            || ack.time < last.mark.time
+        {
+            return;
+        }
+        let next_due = last.mark.time + Span::from_millis(1_300_i64 << timeouts.min(7));
+        if known_until > next_due {
+            let reason = Reason::inferred(ack, Cause::ReceivedAckOfSyn)
+                .corrected(self.opening.ignored.map(|ignored| ignored.frame));
+            server.apply(Event::ReceiveAckOfSyn, reason);
+        }
+    }
+}
