@@ -1,5 +1,5 @@
 //! A server that ignores the acknowledgment of its SYN-ACK: a full accept queue, a firewall behind the
-//! tap, TCP_DEFER_ACCEPT. Which of the client's segments did it take in the end?
+//! tap, `TCP_DEFER_ACCEPT`. Which of the client's segments did it take in the end?
 //!
 //! It repeats its SYN-ACK when that is due, and answers no data. When it goes on, one of the segments
 //! since the last that it ignored has opened it, and the capture does not show which; where several
