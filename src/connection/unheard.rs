@@ -6,6 +6,8 @@
 //! were ignored, that is a full queue, and the longest wait before one of them is the likeliest time
 //! for a place to have become free.
 
+use serde::{Deserialize, Serialize};
+
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side};
@@ -18,7 +20,7 @@ const IGNORED: u8 = 3;
 const NOT_LOST: u64 = 2;
 
 /// The client's attempts to complete a handshake that the server ignored.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tries {
     /// The latest one, and whether the server would have answered it.
     last: Option<(Time, bool)>,
