@@ -18,7 +18,7 @@ pub use context::{Context, Window};
 pub use damage::{Damage, DamageKind, DamageList};
 pub use ng::{Interface, InterfaceStatistics, MAX_INTERFACES, Statistics};
 pub use source::{Identity, Input, Source};
-pub use stream::{Compression, Member, Stream, StreamDamage};
+pub use stream::{Compression, Member, Placed, Places, Stream, StreamDamage};
 
 use std::fmt::{self, Write as _};
 use std::ops::AddAssign;

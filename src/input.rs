@@ -21,6 +21,9 @@ pub struct Input {
     pub bytes: u64,
     /// Samples of it all lie outside the period that was to be looked at, so it was not read.
     pub not_read: bool,
+    /// It begins before the end of what was read ahead of it, and could not be merged with that: a
+    /// file in an archive that came through a pipe, or a capture whose first frames have no time.
+    pub not_merged: bool,
     /// Frames read.
     pub frames: u64,
     /// Records that are no frames (a custom block, a system call) but are numbered as such, as

@@ -11,6 +11,7 @@
 //! Knows nothing of what a segment means, nor of how a result is printed.
 
 mod account;
+mod archive;
 mod chunk;
 mod collect;
 mod consume;

@@ -4,8 +4,9 @@
 //! nothing of capture formats.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::stream::{Stream, is_wrapped};
 use super::{CaptureError, Context};
@@ -74,15 +75,28 @@ impl Input {
         }
         let identity = Identity::inode(&metadata).unwrap_or_else(|| Identity::path(path));
         if metadata.is_file() {
-            let source = Source { file, len: metadata.len() };
-            source.read_head(head, Context::EARLY)?;
-            if !is_wrapped(head) {
-                return Ok((Self::File(source), identity));
-            }
-            let stream = Stream::new(Box::new(File::open(path)?))?;
-            return Ok((Self::Stream(stream), identity));
+            let source = Source { file, base: 0, len: metadata.len() };
+            return Ok((Self::of(source, head)?, identity));
         }
         Ok((Self::Stream(Stream::new(Box::new(file))?), identity))
+    }
+
+    /// What lies at a place of the file.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn within(path: &Path, (offset, len): (u64, u64)) -> Result<Self, CaptureError> {
+        let whole = Source::open(path)?;
+        let len = len.min(whole.len.saturating_sub(offset));
+        Self::of(Source { base: offset, len, ..whole }, &mut Vec::new())
+    }
+
+    fn of(source: Source, head: &mut Vec<u8>) -> Result<Self, CaptureError> {
+        source.read_head(head, Context::EARLY)?;
+        if !is_wrapped(head) {
+            return Ok(Self::File(source));
+        }
+        Ok(Self::Stream(Stream::new(Box::new(InOrder::new(Arc::new(source), 0)))?))
     }
 
     /// What is written to the program's standard input.
@@ -94,10 +108,12 @@ impl Input {
     }
 }
 
-/// A regular file with positioned reads; shared by reference between threads.
+/// A regular file, or a part of one, with positioned reads; shared by reference between threads.
 #[derive(Debug)]
 pub struct Source {
     file: File,
+    /// Where it begins in the file.
+    base: u64,
     len: u64,
 }
 
@@ -109,7 +125,7 @@ impl Source {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
-        Ok(Self { file, len })
+        Ok(Self { file, base: 0, len })
     }
 
     /// The same file, of which nothing counts from `len` on.
@@ -153,7 +169,7 @@ impl Source {
         let want = buffer.len().min(left);
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..want).filter(|rest| !rest.is_empty()) {
-            match positioned(&self.file, rest, offset + filled as u64) {
+            match positioned(&self.file, rest, self.base + offset + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -161,6 +177,26 @@ impl Source {
             }
         }
         Ok(filled)
+    }
+}
+
+/// A source from some place on to its end.
+pub(super) struct InOrder {
+    source: Arc<Source>,
+    at: u64,
+}
+
+impl InOrder {
+    pub(super) const fn new(source: Arc<Source>, at: u64) -> Self {
+        Self { source, at }
+    }
+}
+
+impl Read for InOrder {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read_at(self.at, buffer)?;
+        self.at += count as u64;
+        Ok(count)
     }
 }
 

@@ -6,9 +6,11 @@
 
 mod decode;
 mod peek;
+mod places;
 mod tar;
 
 pub use decode::Compression;
+pub use places::{Placed, Places};
 
 use std::fmt;
 use std::io::{self, Read};
@@ -136,6 +138,12 @@ impl Stream {
             }
         }
         filled
+    }
+
+    /// It is an archive, and nothing is packed around it.
+    #[must_use]
+    pub const fn is_open_archive(&self) -> bool {
+        matches!(self.source, Content::Archive(_)) && self.outer.is_empty()
     }
 
     /// Why the current member, or the archive, ended too early.

@@ -223,7 +223,14 @@ fn complain(outcome: &pipeline::Outcome, verbose: bool) {
         let count = outcome.passed_over;
         exit::warn(format_args!("files in archives that are no captures: {count}"));
     }
+    let inputs = outcome.analysis.inputs.iter();
+    let not_merged = inputs.filter(|input| input.not_merged).count() as u64;
     for (count, what) in [
+        (
+            not_merged,
+            "captures that overlap in time with those read before them, and could not be merged \
+             (unpack the archive)",
+        ),
         (outcome.analysis.summary.shed.total(), "connections closed early to save memory"),
         (
             outcome.streams_forgotten,

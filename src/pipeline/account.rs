@@ -32,6 +32,8 @@ pub(super) struct Account {
     pub(super) base: u64,
     /// Before which time nothing of it comes, until something has come.
     pub(super) expected: Option<Time>,
+    /// Nothing was read beside it, and something up to this time ahead of it.
+    pub(super) read_after: Option<Time>,
     /// More records than that it cannot have.
     pub(super) bound: u64,
     /// The first input of those that it overlaps with.
@@ -86,6 +88,8 @@ impl Account {
     fn finish(self) -> Input {
         let Self { mut input, damage, skips, seen, oddities, statistics, numbered, .. } = self;
         let beyond_frame = self.beyond_frame;
+        input.not_merged = self.read_after.is_some_and(|after| input.first_time < Some(after));
+        input.not_merged &= input.first_time.is_some();
         input.quality = seen.finish();
         let clock = &mut input.quality.clock;
         // Interfaces that take turns in the file are no clock that was set.

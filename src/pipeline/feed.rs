@@ -207,6 +207,9 @@ impl Reading<'_> {
         if let Some(pipe) = planned.open {
             return Ok(self.begin_member(pipe, path));
         }
+        if let Some(place) = planned.place {
+            return self.begin_placed(&planned.path, &place);
+        }
         match open(&planned.path)? {
             Input::File(source) if planned.is_outside => {
                 self.pass_over(&source, path)?;
@@ -215,7 +218,7 @@ impl Reading<'_> {
             Input::File(source) => self.begin_file(source, path).map(Some),
             Input::Stream(mut stream) => {
                 let Some(member) = stream.next_member() else { return Ok(None) };
-                let pipe = Pipe { stream, member, head: Vec::new(), found: false };
+                let pipe = Pipe { stream, member, head: Vec::new(), found: false, only: None };
                 Ok(self.begin_member(Box::new(pipe), path))
             }
         }
@@ -238,7 +241,11 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn begin_file(&mut self, source: Source, path: &str) -> Result<Feeding, CaptureError> {
+    pub(super) fn begin_file(
+        &mut self,
+        source: Source,
+        path: &str,
+    ) -> Result<Feeding, CaptureError> {
         let mut head = vec![0; Context::HEAD];
         let count = source.read_at(0, &mut head)?;
         head.truncate(count);
@@ -254,7 +261,7 @@ impl Reading<'_> {
     }
 
     /// Begins the stream's current member, or the first one behind it that is a capture.
-    fn begin_member(&mut self, mut pipe: Box<Pipe>, path: &str) -> Option<Feeding> {
+    pub(super) fn begin_member(&mut self, mut pipe: Box<Pipe>, path: &str) -> Option<Feeding> {
         loop {
             let name = match &pipe.member.name {
                 Some(name) => format!("{path}:{name}"),
@@ -292,6 +299,9 @@ impl Reading<'_> {
                 }
             }
             pipe.head.clear();
+            if pipe.only.is_some() {
+                return None;
+            }
             let Some(member) = pipe.stream.next_member() else {
                 if !pipe.found {
                     let reason = "no capture in it".to_owned();
@@ -351,6 +361,10 @@ impl Reading<'_> {
                 if let Some(account) = self.accounts.get_mut(input as usize) {
                     account.input.bytes = stored;
                 }
+                if pipe.only.is_some() {
+                    self.idle.give(&path, pipe);
+                    return None;
+                }
                 if let Some(member) = pipe.stream.next_member() {
                     pipe.member = member;
                     let feeding = self.begin_member(pipe, &path)?;
@@ -368,17 +382,22 @@ impl Reading<'_> {
     fn note_stream_damage(&mut self, pipe: &Pipe, path: &str, input: Option<u32>) {
         let Some(damage) = pipe.stream.damage() else { return };
         let (offset, reason) = (damage.offset, damage.reason.clone());
+        self.note_cut(input, Unreadable { path: path.to_owned(), offset, reason });
+    }
+
+    /// Notes where an input ended too early, or what it lies in.
+    pub(super) fn note_cut(&mut self, input: Option<u32>, cut: Unreadable) {
         let account = input.and_then(|input| self.accounts.get_mut(input as usize));
         if let Some(account) = account {
             account.input.damage_total += 1;
             account.input.damage.push(InputDamage {
                 kind: "cut_stream",
-                offset,
+                offset: cut.offset,
                 skipped_bytes: 0,
                 after_frame: 0,
             });
         }
-        self.plan.refuse(Unreadable { path: path.to_owned(), offset, reason });
+        self.plan.refuse(cut);
     }
 }
 

@@ -100,6 +100,7 @@ impl Joins {
         if let Some(account) = accounts.get_mut(input as usize) {
             (account.base, account.group, account.clock) = (base, self.group, floor);
             account.expected = None;
+            account.read_after = Some(self.latest).filter(|_| alone);
             self.names_bound = self.names_bound.max(base.saturating_add(account.bound));
         }
         (floor, self.succeed(floor, accounts))

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::archive::{Listing, Place, packed, places};
 use super::lane::SLACK;
 use super::look::Look;
 use super::{Unreadable, extent};
@@ -50,11 +51,22 @@ pub(super) struct Planned {
     pub(super) archive: bool,
     /// Length of a plain file; what is added to it later is not read.
     pub(super) len: Option<u64>,
+    /// Where it is, if it lies in an archive.
+    pub(super) place: Option<Place>,
+    /// What lies in it, if it is an archive whose files can be read one beside the other.
+    pub(super) listing: Option<Box<Listing>>,
 }
 
 impl Plan {
     /// Notes an input that cannot be read.
     pub(super) fn refuse(&mut self, unreadable: Unreadable) {
+        // What an archive's survey found is found again by whoever reads so far.
+        let is_same =
+            |it: &&mut Unreadable| it.path == unreadable.path && it.reason == unreadable.reason;
+        if let Some(known) = self.unreadable.iter_mut().find(is_same) {
+            known.offset = known.offset.max(unreadable.offset);
+            return;
+        }
         if self.unreadable.len() < MAX_UNREADABLE {
             self.unreadable.push(unreadable);
         } else {
@@ -63,7 +75,10 @@ impl Plan {
     }
 
     /// Notes an input that can be read.
-    pub(super) fn add(&mut self, planned: Planned) {
+    pub(super) fn add(&mut self, mut planned: Planned) {
+        if let Some(listing) = planned.listing.take() {
+            return self.add_all(*listing);
+        }
         let length = || std::fs::metadata(&planned.path).map_or(0, |metadata| metadata.len());
         self.total += planned.len.unwrap_or_else(length);
         self.inputs.push(planned);
@@ -72,7 +87,12 @@ impl Plan {
     /// Orders the inputs.
     pub(super) fn sort(&mut self) {
         self.inputs.sort_by(|one, other| {
-            (other.earliest(), &other.path).cmp(&(one.earliest(), &one.path))
+            let place = |it: &Planned| it.place.as_ref().map(|place| place.index);
+            (other.earliest(), &other.path, place(other)).cmp(&(
+                one.earliest(),
+                &one.path,
+                place(one),
+            ))
         });
     }
 
@@ -90,10 +110,20 @@ impl Plan {
     }
 }
 
+impl Pipe {
+    /// A stream of which no member has begun.
+    pub(super) const fn of(stream: Stream) -> Self {
+        let member = Member { name: None, compression: Vec::new() };
+        Self { stream, member, head: Vec::new(), found: false, only: None }
+    }
+}
+
 impl Planned {
     /// It cannot be read beside others: an archive, or a capture whose first frames have no time.
     pub(super) fn is_alone(&self) -> bool {
-        self.archive || self.first_time == Time::MAX
+        self.archive
+            || self.first_time == Time::MAX
+            || self.place.as_ref().is_some_and(|place| place.alone)
     }
 
     /// Before which time nothing of it comes.
@@ -115,6 +145,8 @@ pub(super) struct Pipe {
     pub(super) head: Vec<u8>,
     /// A member was a capture, or ought to have been.
     pub(super) found: bool,
+    /// The index of the member, if no other one is to be read from it.
+    pub(super) only: Option<usize>,
 }
 
 /// The name of standard input.
@@ -187,7 +219,10 @@ fn look_at_file(
     };
     let (path, len) = (path.to_path_buf(), Some(source.len()));
     let (is_outside, archive, open) = (false, false, None);
-    Ok(Some(Planned { path, first_time, is_shuffled, is_outside, open, archive, len }))
+    let (place, listing) = (None, None);
+    let planned =
+        Planned { path, first_time, is_shuffled, is_outside, open, archive, len, place, listing };
+    Ok(Some(planned))
 }
 
 fn look_at_stream(
@@ -209,6 +244,25 @@ fn look_at_stream(
     let at_end = count < head.len();
     head.truncate(count);
     let archive = member.name.is_some();
+    if archive && is_file {
+        let listing =
+            if stream.is_open_archive() { places(path, head) } else { packed(path, head) };
+        let is_listed = listing.is_some();
+        let planned = Planned {
+            path: path.to_path_buf(),
+            first_time: Time::MAX,
+            is_shuffled: false,
+            is_outside: false,
+            open: None,
+            archive,
+            len: None,
+            place: None,
+            listing: listing.map(Box::new),
+        };
+        if is_listed {
+            return Ok(Some(planned));
+        }
+    }
     // In an archive, other members may be captures where the first is none.
     let (first_time, is_shuffled) = match begins(head, at_end) {
         Err(error) if archive => {
@@ -219,10 +273,13 @@ fn look_at_stream(
         }
         judged => judged?,
     };
-    let open =
-        (!is_file).then(|| Box::new(Pipe { stream, member, head: head.clone(), found: false }));
+    let open = (!is_file)
+        .then(|| Box::new(Pipe { stream, member, head: head.clone(), found: false, only: None }));
     let (path, is_outside, len) = (path.to_path_buf(), false, None);
-    Ok(Some(Planned { path, first_time, is_shuffled, is_outside, open, archive, len }))
+    let (place, listing) = (None, None);
+    let planned =
+        Planned { path, first_time, is_shuffled, is_outside, open, archive, len, place, listing };
+    Ok(Some(planned))
 }
 
 /// Whether one of the archive's further members is a capture, be it in a format that is not read.
@@ -246,7 +303,7 @@ pub(super) fn is_shuffled(context: &Context) -> bool {
 
 /// The time of the first frame in a capture's head, late where there is none, and whether frames
 /// may not be in the order of their times.
-fn begins(head: &[u8], at_end: bool) -> Result<(Time, bool), CaptureError> {
+pub(super) fn begins(head: &[u8], at_end: bool) -> Result<(Time, bool), CaptureError> {
     let (context, used) = Context::open(head)?;
     let is_shuffled = match context.format() {
         Format::PcapNg => {

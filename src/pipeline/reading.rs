@@ -4,6 +4,7 @@
 //! Everything here is serial but the reading of the chunks themselves. Knows nothing of shards.
 
 use super::account::{self, Account};
+use super::archive::Idle;
 use super::chunk::Buffers;
 use super::feed::Feeding;
 use super::joins::Joins;
@@ -30,6 +31,8 @@ pub(super) struct Reading<'a> {
     /// Frames of all inputs so far.
     pub(super) frames: u64,
     pub(super) decoded: Decoded,
+    /// Archives that were read up to the end of a member.
+    pub(super) idle: Idle,
     /// Stored bytes of the inputs that are done.
     pub(super) bytes_done: u64,
     /// Bytes of an input for a segment, in the last wave.
@@ -51,6 +54,7 @@ impl<'a> Reading<'a> {
             accounts: Vec::new(),
             frames: 0,
             decoded: Decoded::default(),
+            idle: Idle::default(),
             bytes_done: 0,
             bytes_per_segment: FEW_BYTES,
         }

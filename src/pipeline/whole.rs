@@ -82,7 +82,10 @@ impl Reading<'_> {
         self.next_is_free()
             && self.plan.inputs.last().is_some_and(|next| {
                 let fits = next.len.is_some_and(|len| len <= longest);
-                fits && !next.is_alone() && !next.is_shuffled && !next.is_outside
+                fits && next.place.is_none()
+                    && !next.is_alone()
+                    && !next.is_shuffled
+                    && !next.is_outside
             })
     }
 

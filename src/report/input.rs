@@ -27,6 +27,10 @@ pub(super) struct InputDoc<'a> {
     /// The file as a whole lies outside the period that was to be looked at, as its beginning, its
     /// end and places between them tell, and was not read: nothing of it is counted.
     not_read: bool,
+    /// It begins before the end of what was read ahead of it, and could not be merged with that by
+    /// time: a file in an archive that came through a pipe, or a capture whose first frames have no
+    /// time.
+    not_merged: bool,
     /// Frames read.
     frames: u64,
     /// Records that are no frames (a custom block, a system call) but are numbered as such, as
@@ -69,6 +73,7 @@ impl<'a> From<&'a Input> for InputDoc<'a> {
             link_types: input.link_types.iter().map(|link| link.0).collect(),
             bytes: input.bytes,
             not_read: input.not_read,
+            not_merged: input.not_merged,
             frames: input.frames,
             events: input.events,
             outside_period: input.outside_period,

@@ -33,6 +33,11 @@ impl Tar {
         Self { from, left: 0, padding: 0 }
     }
 
+    /// Bytes of the current member that were not read yet, and its padding.
+    pub(super) const fn left(&self) -> (u64, u64) {
+        (self.left, self.padding)
+    }
+
     /// Goes to the next regular file; none at the end of the archive.
     pub(super) fn next_entry(&mut self) -> io::Result<Option<Entry>> {
         let (mut long_name, mut long_size) = (None, None);
