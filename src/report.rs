@@ -18,6 +18,7 @@ mod segments;
 mod text;
 mod totals;
 mod value;
+mod writer;
 mod zeek;
 
 #[cfg(test)]

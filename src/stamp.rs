@@ -3,6 +3,10 @@
 //! Everything downstream measures with these types, so that no wall clock can leak into a result.
 //! Knows nothing of files' formats or of TCP.
 
+mod rfc3339;
+
+pub use rfc3339::Rfc3339;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
@@ -75,10 +79,7 @@ impl<'de> Deserialize<'de> for Time {
 /// RFC 3339 in UTC with nine digits of the second, as every report prints times.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
-            Ok(stamp) => write!(f, "{stamp:.9}"),
-            Err(_) => write!(f, "{}ns", self.0),
-        }
+        Rfc3339::from(*self).fmt(f)
     }
 }
 

@@ -13,6 +13,7 @@ use super::document::{SCHEMA_VERSION, Tool};
 use super::finding::FindingDoc;
 use super::input::{InputDoc, Quality};
 use super::totals::{SummaryDoc, Window};
+use super::writer;
 use crate::analysis::{Analysis, JudgedConnection};
 
 /// Appends the line of one connection.
@@ -42,15 +43,15 @@ struct Line<T> {
 /// Appends one line.
 pub(super) fn append_line(buffer: &mut Vec<u8>, kind: &'static str, data: impl Serialize) {
     let before = buffer.len();
-    // Memory takes everything, and the documents have no key that is no string.
-    match serde_json::to_writer(&mut *buffer, &Line { kind, data }) {
+    // The documents have no key that is no string.
+    match writer::append(&Line { kind, data }, buffer) {
         Ok(()) => buffer.push(b'\n'),
         Err(_) => buffer.truncate(before),
     }
 }
 
 fn write_line(out: &mut impl Write, kind: &'static str, data: impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Line { kind, data })?;
+    writer::write(&Line { kind, data }, 0, out)?;
     out.write_all(b"\n")
 }
 

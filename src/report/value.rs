@@ -10,7 +10,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use crate::connection::Mark;
-use crate::stamp::{FrameId, Span, Time};
+use crate::stamp::{FrameId, Rfc3339, Span, Time};
 use crate::tcp::{Endpoint, Overlay, Sides};
 
 /// A time: RFC 3339 in UTC with nine digits of the second.
@@ -19,7 +19,7 @@ pub(super) struct Stamp(pub(super) Time);
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(Rfc3339::from(self.0).as_str())
     }
 }
 

@@ -85,8 +85,8 @@ pub fn write_zeek_row(row: &ZeekRow, buffer: &mut Vec<u8>) {
 /// Appends a row as JSON.
 pub fn write_zeek_json(row: &ZeekRow, buffer: &mut Vec<u8>) {
     let before = buffer.len();
-    // Memory takes everything, and the row has no key that is no string.
-    match serde_json::to_writer(&mut *buffer, &Row::of(row)) {
+    // The row has no key that is no string.
+    match super::writer::append(&Row::of(row), buffer) {
         Ok(()) => buffer.push(b'\n'),
         Err(_) => buffer.truncate(before),
     }
