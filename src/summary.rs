@@ -16,6 +16,7 @@ mod frequent;
 mod ground;
 mod host;
 mod listener;
+mod lone;
 mod overlays;
 mod pair;
 mod place;
@@ -37,6 +38,7 @@ pub use frequent::{Frequent, Often};
 pub use ground::{Ground, Lacking};
 pub use host::Host;
 pub use listener::Listener;
+use lone::{LoneSum, Waiting};
 use overlays::Overlays;
 pub use pair::{Pair, PairKey};
 use place::{Parcel, Roster};
@@ -63,6 +65,7 @@ pub struct Summary {
     limit: usize,
     /// The connection that is being added.
     parcel: Parcel,
+    waiting: Waiting,
 }
 
 /// One that can be read at any time.
@@ -78,6 +81,7 @@ impl Default for Summary {
             bound: Self::MAX_PER_SHARD,
             limit: Self::MAX_LISTENERS,
             parcel: Parcel::default(),
+            waiting: Waiting::default(),
         }
     }
 }
@@ -162,6 +166,7 @@ impl Summary {
 
     /// Adds one finished connection.
     pub fn add(&mut self, record: &ConnectionRecord) {
+        self.add_waiting();
         let overlay = self.overlay_of(&record.tunnel, record.other_tunnel.as_deref());
         let Self { parcel, bound, .. } = self;
         parcel.brief.read(record);
@@ -185,18 +190,31 @@ impl Summary {
     /// Adds a SYN in `tunnel` that nothing followed, as [`Summary::add`] adds its record.
     pub fn add_lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer]) {
         let key = Within { at: lone.server, overlay: self.overlay_of(tunnel, None) };
-        let Self { parcel, bound, .. } = self;
-        self.totals.add_lone_syn(lone);
-        self.listeners.change(key, *bound, |place| {
+        if !self.waiting.has_room(key) {
+            self.add_waiting();
+        }
+        self.waiting.push(key, lone);
+    }
+
+    /// Adds the lone SYNs that wait.
+    fn add_waiting(&mut self) {
+        let Self { parcel, bound, totals, listeners, waiting, .. } = self;
+        let Some(key) = waiting.key() else { return };
+        let sum = LoneSum::of(&waiting.syns);
+        totals.add_lone_syns(&sum);
+        listeners.change(key, *bound, |place| {
             if let Some(listener) = place.totals_mut() {
-                listener.add_lone_syn(lone);
+                listener.add_lone_syns(&waiting.syns, &sum);
             } else {
-                parcel.brief.read_lone(lone);
-                parcel.close();
-                place.add(parcel, Side::Server);
+                for lone in &waiting.syns {
+                    parcel.brief.read_lone(lone);
+                    parcel.close();
+                    place.add(parcel, Side::Server);
+                }
             }
             parcel.packed.is_some()
         });
+        waiting.clear();
     }
 
     /// Takes over what the busy entries of a shard have gathered.
@@ -213,7 +231,9 @@ impl Summary {
     }
 
     /// Adds what another shard found.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
+        self.add_waiting();
+        other.add_waiting();
         self.totals.merge(&other.totals);
         self.shed.handshakes += other.shed.handshakes;
         self.shed.connections += other.shed.connections;
@@ -228,7 +248,9 @@ impl Summary {
     /// pieces of work that may be done at the same time.
     pub fn merge_all(&mut self, shards: Vec<Self>) -> [Box<dyn FnOnce() + Send + '_>; 3] {
         let (mut listeners, mut hosts, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
-        for shard in shards {
+        self.add_waiting();
+        for mut shard in shards {
+            shard.add_waiting();
             self.totals.merge(&shard.totals);
             self.shed.handshakes += shard.shed.handshakes;
             self.shed.connections += shard.shed.connections;
@@ -248,6 +270,7 @@ impl Summary {
 
     /// Puts everything in order, once all is merged: reading is cheap then.
     pub fn settle(&mut self) {
+        self.add_waiting();
         self.listeners.table.settle();
         self.hosts.table.settle();
         self.pairs.table.settle();
@@ -348,6 +371,7 @@ impl Summary {
     /// `limit` networks; what is above that nothing names.
     fn forget_overlays(&mut self, limit: usize) {
         if self.overlays.len() > limit {
+            self.add_waiting();
             let Self { listeners, hosts, pairs, overlays, .. } = self;
             let named = listeners.keys().map(|key| key.overlay);
             let named = named.chain(hosts.keys().map(|key| key.overlay));

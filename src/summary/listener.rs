@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::brief::Brief;
+use super::lone::LoneSum;
 use super::place::Fold;
 use super::{Activity, Attempts, Concurrency, Distinct, Entry, Frequent, StateSeries, Totals};
 use crate::connection::{HandshakeOutcome, LoneSyn, State};
@@ -45,11 +46,13 @@ impl Listener {
         State::TimeWait,
     ];
 
-    /// Adds a SYN that nothing followed, as its record would be added.
-    pub(super) fn add_lone_syn(&mut self, lone: &LoneSyn) {
-        self.totals.add_lone_syn(lone);
-        self.activity.add(lone.mark.time, Attempts { attempts: 1, ..Attempts::default() });
-        self.note_source(lone.client.address, true);
+    /// Adds SYNs that nothing followed, as their records would be added; `sum` is their sum.
+    pub(super) fn add_lone_syns(&mut self, syns: &[LoneSyn], sum: &LoneSum) {
+        self.totals.add_lone_syns(sum);
+        for lone in syns {
+            self.activity.add(lone.mark.time, Attempts { attempts: 1, ..Attempts::default() });
+            self.note_source(lone.client.address, true);
+        }
     }
 
     /// Counts who sent a SYN, and whether that was all that it sent.

@@ -3,8 +3,9 @@
 use super::activity::is_complete;
 use super::brief::Brief;
 use super::ground::Ground;
+use super::lone::LoneSum;
 use crate::compat::zeek::ConnState;
-use crate::connection::{CloseOutcome, HandshakeOutcome, LoneSyn, State};
+use crate::connection::{CloseOutcome, HandshakeOutcome, State};
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Side, Sides};
 
@@ -108,21 +109,24 @@ impl Totals {
         self.known_until = self.known_until.max(Some(brief.known_until));
     }
 
-    /// Adds a SYN that nothing followed, as its record would be added.
-    pub fn add_lone_syn(&mut self, lone: &LoneSyn) {
-        self.connections += 1;
-        self.attempts += 1;
-        count(&mut self.by_handshake, HandshakeOutcome::Unanswered as usize);
-        count(&mut self.by_close, CloseOutcome::Open as usize);
-        count(&mut self.by_zeek_state, ConnState::S0 as usize);
-        self.final_states.client.add(Some(lone.client_state));
-        self.final_states.server.add(None);
-        self.segments.client += 1;
-        self.ip_bytes.client += lone.ip_bytes;
-        self.earliest = earliest(self.earliest, Some((lone.id, lone.mark.frame)));
-        self.first_time = earliest(self.first_time, Some(lone.mark.time));
-        self.last_time = self.last_time.max(Some(lone.mark.time));
-        self.known_until = self.known_until.max(Some(lone.known_until));
+    /// Adds SYNs that nothing followed, as their records would be added.
+    pub(super) fn add_lone_syns(&mut self, sum: &LoneSum) {
+        let count = sum.count;
+        self.connections += count;
+        self.attempts += count;
+        add_to(&mut self.by_handshake, HandshakeOutcome::Unanswered as usize, count);
+        add_to(&mut self.by_close, CloseOutcome::Open as usize, count);
+        add_to(&mut self.by_zeek_state, ConnState::S0 as usize, count);
+        let client = &mut self.final_states.client.by_state;
+        add_to(client, State::SynSent as usize, count - sum.given_up);
+        add_to(client, State::Closed as usize, sum.given_up);
+        self.final_states.server.unknown += count;
+        self.segments.client += count;
+        self.ip_bytes.client += sum.ip_bytes;
+        self.earliest = earliest(self.earliest, sum.earliest);
+        self.first_time = earliest(self.first_time, sum.first_time);
+        self.last_time = self.last_time.max(sum.last_time);
+        self.known_until = self.known_until.max(sum.known_until);
     }
 
     /// Adds what another shard found.
@@ -259,8 +263,12 @@ pub(super) fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 
 /// Counts are stored by the discriminants of their enums.
 fn count(counts: &mut [u64], index: usize) {
+    add_to(counts, index, 1);
+}
+
+fn add_to(counts: &mut [u64], index: usize, more: u64) {
     if let Some(count) = counts.get_mut(index) {
-        *count += 1;
+        *count += more;
     }
 }
 
