@@ -22,6 +22,7 @@ mod flight;
 mod halves;
 mod icmp;
 mod judge;
+mod late_copy;
 mod lone_syn;
 mod opening;
 mod record;

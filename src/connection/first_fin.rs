@@ -146,7 +146,21 @@ impl Endpoint {
         // It crossed the RST that was on its way to it.
         let crossed = self.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst);
         let end = if crossed { self.revert(State::Closed) } else { None };
-        self.apply(Event::SendFin, reason);
+        // And the FIN that came before that RST.
+        let received = self.last_entry().copied().filter(|entry| {
+            entry.state == State::CloseWait
+                && end.is_some()
+                && !fin.knew
+                && fin.mark.time.since(entry.at) <= fin.path
+        });
+        if let Some(entry) = received {
+            self.revert(State::CloseWait);
+            let sent = Reason { at: entry.at, ..Reason::inferred(fin.mark, Cause::SentFin) };
+            self.apply(Event::SendFin, sent);
+            self.apply(Event::ReceiveFin, Reason::of(&entry));
+        } else {
+            self.apply(Event::SendFin, reason);
+        }
         if let Some(end) = end {
             self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(fin.mark.frame)));
         }

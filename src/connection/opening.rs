@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::attempts::{Attempt, Attempts};
 use super::closing::newer;
 use super::cookie::Baker;
+use super::late_copy::LateCopy;
 use super::unheard::Tries;
 use super::{
     Blocked, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn,
@@ -52,6 +53,8 @@ pub(super) struct Opening {
     pub(super) bad_ack: Sides<Option<Seq>>,
     /// The server may answer with SYN cookies.
     pub(super) baker: Option<Box<Baker>>,
+    /// A late copy of the SYN made another half-open connection.
+    pub(super) late_copy: Option<Box<LateCopy>>,
     /// The TIME-WAIT of the connection before.
     pub(super) before: Option<Box<TimeWaitBefore>>,
     /// What that TIME-WAIT answered to the SYN.
@@ -161,6 +164,10 @@ impl Connection {
             me.stream.send(segment);
             return;
         }
+        if self.answers_late_copy(from, segment) {
+            return;
+        }
+        let (me, peer) = self.sides.pair_mut(from);
         let repeated = self.opening.syn_acks.of(from).count() > 0;
         if repeated && me.stream.isn() == Some(segment.seq) {
             self.doubt_cookie(from, segment);
@@ -181,7 +188,9 @@ impl Connection {
             Some(syn) => Reason::observed(syn.mark, syn.cause),
             None => Reason::inferred(mark, Cause::SentSynAck),
         };
-        me.apply(Event::ReceiveSyn, reason);
+        if me.state != State::Closed {
+            me.apply(Event::ReceiveSyn, reason);
+        }
         // The SYN-ACKs cross as well: the peer's is on its way, and acknowledges the SYN.
         if let Some(crossing) = self.opening.syn_acks.of(from.peer()).last() {
             let reason = Reason::observed(crossing.mark, crossing.cause);
@@ -299,6 +308,9 @@ impl Connection {
 
     /// A server that sends anything but a SYN-ACK has seen the handshake complete.
     fn prove_server(&mut self, from: Side, segment: &Segment) {
+        if self.is_of_late_copy(from) {
+            return;
+        }
         let covers_syn_data = self.opening.fast_open && self.opening.last_ack.is_none();
         let me = self.sides.of_mut(from);
         if me.state != State::SynReceived || covers_syn_data {
@@ -365,7 +377,9 @@ impl Connection {
     /// A valid acknowledgment from `from`: completes the peer's handshake if that waits for it.
     pub(super) fn on_ack_of_syn(&mut self, from: Side, segment: &Segment) {
         let mark = Mark::of(segment);
-        if self.sides.of(from.peer()).state != State::SynReceived {
+        if self.sides.of(from.peer()).state != State::SynReceived
+            || self.is_of_late_copy(from.peer())
+        {
             return;
         }
         if from == Side::Client {

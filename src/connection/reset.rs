@@ -9,7 +9,7 @@ use super::{
     CROSSING_SLACK, Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State,
 };
 use crate::settings::Settings;
-use crate::stamp::Time;
+use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side, Sides};
 
 impl Endpoint {
@@ -31,6 +31,9 @@ impl Endpoint {
         }
     }
 }
+
+/// So much longer than usual may be the way of what follows a burst.
+const QUEUED: Span = Span::from_millis(10);
 
 /// How many probes and repetitions in a row go unanswered before the peer counts as deaf.
 const DEAF: u8 = 2;
@@ -64,7 +67,9 @@ impl Connection {
         let elsewhere = !accepted
             && states.of(from).is_none()
             && *states.of(from.peer()) == Some(State::SynSent);
-        let ended = !elsewhere && self.sides.of_mut(from).apply(Event::SendRst, sent);
+        // It answers what the connection of before has sent.
+        let leaves = self.is_of_late_copy(from) && !segment.flags.ack();
+        let ended = !elsewhere && !leaves && self.sides.of_mut(from).apply(Event::SendRst, sent);
         if accepted {
             self.reset_follows_fin(from, segment);
         }
@@ -164,7 +169,8 @@ impl Connection {
     /// receiver has said since.
     fn may_have_come(&self, receiver: Side, sent: Time) -> bool {
         let heard = self.sides.of(receiver).stream.last_time();
-        let told = sent + self.answer_time(receiver) + CROSSING_SLACK;
+        let path = self.answer_time(receiver);
+        let told = sent + path + path + QUEUED;
         heard.is_none_or(|heard| heard <= told)
     }
 

@@ -181,6 +181,15 @@ fn a_cookie_that_comes_back_late_makes_another_socket() {
 }
 
 #[test]
+fn a_late_copy_of_a_syn_makes_a_half_open_connection_at_a_closed_server() {
+    let records = scenario("late-copy-of-syn.tcp");
+    assert_eq!(records.len(), 1);
+    let (client, server) = (states(&records[0], Side::Client), states(&records[0], Side::Server));
+    assert_eq!(server[3..], ["LAST-ACK", "CLOSED", "SYN-RECEIVED"]);
+    assert!(client.ends_with(&["TIME-WAIT", "CLOSED"]), "{client:?}");
+}
+
+#[test]
 fn of_many_ignored_segments_the_one_after_the_longest_wait_opened() {
     let records = scenario("accept-queue-full-data-opens.tcp");
     let entry = records[0].states.server.last().unwrap();

@@ -97,17 +97,21 @@ impl Connection {
     /// repeated none yet may be one that keeps nothing to repeat it from (SYN cookies).
     fn arm_half_open(&mut self, side: Side, settings: &Settings) {
         let host = settings.of(self.addresses.of(side).address);
-        let Some(last) = self.opening.syn_acks.of(side).last() else { return };
-        let (done, retries) = (self.opening.syn_ack_timeouts, u32::from(host.synack_retries));
+        let retries = u32::from(host.synack_retries);
+        let own = self.opening.syn_acks.of(side).last();
+        let own = own.map(|last| (last.mark.time, self.opening.syn_ack_timeouts));
+        let copy = self.opening.late_copy.as_ref().filter(|_| self.is_of_late_copy(side));
+        let copy = copy.map(|copy| (copy.last, copy.repeated));
+        let Some((last, done)) = copy.or(own) else { return };
         let endpoint = self.sides.of_mut(side);
         if (1..retries).contains(&done) {
             let step = backoff(done, host.rto_max);
-            endpoint.timer = last.mark.time + step;
+            endpoint.timer = last + step;
             endpoint.timer_grace = Span::from_nanos(step.nanos() / LATENESS);
         } else {
             let rest =
                 (done..=retries).fold(Span::ZERO, |sum, step| sum + backoff(step, host.rto_max));
-            endpoint.timer = last.mark.time + rest;
+            endpoint.timer = last + rest;
             endpoint.timer_grace = Span::ZERO;
         }
     }

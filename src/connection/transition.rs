@@ -94,8 +94,9 @@ pub const fn next(state: State, event: Event) -> Option<State> {
         // OPEN from CLOSED sends a SYN and enters SYN-SENT (3.10.1). So does SEND or an active OPEN
         // in LISTEN (3.10.1, 3.10.2).
         (Closed | Listen, Event::SendSyn) => Some(SynSent),
-        // A SYN to a listener is answered with SYN-ACK (3.10.7.2, third).
-        (Listen, Event::ReceiveSyn) => Some(SynReceived),
+        // A SYN to a listener is answered with SYN-ACK (3.10.7.2, third); so is a late copy of one whose
+        // connection has closed.
+        (Closed | Listen, Event::ReceiveSyn) => Some(SynReceived),
         // A listener that answers with SYN cookies has no socket before the acknowledgment comes
         // (RFC 4987 3.6), and one that comes late makes another.
         (Closed | Listen, Event::ReceiveCookie) => Some(Established),
@@ -103,7 +104,7 @@ pub const fn next(state: State, event: Event) -> Option<State> {
         (Listen, Event::SendRst) => Some(Closed),
         // Without a connection everything else changes nothing: segments are answered with RST, or
         // dropped (3.10.7.1, 3.10.7.2).
-        (Closed, Event::ReceiveSyn | Event::SendRst)
+        (Closed, Event::SendRst)
         | (
             Closed | Listen,
             Event::ReceiveSynAck

@@ -89,6 +89,9 @@ impl Connection {
         let Some(ack) = self.opening.last_ack.filter(|_| self.opening.cookie().is_none()) else {
             return;
         };
+        if self.is_of_late_copy(Side::Server) {
+            return;
+        }
         let timeouts = self.opening.syn_ack_timeouts;
         let Some(last) = self.opening.syn_acks.server.last() else { return };
         let server = &mut self.sides.server;

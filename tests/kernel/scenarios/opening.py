@@ -382,6 +382,34 @@ def late_syn_duplicate(net):
     net.wait(0.6)
 
 
+@scenario(families=BOTH, relay=True, seconds=4)
+def late_syn_duplicate_at_closed_server(net):
+    """The same when the client closes first: the server is CLOSED then, and makes a half-open connection
+    of the copy; TIME-WAIT does not take its SYN-ACK."""
+    listener = net.listen()
+    net.relay.duplicate(syn, after=0.4)
+    client = net.dial(80, block=True)
+    server = net.accept(listener)
+    net.exchange(client, server)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.wait(0.6)
+
+
+@scenario(families=BOTH, relay=True, seconds=4)
+def late_syn_duplicate_after_reset(net):
+    """A copy of the SYN arrives after a reset: the half-open connection that it makes is reset as well."""
+    listener = net.listen()
+    net.relay.duplicate(syn, after=0.4)
+    client = net.dial(80, block=True)
+    server = net.accept(listener)
+    net.exchange(client, server)
+    net.linger_zero(server)
+    server.close()
+    net.wait(0.6)
+
+
 @scenario(families=BOTH)
 def tiny_window(net):
     """A client that offers a tiny window from the start."""
