@@ -98,11 +98,33 @@ impl Foreign {
         if start.windows(NETSCALER.len()).any(|bytes| bytes == NETSCALER) {
             return Some(Self { name: "a Citrix NetScaler trace", advice: CONVERT });
         }
+        if is_commview(head) {
+            return Some(Self { name: "a TamoSoft CommView capture", advice: CONVERT });
+        }
         if head.get(TAR_MARK).is_some_and(|mark| mark == b"ustar") {
             return Some(Self { name: "a tar archive inside an archive", advice: UNPACK });
         }
         is_text(head).then_some(Self { name: "text", advice: TEXT })
     }
+}
+
+/// `CommView` has no mark: a record begins with the length of its data, twice and a version of 0 in the
+/// first form (NCF), once in the second one (NCFX), and then the year, month, day, hour, minute and
+/// second (Wireshark `commview.c`).
+fn is_commview(head: &[u8]) -> bool {
+    let ([a, b, c, d, rest @ ..], true) = (head, head.len() >= 24) else { return false };
+    let time = match rest {
+        [0, time @ ..] if (a, b) == (c, d) && [*a, *b] != [0, 0] => time,
+        time if [*c, *d] == [0, 0] && [*a, *b] != [0, 0] => time,
+        _ => return false,
+    };
+    let [low, high, month, day, hour, minute, second, ..] = time else { return false };
+    (1990..2200).contains(&u16::from_le_bytes([*low, *high]))
+        && (1..=12).contains(month)
+        && (1..=31).contains(day)
+        && *hour < 24
+        && *minute < 60
+        && *second < 61
 }
 
 /// Whether the bytes are printable throughout, in UTF-8 or ASCII.
@@ -135,6 +157,11 @@ mod tests {
         let trace = [&[0x38, 0, 2][..], b"NetScaler V20 Performance Data"].concat();
         assert_eq!(name(&trace), Some("a Citrix NetScaler trace"));
         assert_eq!(name(b"PK\x03\x04\x14\0"), Some("a zip archive"));
+        let first =
+            [0x42, 0, 0x42, 0, 0, 0xea, 7, 1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let second = [0x42, 0, 0, 0, 0xea, 7, 1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!([name(&first), name(&second)], [Some("a TamoSoft CommView capture"); 2]);
+        assert_eq!(name(&[0x42; 24].map(|byte: u8| byte ^ 0x80)), None);
     }
 
     #[test]

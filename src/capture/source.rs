@@ -74,7 +74,8 @@ impl Input {
             return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
         }
         let identity = Identity::inode(&metadata).unwrap_or_else(|| Identity::path(path));
-        if metadata.is_file() {
+        // What the system makes up as it is read has no length.
+        if metadata.is_file() && metadata.len() > 0 {
             let source = Source { file, base: 0, len: metadata.len() };
             return Ok((Self::of(source, head)?, identity));
         }
