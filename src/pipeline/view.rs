@@ -46,7 +46,8 @@ impl<'a> View<'a> {
     /// Moves on to offset `to`, which is not before the present one, and reads what is needed for
     /// the records up to `until`; nothing while much of what was read is still ahead.
     pub(super) fn advance(&mut self, to: u64, until: u64) -> io::Result<()> {
-        if self.end().saturating_sub(to) >= MUCH {
+        // Where there is no more, what is there need not be moved.
+        if self.at_end || self.end().saturating_sub(to) >= MUCH {
             return Ok(());
         }
         let left = usize::try_from(until.saturating_sub(to).saturating_add(BEYOND));
