@@ -86,6 +86,9 @@ pub struct Options {
     pub zeek: ZeekRules,
     /// Segments of a wave at most, about.
     pub wave_segments: u64,
+    /// Segments of a capture of several interfaces that may wait for those which overtake them; beyond
+    /// that it is taken in the order of its frames.
+    pub waiting_segments: u64,
     /// Entries that each table of a shard's summary keeps.
     pub summary_bound: usize,
     /// How many connections that one detector marked the analysis lists at most: the earliest.
@@ -99,6 +102,8 @@ impl Options {
     pub const MAX_FLAGGED: usize = 1_024;
     /// Segments of a wave by default: 16 MiB of them.
     pub const WAVE_SEGMENTS: u64 = 1 << 18;
+    /// Segments of a capture that may wait for those which overtake them, by default: 64 MiB of them.
+    pub const WAITING_SEGMENTS: u64 = 1 << 20;
     /// The least memory that a run can be held to.
     pub const LEAST_MEMORY: u64 = 64 << 20;
     /// Bytes that a run takes whatever the capture: the program, read buffers, what the allocator
@@ -136,6 +141,7 @@ impl Options {
             limits: Limits::default(),
             zeek: ZeekRules::default(),
             wave_segments: Self::WAVE_SEGMENTS,
+            waiting_segments: Self::WAITING_SEGMENTS,
             summary_bound: Summary::MAX_PER_SHARD,
             max_flagged: Self::MAX_FLAGGED,
         }
@@ -160,6 +166,7 @@ impl Options {
         let wave_segments = (rest / 6 / Self::SEGMENT).clamp(1 << 12, self.wave_segments);
         Self {
             wave_segments,
+            waiting_segments: self.waiting_segments.min(rest / 3 / Self::SEGMENT).max(1 << 14),
             wave_size: self.wave_size.min(rest / 12).max(Self::CHUNK),
             limits: Limits::within(rest / 2),
             max_flagged: self

@@ -20,6 +20,7 @@ mod lone;
 mod overlays;
 mod pair;
 mod place;
+mod roster;
 mod sparse;
 mod table;
 mod totals;
@@ -41,7 +42,8 @@ pub use listener::Listener;
 use lone::{LoneSum, Waiting};
 use overlays::Overlays;
 pub use pair::{Pair, PairKey};
-use place::{Parcel, Roster};
+use place::Parcel;
+use roster::Roster;
 pub(crate) use table::{Entry, Table};
 pub use totals::{Durations, StateCounts, Totals};
 
@@ -140,7 +142,7 @@ impl Summary {
 
     /// Bytes that one listener, one host and one pair of a shard take, about, with their share of
     /// those of the whole run.
-    const ENTRIES: u64 = 3_200;
+    const ENTRIES: u64 = 4_000;
 
     /// The summary of a shard, which keeps `bound` entries of each table. What it found can be read
     /// once it is merged into another one, and that is settled.

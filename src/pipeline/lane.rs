@@ -56,10 +56,6 @@ pub(super) struct Lane {
 /// up to 250 ms (its `CAP_READ_TIMEOUT`).
 pub(super) const SLACK: Span = Span::from_millis(500);
 
-/// Waves of segments that may wait at most. Beyond that a capture is taken in the order of its
-/// frames: so many in so short a time come from no interface.
-const MAX_WAITING_WAVES: u64 = 4;
-
 impl Lane {
     pub(super) fn new(feeding: Feeding, first_time: Time, alone: bool) -> Self {
         let slack = if feeding.is_shuffled { SLACK } else { Span::ZERO };
@@ -111,19 +107,21 @@ impl Lane {
         Horizon::new(clock, self.input)
     }
 
-    /// Takes in what the next chunk of it holds, and puts that in order.
+    /// Takes in what the next chunk of it holds, and puts that in order. Order is given up if more
+    /// than `most` segments wait for it: so many in so short a time come from no interface.
     ///
     /// False if it does not put anything in order.
-    pub(super) fn advance(&mut self, batch: &mut Batch, strip: usize) -> bool {
+    pub(super) fn advance(&mut self, batch: &mut Batch, strip: usize, most: u64) -> bool {
         self.clock = batch.strip(strip).clock_after();
-        if self.slack > Span::ZERO {
-            self.recent.push_back((self.clock, batch.segments()));
-            batch.put_in_order(self.slack);
+        if self.slack == Span::ZERO {
+            return false;
         }
-        self.slack > Span::ZERO
+        self.recent.push_back((self.clock, batch.segments()));
+        batch.put_in_order(self.slack);
+        self.bound(most);
+        true
     }
 
-    /// Gives up order if too much waits for it.
     fn bound(&mut self, max_waiting: u64) {
         let ready = self.clock - self.slack;
         while self.recent.pop_front_if(|(clock, _)| *clock < ready).is_some() {}
@@ -200,8 +198,6 @@ impl Reading<'_> {
                 self.joins.retire(lane.input, lane.clock, lane.reassembler);
             }
         }
-        let max_waiting = MAX_WAITING_WAVES * self.options.wave_segments;
-        self.lanes.iter_mut().for_each(|lane| lane.bound(max_waiting));
         let mut all: Vec<Horizon> = self.lanes.iter().map(Lane::horizon).collect();
         all.extend(self.next_horizon());
         all.sort_unstable();

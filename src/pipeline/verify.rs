@@ -135,8 +135,9 @@ impl Reading<'_> {
         for piece in std::mem::take(&mut found.pieces) {
             self.assemble(piece, input, (batch, index));
         }
+        let most = self.options.waiting_segments;
         let lane = self.lanes.iter_mut().find(|lane| lane.input == input);
-        let is_ordered = lane.is_some_and(|lane| lane.advance(batch, index));
+        let is_ordered = lane.is_some_and(|lane| lane.advance(batch, index, most));
         if let Some(account) = self.accounts.get_mut(input as usize) {
             account.input.tcp_segments += batch.strip(index).segments() - segments;
             account.is_ordered = is_ordered;

@@ -83,6 +83,11 @@ impl Activity {
         self.ticks.settle();
     }
 
+    /// Widens the ticks until no more than `most` are kept.
+    pub(super) fn coarsen(&mut self, most: usize) {
+        self.ticks.coarsen(most);
+    }
+
     /// How many ticks are kept.
     pub(super) const fn extent(&self) -> usize {
         self.ticks.extent()

@@ -77,6 +77,11 @@ impl Concurrency {
         self.steps.settle();
     }
 
+    /// Is exact less often, so that no more than `most` moments of change are kept.
+    pub(super) fn coarsen(&mut self, most: usize) {
+        self.steps.coarsen(most);
+    }
+
     /// How many moments of change are kept.
     pub(super) const fn extent(&self) -> usize {
         self.steps.extent()
@@ -249,6 +254,11 @@ impl StateSeries {
     /// Puts every series in order.
     pub(super) fn settle(&mut self) {
         self.series.iter_mut().for_each(|(_, series)| series.settle());
+    }
+
+    /// Every series keeps no more than `most` moments of change.
+    pub(super) fn coarsen(&mut self, most: usize) {
+        self.series.iter_mut().for_each(|(_, series)| series.coarsen(most));
     }
 
     /// How many moments of change are kept, of all states.

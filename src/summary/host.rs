@@ -48,6 +48,10 @@ impl Fold for Host {
     fn extent(&self) -> usize {
         self.concurrency.extent()
     }
+
+    fn coarsen(&mut self, most: usize) {
+        self.concurrency.coarsen(most);
+    }
 }
 
 impl Entry for Host {

@@ -89,6 +89,12 @@ impl Fold for Listener {
         self.concurrency.extent() + self.half_open.extent() + 4 * self.activity.extent()
     }
 
+    fn coarsen(&mut self, most: usize) {
+        self.concurrency.coarsen(most);
+        self.half_open.coarsen(most);
+        self.activity.coarsen(most);
+    }
+
     /// The sketch of frequent sources stays: what it keeps depends on the order, which only a shard
     /// has. So do the others while there is room: the more they hold, the less they take in.
     fn hand_over(&mut self, has_room: bool) -> Self {

@@ -67,6 +67,12 @@ impl Fold for Pair {
         let Sides { client, server } = &self.time_wait;
         self.ports_held.extent() + client.extent() + server.extent()
     }
+
+    fn coarsen(&mut self, most: usize) {
+        self.ports_held.coarsen(most);
+        self.time_wait.client.coarsen(most);
+        self.time_wait.server.coarsen(most);
+    }
 }
 
 impl Entry for Pair {

@@ -1,15 +1,12 @@
 //! What a shard keeps for one listener, host or pair: packed while it stands for few connections.
 //!
 //! A capture has many hosts and few busy ones, and every shard has its own entry for each. Totals
-//! and series of one take a kilobyte and more, its few connections packed a hundred bytes each. A
-//! busy entry hands what it has gathered on to the whole run now and then, so that 64 shards do not
-//! hold 64 long series. None of this changes what adds up.
+//! and series of one take a kilobyte and more, its few connections packed a hundred bytes each.
 
-use std::hash::Hash;
 use std::sync::OnceLock;
 
 use super::brief::Brief;
-use super::table::{Entry, Table};
+use super::table::Entry;
 use crate::tcp::Side;
 
 /// Totals that connections can be added to.
@@ -19,6 +16,9 @@ pub(super) trait Fold: Entry {
 
     /// How many amounts its series hold.
     fn extent(&self) -> usize;
+
+    /// Widens the ticks of its series until none has more than `most`.
+    fn coarsen(&mut self, most: usize);
 
     /// Takes out what it has gathered, but for what has to stay in its shard, or may while there is
     /// room.
@@ -56,11 +56,13 @@ pub(super) struct Place<V> {
     besides: u64,
     /// The totals of the packed connections, once somebody has asked for them.
     read: OnceLock<Box<V>>,
+    /// Its series were long once.
+    is_long: bool,
 }
 
 impl<V> Default for Place<V> {
     fn default() -> Self {
-        Self { totals: None, packed: Vec::new(), besides: 0, read: OnceLock::new() }
+        Self { totals: None, packed: Vec::new(), besides: 0, read: OnceLock::new(), is_long: false }
     }
 }
 
@@ -68,7 +70,7 @@ impl<V: Fold> Place<V> {
     /// Bytes of packed connections that are kept; totals take as much.
     const MAX_PACKED: usize = 1_024;
     /// Amounts in the series of an entry that hands on what it has.
-    const BUSY: usize = 512;
+    pub(super) const BUSY: usize = 512;
 
     /// Adds a connection.
     pub(super) fn add(&mut self, parcel: &Parcel, side: Side) {
@@ -87,7 +89,7 @@ impl<V: Fold> Place<V> {
 
     /// The totals, made out of the packed connections if need be.
     pub(super) fn open(&mut self) -> &mut V {
-        let Self { totals, packed, besides, read } = self;
+        let Self { totals, packed, besides, read, .. } = self;
         read.take();
         totals.get_or_insert_with(|| {
             *besides = 0;
@@ -114,8 +116,35 @@ impl<V: Fold> Place<V> {
         self.totals.as_deref_mut()
     }
 
+    /// How many amounts its series hold.
+    pub(super) fn extent(&self) -> usize {
+        self.totals.as_ref().map_or(0, |totals| totals.extent())
+    }
+
+    /// Widens the ticks of its series until none has more than `most`.
+    pub(super) fn coarsen(&mut self, most: usize) {
+        if let Some(totals) = &mut self.totals {
+            totals.coarsen(most);
+        }
+    }
+
+    /// Whether its series are long.
+    pub(super) fn is_long(&self) -> bool {
+        self.extent() >= Self::BUSY
+    }
+
+    /// Remembers that its series are long; whether that is new.
+    pub(super) const fn mark_long(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_long, true)
+    }
+
+    /// Whether all its connections are packed, or were handed on before.
+    pub(super) const fn hands_on_anew(&self) -> bool {
+        self.totals.is_none() || self.besides == 0
+    }
+
     /// Takes out what a busy entry has gathered.
-    fn hand_on(&mut self, has_room: bool) -> Option<Self> {
+    pub(super) fn hand_on(&mut self, has_room: bool) -> Option<Self> {
         let totals = self.totals.as_deref_mut().filter(|it| it.extent() >= Self::BUSY)?;
         self.besides += totals.weight();
         let totals = Some(Box::new(totals.hand_over(has_room)));
@@ -165,103 +194,5 @@ fn unpack_into<V: Fold>(totals: &mut V, mut bytes: &[u8]) {
             return;
         }
         totals.fold(&brief, side);
-    }
-}
-
-/// A table of such places, and what its busy entries handed on.
-#[derive(Clone, Debug)]
-pub(super) struct Roster<K, V> {
-    pub(super) table: Table<K, Place<V>>,
-    handed_on: Vec<(K, Place<V>)>,
-    /// Entries that handed something on.
-    busy: usize,
-}
-
-/// One entry in so many of a shard may hand on what it has: of all shards together, as many as the
-/// whole run keeps, so that what is handed on never drives anything out.
-const BUSY_SHARE: usize = 4;
-
-/// While no more entries of a shard than this hand something on, they keep what may stay: 18 KB each.
-const BUSIEST: usize = 16;
-
-impl<K, V> Default for Roster<K, V> {
-    fn default() -> Self {
-        Self { table: Table::default(), handed_on: Vec::new(), busy: 0 }
-    }
-}
-
-impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
-    /// Adds a connection to the entry of `key`; the table keeps `bound` entries.
-    pub(super) fn add(&mut self, key: K, parcel: &Parcel, side: Side, bound: usize) {
-        self.change(key, bound, |place| {
-            place.add(parcel, side);
-            parcel.packed.is_some()
-        });
-    }
-
-    /// Changes the entry of `key`, which hands on what it has if that is much and `add` says so.
-    pub(super) fn change(&mut self, key: K, bound: usize, add: impl FnOnce(&mut Place<V>) -> bool) {
-        let Self { table, handed_on, busy } = self;
-        let place = table.entry(key, bound);
-        if !add(place) {
-            return;
-        }
-        let is_new = place.totals.is_none() || place.besides == 0;
-        if is_new && *busy >= bound / BUSY_SHARE {
-            return;
-        }
-        if let Some(part) = place.hand_on(*busy < BUSIEST) {
-            *busy += usize::from(is_new);
-            handed_on.push((key, part));
-        }
-    }
-
-    /// Takes over what was handed on in a shard; the table keeps `limit` entries.
-    pub(super) fn take_over(&mut self, shard: &mut Self, limit: usize) {
-        for (key, part) in shard.handed_on.drain(..) {
-            self.table.entry(key, limit).merge(part);
-        }
-    }
-
-    /// Adds what other shards found, in their order, and puts all of it in order.
-    pub(super) fn merge_all(&mut self, others: Vec<Self>, limit: usize) {
-        for other in others {
-            self.merge(other, limit);
-        }
-        self.table.settle();
-    }
-
-    /// Adds what another shard found.
-    pub(super) fn merge(&mut self, mut other: Self, limit: usize) {
-        self.take_over(&mut other, limit);
-        self.table.merge(other.table, limit);
-    }
-
-    /// The keys of all entries and of what they handed on.
-    pub(super) fn keys(&self) -> impl Iterator<Item = K> {
-        self.table.keys().chain(self.handed_on())
-    }
-
-    /// The keys of entries that handed something on.
-    pub(super) fn handed_on(&self) -> impl Iterator<Item = K> {
-        self.handed_on.iter().map(|(key, _)| *key)
-    }
-
-    /// The totals of `key`.
-    pub(super) fn value(&self, key: &K) -> Option<&V> {
-        self.table.value(key).map(Place::value)
-    }
-
-    /// Of the heaviest `limit` entries those that `wanted` says, by key and number of connections;
-    /// ordered by key.
-    pub(super) fn sorted(&self, limit: usize, wanted: impl Fn(&K, u64) -> bool) -> Vec<(K, &V)> {
-        let sorted = self.table.sorted(limit).into_iter();
-        let wanted = sorted.filter(|(key, place)| wanted(key, place.weight()));
-        wanted.map(|(key, place)| (key, place.value())).collect()
-    }
-
-    /// How many entries there are, but no more than `limit`.
-    pub(super) fn len(&self, limit: usize) -> usize {
-        self.table.len().min(limit)
     }
 }

@@ -122,6 +122,19 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
         self.settled = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
     }
 
+    /// Widens the ticks until no more than `most` are touched, two at least.
+    pub(crate) fn coarsen(&mut self, most: usize) {
+        if self.entries.len() <= most.max(2) {
+            return;
+        }
+        self.settle();
+        while self.entries.len() > most.max(2) {
+            self.widen_to(self.shift + 1);
+        }
+        self.settled = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.entries.shrink_to_fit();
+    }
+
     /// Brings the entries to ticks of 2^`shift` ns; order is preserved, since `>>` is monotone.
     fn widen_to(&mut self, shift: u8) {
         if shift > self.shift {
@@ -173,6 +186,23 @@ mod tests {
         let ticks: Vec<_> =
             series.ticks().iter().map(|t| (t.0.nanos(), t.1.nanos(), t.2)).collect();
         assert_eq!(ticks, [(-2, -1, 1), (2, 3, 2), (4, 5, 1), (6, 7, 1)]);
+    }
+
+    #[test]
+    fn coarser_at_once_or_by_and_by_is_the_same() {
+        let times = (0..60).map(|n: i64| Time::from_nanos(n * n * 37 % 1_000));
+        let mut at_once = Sparse::<i64, 64, 0>::default();
+        let mut by_and_by = at_once.clone();
+        for at in times {
+            at_once.push(at, 1);
+            by_and_by.push(at, 1);
+            by_and_by.coarsen(20);
+        }
+        assert!(at_once.ticks().len() > 30, "{:?}", at_once.ticks());
+        at_once.coarsen(10);
+        by_and_by.coarsen(10);
+        assert!(at_once.extent() <= 10);
+        assert_eq!(at_once.ticks(), by_and_by.ticks());
     }
 
     #[test]

@@ -339,3 +339,61 @@ fn a_busy_listener_of_a_shard_stays_small() {
         assert!(extents.max().unwrap() < 600);
     }
 }
+
+/// The same, of many servers that are all busy.
+fn of_busy_servers(count: u64, servers: u64) -> Vec<ConnectionRecord> {
+    let mut records = mixed(count, 50);
+    for (record, n) in records.iter_mut().zip(0..) {
+        let address = 0x0a02_0000 + u32::try_from(n % servers).unwrap();
+        record.server.address = std::net::Ipv4Addr::from(address).into();
+    }
+    records
+}
+
+#[test]
+fn many_long_series_of_a_shard_widen_their_ticks() {
+    let mut shard = Summary::of_shard(64);
+    for record in of_busy_servers(12_000, 60) {
+        shard.add(&record);
+    }
+    let places = shard.listeners.table.values();
+    let amounts: usize = places.map(place::Place::extent).sum();
+    // Sixteen ticks of a few series each are the least.
+    assert!(amounts <= 2 * 60 * 16 * 10, "{amounts}");
+    let mut whole = Summary::of_run(64);
+    whole.merge(shard);
+    whole.settle();
+    let listeners = whole.listeners();
+    let connections: u64 = listeners.iter().map(|(_, it)| it.totals.connections).sum();
+    assert_eq!((listeners.len(), connections), (60, 12_000));
+    let coarse = |it: &Listener| it.half_open.resolution() > Span::from_nanos(1);
+    assert!(listeners.iter().any(|(_, it)| coarse(it)));
+}
+
+#[test]
+fn however_often_shards_hand_on_the_run_ends_with_the_same_ticks() {
+    let records = of_busy_servers(8_000, 40);
+    let ends = [50, 777, usize::MAX].map(|often| {
+        let mut shards: Vec<_> = (0..4).map(|_| Summary::of_shard(128)).collect();
+        let mut whole = Summary::of_run(16);
+        for (record, n) in records.iter().zip(1_usize..) {
+            shards[n % 4].add(record);
+            if n % often == 0 {
+                for shard in &mut shards {
+                    whole.take_over(shard);
+                }
+            }
+        }
+        for shard in &mut shards {
+            whole.take_over(shard);
+        }
+        for shard in shards {
+            whole.merge(shard);
+        }
+        whole.settle();
+        let longest = whole.listeners().iter().map(|(_, it)| it.concurrency.extent()).max();
+        assert!(longest.unwrap() < 5 * 1_024, "{longest:?}");
+        text(&whole)
+    });
+    assert!(ends.iter().all(|end| *end == ends[0]));
+}

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use tcpautopsy::analysis::Analysis;
+use tcpautopsy::pipeline::Options;
 
-use super::captures::{analyse, assert_same, fragmented, generated, options, records};
+use super::captures::{analyse, assert_same, fragmented, generated, options, records, told};
 
 /// Nanoseconds of a block of one interface.
 const TURN: u64 = 200_000_000;
@@ -115,4 +116,20 @@ fn every_cut_of_interfaces_that_take_turns_tells_the_same_beside_other_captures_
     let cut = written(&folder, "cut.pcapng", &captured_on_two(&fragmented(&mix), true)[..300_000]);
     let other = written(&folder, "other.pcap", &generated("mix", 1_500));
     assert_same(&[turns, cut, other], "with others", |options| options);
+}
+
+#[test]
+fn where_order_is_given_up_depends_on_no_thread_and_no_wave() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("two.pcapng");
+    fs::write(&path, captured_on_two(&generated("mix", 3_000), true)).unwrap();
+    let with = |threads, wave, waiting_segments| {
+        let options = Options { waiting_segments, ..options(threads, 5_000, wave) };
+        told(&analyse(std::slice::from_ref(&path), &options))
+    };
+    let given_up = with(1, 1 << 40, 100);
+    assert!(given_up != with(1, 1 << 40, 1 << 20), "it makes a difference");
+    for (threads, wave) in [(2, 20_000), (7, 60_000), (7, 1)] {
+        assert!(with(threads, wave, 100) == given_up, "{threads} threads, {wave}");
+    }
 }
