@@ -108,7 +108,8 @@ pub struct Connection {
     longest_idle: (Mark, Mark),
     sides: Sides<Endpoint>,
     opening: Opening,
-    reset: Option<Reset>,
+    /// Boxed, so that all of it fits the allocator's class of 2 KiB.
+    reset: Option<Box<Reset>>,
     completeness: Completeness,
     /// What Zeek would say of all this.
     zeek: Tracker,

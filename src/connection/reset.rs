@@ -82,7 +82,7 @@ impl Connection {
             self.opening.rst.get_or_insert(mark);
         }
         if self.reset.is_none() && (ended || reached) {
-            self.reset = Some(Reset {
+            self.reset = Some(Box::new(Reset {
                 by: from,
                 mark,
                 states,
@@ -92,7 +92,7 @@ impl Connection {
                 unacknowledged_from_peer: self.unacknowledged(from.peer()),
                 idle: segment.time.since(self.last.time).max(self.last_gap),
                 seq: segment.seq,
-            });
+            }));
         }
     }
 
@@ -192,7 +192,7 @@ impl Connection {
     /// counts from: then the RST came too late to be accepted.
     pub(super) fn outdates_reset(&self, from: Side, segment: &Segment) -> bool {
         let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
-        let reset = self.reset.filter(|reset| reset.by == from.peer() && !reset.has_ack);
+        let reset = self.reset.as_ref().filter(|reset| reset.by == from.peer() && !reset.has_ack);
         let ended = me.last_entry().filter(|last| last.cause == Cause::ReceivedRst);
         reset.zip(ended).is_some_and(|(reset, ended)| {
             let number = peer.stream.offset(reset.seq);

@@ -128,7 +128,7 @@ impl Connection {
                 HandshakeOutcome::Complete
             };
         }
-        let reset_by = self.reset.map(|reset| reset.by);
+        let reset_by = self.reset.as_ref().map(|reset| reset.by);
         match (syn, syn_ack) {
             (true, true) if reset_by == Some(Side::Client) => HandshakeOutcome::Aborted,
             (true, true) => HandshakeOutcome::HalfOpen,
@@ -168,7 +168,7 @@ impl Connection {
                 server: self.sides.server.fin_repeats,
             },
             fin_acknowledged,
-            reset: self.reset,
+            reset: self.reset.as_deref().copied(),
             resets: Sides { client: self.sides.client.resets, server: self.sides.server.resets },
             time_wait,
             time_wait_restarts: self.sides.client.time_wait_restarts
@@ -188,7 +188,7 @@ impl Connection {
                 .iter()
                 .all(|side| acknowledged.of(*side).is_some_and(|mark| mark.frame < reset.frame))
         };
-        if self.reset.is_some_and(|reset| !closed_before_reset(reset.mark)) {
+        if self.reset.as_ref().is_some_and(|reset| !closed_before_reset(reset.mark)) {
             return CloseOutcome::Reset;
         }
         let crossed = Side::BOTH.iter().any(|side| self.sides.of(*side).was_in(State::Closing));
