@@ -16,6 +16,7 @@ use tcpautopsy::settings::Settings;
 use tcpautopsy::stamp::Time;
 use tcpautopsy::tcp::Side;
 
+use crate::kernel_truth::run::recorded_captures;
 use crate::reference;
 
 /// Everything that is wrong with a record, as sentences.
@@ -155,15 +156,9 @@ fn public_captures_show_only_possible_sequences_of_states() {
 
 #[test]
 fn recorded_kernel_runs_show_only_possible_sequences_of_states() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kernel");
     let (mut wrong, mut connections) = (Vec::new(), 0);
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        for host in ["client.pcap", "server.pcap"] {
-            let bytes = fs::read(path.join(host)).unwrap();
-            let name = path.join(host).display().to_string();
-            connections += check(&name, &bytes, &mut wrong);
-        }
+    for (name, bytes) in recorded_captures() {
+        connections += check(&name, &bytes, &mut wrong);
     }
     assert!(connections > 1_000, "the runs were not read");
     assert_none(&wrong);

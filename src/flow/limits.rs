@@ -1,7 +1,7 @@
 //! How much a shard may remember, so that no capture can make it grow without end.
 
 use super::deal::SHARDS;
-use super::shard::Shard;
+use super::lives::Lives;
 
 /// How many connections a shard remembers at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Limits {
 
     /// Bytes that a remembered connection takes, about, with its timelines and its place in the
     /// tables.
-    const CONNECTION: u64 = Shard::CONNECTION_SIZE as u64 + 1_300;
+    const CONNECTION: u64 = Lives::SIZE as u64 + 1_300;
     /// Bytes that a half-open handshake takes, about, with its place in the tables.
     const EMBRYO: u64 = 120;
 

@@ -84,9 +84,6 @@ struct Timer {
 }
 
 impl Shard {
-    /// Bytes of a connection's own state, without what it points to.
-    pub(super) const CONNECTION_SIZE: usize = Lives::SIZE;
-
     /// An empty shard. `index` is its number, `limits` its own share; `hasher` is keyed once a run.
     #[must_use]
     pub fn new(index: usize, limits: Limits, hasher: RandomState) -> Self {

@@ -101,19 +101,23 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
     /// Widens ticks until the series hold no more than `limit` amounts, and half of that if they do.
     #[cold]
     fn shorten(&mut self, limit: usize) {
-        self.coarsen();
+        self.amounts = self.coarsen();
         let goal = if self.amounts > limit / 4 * 3 { limit / 2 } else { limit };
         while self.amounts > goal && self.ticks > LEAST_TICKS {
             self.ticks /= 2;
-            self.coarsen();
+            self.amounts = self.coarsen();
         }
         self.recount = 2 * self.amounts;
     }
 
-    fn coarsen(&mut self) {
+    /// Brings all series to the ticks that they may have. Returns how many amounts they hold then.
+    fn coarsen(&mut self) -> usize {
         let ticks = self.ticks;
-        self.table.values_mut().for_each(|place| place.coarsen(ticks));
-        self.amounts = self.table.values().map(Place::extent).sum();
+        let coarsened = self.table.values_mut().map(|place| {
+            place.coarsen(ticks);
+            place.extent()
+        });
+        coarsened.sum()
     }
 
     /// Takes over what was handed on in a shard; the table keeps `limit` entries.
@@ -124,22 +128,23 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
             place.coarsen(self.ticks);
             if place.mark_long() {
                 self.long += 1;
-                self.fit(limit);
+                if self.fit(limit) {
+                    self.coarsen();
+                }
             }
         }
     }
 
-    /// Brings all series to as many ticks as there is room for.
-    fn fit(&mut self, limit: usize) {
+    /// Works out how many ticks of each series there is room for; whether that is fewer than before.
+    fn fit(&mut self, limit: usize) -> bool {
         let room = limit * tightened(AMOUNTS_OF_RUN, limit >= Summary::MAX_LISTENERS);
         let mut ticks = Concurrency::MAX_STEPS;
         while ticks > LEAST_TICKS && self.long * SERIES * ticks > room {
             ticks /= 2;
         }
-        if ticks < self.ticks {
-            self.ticks = ticks;
-            self.coarsen();
-        }
+        let is_fewer = ticks < self.ticks;
+        self.ticks = self.ticks.min(ticks);
+        is_fewer
     }
 
     /// Adds what other shards found, in their order, and puts all of it in order.
@@ -158,7 +163,10 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
             self.long += usize::from(place.mark_long());
         }
         self.fit(limit);
-        self.coarsen();
+        // No series ever holds more than that.
+        if self.ticks < Concurrency::MAX_STEPS {
+            self.coarsen();
+        }
     }
 
     /// The keys of all entries and of what they handed on.

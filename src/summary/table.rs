@@ -60,11 +60,6 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         self.entries.len()
     }
 
-    /// All entries, in no order.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        self.entries.values()
-    }
-
     /// All entries, in no order, to be changed each for itself.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.entries.values_mut()

@@ -8,7 +8,7 @@
 //! By hand, on any folder of runs: `KERNEL_RUNS=DIR cargo test --test all kernel -- --nocapture`.
 
 mod known;
-mod run;
+pub(crate) mod run;
 mod score;
 mod table;
 
@@ -63,7 +63,7 @@ fn complaints<'a>(lines: impl IntoIterator<Item = &'a Line>, kinds: &[Fault]) ->
 /// it names is still there.
 #[test]
 fn recorded_kernel_runs_confirm_the_states() {
-    let lines = compared(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kernel"));
+    let lines = compared(&run::recorded());
     for line in &lines {
         let known = Known::of(&line.run, line.place).map_or(0, |it| it.faults);
         let place = line.place.name();

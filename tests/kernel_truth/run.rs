@@ -63,6 +63,18 @@ pub(crate) struct Capture {
     pub(crate) last: i64,
 }
 
+/// Where the recorded runs are.
+pub(crate) fn recorded() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kernel")
+}
+
+/// The captures of both hosts of every recorded run, with their paths.
+pub(crate) fn recorded_captures() -> impl Iterator<Item = (String, Vec<u8>)> {
+    let paths = |run: Run| HOSTS.map(|host| run.folder.join(format!("{host}.pcap")));
+    let paths = runs(&recorded()).into_iter().flat_map(paths);
+    paths.map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
+}
+
 /// The runs below `root`, sorted by name.
 pub(crate) fn runs(root: &Path) -> Vec<Run> {
     let mut found: Vec<Run> = fs::read_dir(root)

@@ -1,37 +1,23 @@
 //! Connections that sleep while they are silent are told of as if they had stayed awake.
 
 use std::fs;
-use std::path::Path;
 
 use tcpautopsy::flow::Limits;
 use tcpautopsy::pipeline::Options;
 use tcpautopsy::settings::Settings;
 
-use super::captures::{all, analyse, generated, options, scenarios, told};
+use super::captures::{all, analyse, generated, options, records, scenarios, told};
+use crate::kernel_truth::run::recorded_captures;
 use crate::reference;
-
-/// The captures of the kernel's runs.
-fn of_the_kernel() -> Vec<(String, Vec<u8>)> {
-    let mut captures = Vec::new();
-    let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kernel");
-    for run in fs::read_dir(runs).unwrap() {
-        for file in fs::read_dir(run.unwrap().path()).unwrap() {
-            let path = file.unwrap().path();
-            if path.extension().is_some_and(|ending| ending == "pcap") {
-                captures.push((path.display().to_string(), fs::read(&path).unwrap()));
-            }
-        }
-    }
-    assert!(captures.len() > 200, "the kernel's runs were not found");
-    captures
-}
 
 #[test]
 fn a_nap_after_every_segment_leaves_no_trace() {
     let settings = Settings::default();
     let made = all().into_iter().map(|(name, bytes)| (name.to_owned(), bytes));
     let written = scenarios().into_iter().map(|(path, bytes)| (path.display().to_string(), bytes));
-    for (name, bytes) in made.chain(written).chain(of_the_kernel()) {
+    let of_kernel: Vec<_> = recorded_captures().collect();
+    assert!(of_kernel.len() > 200, "the kernel's runs were not found");
+    for (name, bytes) in made.chain(written).chain(of_kernel) {
         let awake = reference::records(&bytes, &settings);
         let after_naps = reference::records_after_naps(&bytes, &settings);
         assert!(awake == after_naps, "{name}");
@@ -43,17 +29,13 @@ fn long() -> Vec<u8> {
     let mut whole = Vec::new();
     for minute in 0..4_u32 {
         let capture = generated("many_small", 3_000);
-        let mut rest = &capture[24..];
         if minute == 0 {
             whole.extend(&capture[..24]);
         }
-        while let Some((header, after)) = rest.split_first_chunk::<16>() {
-            let seconds = u32::from_le_bytes(header[..4].try_into().unwrap()) + 60 * minute;
-            let len = u32::from_le_bytes(header[8..12].try_into().unwrap()) as usize;
+        for record in records(&capture) {
+            let seconds = u32::from_le_bytes(record[..4].try_into().unwrap()) + 60 * minute;
             whole.extend(seconds.to_le_bytes());
-            whole.extend(&header[4..]);
-            whole.extend(&after[..len]);
-            rest = &after[len..];
+            whole.extend(&record[4..]);
         }
     }
     whole

@@ -368,14 +368,20 @@ def duplicated_handshake(net):
     net.exchange(client, server)
 
 
-@scenario(families=BOTH, relay=True, seconds=4)
-def late_syn_duplicate(net):
-    """A copy of the first SYN arrives after the connection has closed: it opens a half-open one."""
+def with_syn_to_come_again(net):
+    """A connection with an exchange behind it, of whose SYN a copy is still on its way."""
     listener = net.listen()
     net.relay.duplicate(syn, after=0.4)
     client = net.dial(80, block=True)
     server = net.accept(listener)
     net.exchange(client, server)
+    return client, server
+
+
+@scenario(families=BOTH, relay=True, seconds=4)
+def late_syn_duplicate(net):
+    """A copy of the first SYN arrives after the connection has closed: it opens a half-open one."""
+    client, server = with_syn_to_come_again(net)
     server.close()
     net.reach(client, "CLOSE-WAIT")
     client.close()
@@ -386,11 +392,7 @@ def late_syn_duplicate(net):
 def late_syn_duplicate_at_closed_server(net):
     """The same when the client closes first: the server is CLOSED then, and makes a half-open connection
     of the copy; TIME-WAIT does not take its SYN-ACK."""
-    listener = net.listen()
-    net.relay.duplicate(syn, after=0.4)
-    client = net.dial(80, block=True)
-    server = net.accept(listener)
-    net.exchange(client, server)
+    client, server = with_syn_to_come_again(net)
     client.close()
     net.reach(server, "CLOSE-WAIT")
     server.close()
@@ -400,11 +402,7 @@ def late_syn_duplicate_at_closed_server(net):
 @scenario(families=BOTH, relay=True, seconds=4)
 def late_syn_duplicate_after_reset(net):
     """A copy of the SYN arrives after a reset: the half-open connection that it makes is reset as well."""
-    listener = net.listen()
-    net.relay.duplicate(syn, after=0.4)
-    client = net.dial(80, block=True)
-    server = net.accept(listener)
-    net.exchange(client, server)
+    _, server = with_syn_to_come_again(net)
     net.linger_zero(server)
     server.close()
     net.wait(0.6)
