@@ -37,6 +37,7 @@ pub use batch::Batch;
 pub use deal::SHARDS;
 pub use horizon::Horizon;
 pub use limits::Limits;
+pub use names::Names;
 pub use observer::{Ending, Finished, Observer, Placed};
 pub use packed::Packed;
 pub use per_tuple::PerTuple;

@@ -46,7 +46,7 @@ use crate::capture::CaptureError;
 use crate::decode;
 use crate::detect::Detectors;
 use crate::filter::Filter;
-use crate::flow::{Answers, Limits, SHARDS, ZeekRules};
+use crate::flow::{Answers, Limits, Names, SHARDS, ZeekRules};
 use crate::settings::Settings;
 use crate::summary::Summary;
 
@@ -297,13 +297,14 @@ fn drive(
     let (mut current, mut next) = (Wave::default(), Wave::default());
     let mut whole = Collector::of_run(options);
     let mut held = Held::default();
-    let mut answers = Answers::default();
+    let (mut answers, mut names) = (Answers::default(), Names::default());
     reading.fill(&mut current);
     while !current.is_empty() {
         if options.settings.may_bake() {
             current.chunks().iter().for_each(|chunk| answers.read(&chunk.batch));
         }
-        let terms = Terms { options, answers: &answers };
+        current.begun.iter().for_each(|(file, before)| names.learn(*file, *before));
+        let terms = Terms { options, answers: &answers, names: &names };
         let (is_merged, ()) = rayon::join(
             || consume::consume(&mut workers, &mut whole, &held, &current, terms, sink),
             || reading.fill(&mut next),
@@ -317,7 +318,7 @@ fn drive(
     }
     let clock = reading.clock();
     let rest = Wave::default();
-    let terms = Terms { options, answers: &answers };
+    let terms = Terms { options, answers: &answers, names: &names };
     let is_merged = consume::consume(&mut workers, &mut whole, &held, &rest, terms, sink);
     let is_merged = is_merged.map_err(PipelineError::Sink)?;
     segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;

@@ -76,7 +76,7 @@ impl Input {
         let identity = Identity::inode(&metadata).unwrap_or_else(|| Identity::path(path));
         // What the system makes up as it is read has no length.
         if metadata.is_file() && metadata.len() > 0 {
-            let source = Source { file, base: 0, len: metadata.len() };
+            let source = Source { store: Store::File(file), base: 0, len: metadata.len() };
             return Ok((Self::of(source, head)?, identity));
         }
         Ok((Self::Stream(Stream::new(Box::new(file))?), identity))
@@ -112,10 +112,18 @@ impl Input {
 /// A regular file, or a part of one, with positioned reads; shared by reference between threads.
 #[derive(Debug)]
 pub struct Source {
-    file: File,
+    store: Store,
     /// Where it begins in the file.
     base: u64,
     len: u64,
+}
+
+/// Where the bytes of a source are.
+#[derive(Debug)]
+enum Store {
+    File(File),
+    /// All of them were read before.
+    Memory(Box<[u8]>),
 }
 
 impl Source {
@@ -126,13 +134,23 @@ impl Source {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
-        Ok(Self { file, base: 0, len })
+        Ok(Self { store: Store::File(file), base: 0, len })
     }
 
-    /// The same file, of which nothing counts from `len` on.
+    /// Opens the file, of which nothing counts from `len` on. It may be shorter, which shows when it
+    /// is read.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn open_up_to(path: &Path, len: u64) -> io::Result<Self> {
+        Ok(Self { store: Store::File(File::open(path)?), base: 0, len })
+    }
+
+    /// A file that was read before, whole.
     #[must_use]
-    pub fn up_to(self, len: u64) -> Self {
-        Self { len: self.len.min(len), ..self }
+    pub const fn of_bytes(bytes: Box<[u8]>) -> Self {
+        let len = bytes.len() as u64;
+        Self { store: Store::Memory(bytes), base: 0, len }
     }
 
     /// Reads the first `want` bytes of the file, or all that there are.
@@ -140,7 +158,7 @@ impl Source {
     /// # Errors
     /// As for [`Source::read_at`].
     pub fn read_head(&self, head: &mut Vec<u8>, want: usize) -> io::Result<()> {
-        head.clear();
+        // What is overwritten need not be cleared before.
         head.resize(want.min(usize::try_from(self.len).unwrap_or(want)), 0);
         let count = self.read_at(0, head)?;
         head.truncate(count);
@@ -168,9 +186,13 @@ impl Source {
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
         let want = buffer.len().min(left);
+        let file = match &self.store {
+            Store::File(file) => file,
+            Store::Memory(bytes) => return Ok(copied(bytes, self.base + offset, buffer)),
+        };
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..want).filter(|rest| !rest.is_empty()) {
-            match positioned(&self.file, rest, self.base + offset + filled as u64) {
+            match positioned(file, rest, self.base + offset + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -179,6 +201,17 @@ impl Source {
         }
         Ok(filled)
     }
+}
+
+/// Copies what of `bytes` stands at `offset` into the buffer; returns how much that was.
+fn copied(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> usize {
+    let from = usize::try_from(offset).unwrap_or(usize::MAX);
+    let there = bytes.get(from..).unwrap_or_default();
+    let count = there.len().min(buffer.len());
+    for (to, from) in buffer.iter_mut().zip(there) {
+        *to = *from;
+    }
+    count
 }
 
 /// A source from some place on to its end.
@@ -226,5 +259,21 @@ mod tests {
         assert_eq!(source.read_at(6, &mut buffer).unwrap(), 4);
         assert_eq!(&buffer[..4], b"6789");
         assert_eq!(source.read_at(99, &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_or_was_kept_reads_as_far_as_it_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, b"0123456789").unwrap();
+        for source in [
+            Source::open_up_to(&path, 20).unwrap(),
+            Source::of_bytes(b"0123456789".as_slice().into()),
+        ] {
+            let mut buffer = [0; 4];
+            assert_eq!(source.read_at(8, &mut buffer).unwrap(), 2);
+            assert_eq!(&buffer[..2], b"89");
+            assert_eq!(source.read_at(10, &mut buffer).unwrap(), 0);
+        }
     }
 }

@@ -158,9 +158,10 @@ impl Shard {
         if slot.is_live() {
             return self.live.look(slot.index(), lacks).unwrap_or_default();
         }
+        // Its name does not matter here.
         let replayed = self
             .origin(slot.index())
-            .and_then(|(id, flow)| self.embryos.replay(slot.index(), id, flow, settings));
+            .and_then(|(_, flow)| self.embryos.replay(slot.index(), 0, flow, settings));
         replayed.is_some_and(|(connection, _)| lacks(&connection))
     }
 }

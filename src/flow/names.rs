@@ -3,30 +3,27 @@
 //! Frames count from 1 over all inputs where inputs follow one another. Where they overlap, an
 //! input's names begin behind all that the inputs before it may need.
 
-use super::strip::Strip;
 use crate::stamp::FrameId;
 
-/// What a frame's number is added to, for each file that had a segment for a shard; by file.
+/// What a frame's number is added to, by file. There is one list of them for all shards.
 #[derive(Debug, Default)]
-pub(super) struct Names(Vec<(u32, u64)>);
+pub struct Names(Vec<u64>);
 
 impl Names {
-    /// Learns of the file of a range that holds a segment.
-    pub(super) fn note(&mut self, strip: &Strip) {
-        let file = strip.first.file();
-        if self.0.last().is_some_and(|last| last.0 == file) {
-            return;
+    /// Learns that frames of a file are named by their number and `before`.
+    pub fn learn(&mut self, file: u32, before: u64) {
+        let at = file as usize;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, 0);
         }
-        if let Err(at) = self.0.binary_search_by_key(&file, |known| known.0) {
-            let before = (strip.frames_before + 1).saturating_sub(strip.first.number());
-            self.0.insert(at, (file, before));
+        if let Some(known) = self.0.get_mut(at) {
+            *known = before;
         }
     }
 
-    /// The name of a frame in a file that was noted.
-    pub(super) fn of(&self, frame: FrameId) -> u64 {
-        let at = self.0.binary_search_by_key(&frame.file(), |known| known.0);
-        let known = at.ok().and_then(|at| self.0.get(at));
-        known.map_or(0, |(_, before)| before + frame.number())
+    /// The name of a frame in a file that was learnt of.
+    #[must_use]
+    pub fn of(&self, frame: FrameId) -> u64 {
+        self.0.get(frame.file() as usize).map_or(0, |before| before + frame.number())
     }
 }

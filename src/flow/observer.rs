@@ -4,7 +4,7 @@
 //! nothing for them.
 
 use crate::connection::{Connection, ConnectionRecord, Effects, LoneSyn, State};
-use crate::stamp::Time;
+use crate::stamp::{FrameId, Time};
 use crate::tcp::{Endpoint, Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
 
 /// Why a connection left the shard.
@@ -77,6 +77,11 @@ pub trait Observer {
     fn is_heard(&self, listener: Endpoint, from: Time, until: Time) -> bool {
         let _ = (listener, from, until);
         false
+    }
+
+    /// The name of a frame in the run: its number, where there is but one file.
+    fn name(&self, frame: FrameId) -> u64 {
+        frame.number()
     }
 
     /// Takes a SYN that nothing followed, and the tunnel around it; called only where

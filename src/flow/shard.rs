@@ -23,7 +23,6 @@ use super::halves::Halves;
 use super::identity::Flow;
 use super::limits::Limits;
 use super::lives::Lives;
-use super::names::Names;
 use super::observer::{Ending, Observer};
 use super::packed::{Kind, Packed};
 use super::sightings::Sightings;
@@ -55,7 +54,6 @@ pub struct Shard {
     /// How many connections are over.
     pub(super) over_count: usize,
     next_ticket: u64,
-    names: Names,
     sightings: Sightings,
     pub(super) halves: Halves,
     /// What is left to be let go of at the end, once that has begun.
@@ -99,7 +97,6 @@ impl Shard {
             over: VecDeque::new(),
             over_count: 0,
             next_ticket: 0,
-            names: Names::default(),
             sightings: Sightings::new(hasher.clone()),
             halves: Halves::new(hasher),
             ending: None,
@@ -129,7 +126,6 @@ impl Shard {
             for (packed, likely) in block.iter().zip(likely) {
                 if place >= end {
                     let (strip, until) = strips.at(place);
-                    self.names.note(strip);
                     (from, end, watched) = ((batch, strip), until, strip.is_watched());
                 }
                 place += 1;
@@ -243,7 +239,7 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) -> Option<u64> {
-        let mut rest = self.ending.take().unwrap_or_else(|| self.left_by_age());
+        let mut rest = self.ending.take().unwrap_or_else(|| self.left_by_age(emit));
         while let Some((id, slot)) = rest.front().copied() {
             if emit.is_full() {
                 self.ending = Some(rest);
@@ -272,10 +268,10 @@ impl Shard {
     }
 
     /// All that are remembered, the oldest first.
-    fn left_by_age(&self) -> VecDeque<(u64, Slot)> {
+    fn left_by_age(&self, emit: &impl Observer) -> VecDeque<(u64, Slot)> {
         let live = self.live.iter().map(|(index, live)| (live.id, Slot::live(index)));
         let embryos = self.embryos.iter();
-        let embryos = embryos.map(|(index, it)| (self.names.of(it.frame()), Slot::embryo(index)));
+        let embryos = embryos.map(|(index, it)| (emit.name(it.frame()), Slot::embryo(index)));
         let mut all: Vec<(u64, Slot)> = live.chain(embryos).collect();
         all.sort_unstable_by_key(|(id, _)| *id);
         all.into()
@@ -353,7 +349,7 @@ impl Shard {
         let Some((towards, first, options)) = stray else {
             return self.open(arrival, before, settings, emit);
         };
-        let id = self.names.of(first.frame);
+        let id = emit.name(first.frame);
         let stray = Arrival {
             id,
             forward: towards,

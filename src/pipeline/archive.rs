@@ -63,6 +63,7 @@ impl Listing {
                 open: None,
                 archive: false,
                 len: Some(len),
+                bytes: None,
                 place: Some(place),
                 listing: None,
             }),

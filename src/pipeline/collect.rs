@@ -18,8 +18,8 @@ use super::{Keep, Options, Sink};
 use crate::analysis::JudgedConnection;
 use crate::connection::LoneSyn;
 use crate::detect::Accumulator;
-use crate::flow::{Answers, Batch, Ending, Finished, Observer, Shard, ZeekRules};
-use crate::stamp::Time;
+use crate::flow::{Answers, Batch, Ending, Finished, Names, Observer, Shard, ZeekRules};
+use crate::stamp::{FrameId, Time};
 use crate::summary::Summary;
 use crate::tcp::{Endpoint, TunnelLayer};
 
@@ -33,11 +33,13 @@ pub(super) struct Worker {
     rows: Option<Rows>,
 }
 
-/// What every shard reads: the options, and what the capture shows of its listeners.
+/// What every shard reads: the options, what the capture shows of its listeners, and what its frames
+/// are called.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
     pub(super) options: &'a Options,
     pub(super) answers: &'a Answers,
+    pub(super) names: &'a Names,
 }
 
 /// What is collected of finished connections.
@@ -166,6 +168,10 @@ impl Observer for Desk<'_> {
 
     fn is_heard(&self, listener: Endpoint, from: Time, until: Time) -> bool {
         self.terms.answers.is_heard(listener, from, until)
+    }
+
+    fn name(&self, frame: FrameId) -> u64 {
+        self.terms.names.of(frame)
     }
 
     fn finished(&mut self, finished: Finished) {

@@ -183,6 +183,7 @@ impl Reading<'_> {
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.input == input) else { return };
         let entry = Entry { input, first_time: lane.first_time, alone: lane.alone, beside };
         let (floor, reassembler) = self.joins.enter(&entry, &mut self.accounts);
+        self.begun.extend(self.accounts.get(input as usize).map(|account| (input, account.base)));
         (lane.clock, lane.entered, lane.reassembler) = (floor, true, reassembler);
     }
 

@@ -1,9 +1,11 @@
 //! Which input comes first: by the first time in it, then by its path.
 //!
 //! Looks at the head of an input. Files are closed again, since a folder may hold more of them than
-//! a process may have open; streams that cannot be opened twice stay open.
+//! a process may have open; streams that cannot be opened twice stay open. Files that are no longer
+//! than their head are kept, up to a bound, and not opened again.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -51,6 +53,8 @@ pub(super) struct Planned {
     pub(super) archive: bool,
     /// Length of a plain file; what is added to it later is not read.
     pub(super) len: Option<u64>,
+    /// All of it, if it is short and there was room to keep it.
+    pub(super) bytes: Option<Box<[u8]>>,
     /// Where it is, if it lies in an archive.
     pub(super) place: Option<Place>,
     /// What lies in it, if it is an archive whose files can be read one beside the other.
@@ -149,6 +153,21 @@ pub(super) struct Pipe {
     pub(super) only: Option<usize>,
 }
 
+/// Room for short files that are kept from the first look until they are read.
+#[derive(Debug, Default)]
+pub(super) struct Shelf(AtomicUsize);
+
+impl Shelf {
+    /// Bytes that there is room for.
+    const SIZE: usize = 16 << 20;
+
+    /// A copy of a file, if there is room for it.
+    fn keep(&self, bytes: &[u8]) -> Option<Box<[u8]>> {
+        let taken = self.0.fetch_add(bytes.len(), Ordering::Relaxed);
+        (taken.saturating_add(bytes.len()) <= Self::SIZE).then(|| bytes.into())
+    }
+}
+
 /// The name of standard input.
 const STDIN: &str = "-";
 
@@ -175,6 +194,7 @@ pub(super) fn look(
     path: &Path,
     may_be_other: bool,
     head: &mut Vec<u8>,
+    shelf: &Shelf,
 ) -> Result<(Option<Planned>, Identity), CaptureError> {
     if path.as_os_str() == STDIN {
         let Input::Stream(stream) = Input::stdin()? else { return Ok(none(path)) };
@@ -186,7 +206,7 @@ pub(super) fn look(
         opened => opened?,
     };
     let (looked, identity) = match opened {
-        (Input::File(source), identity) => (look_at_file(&source, path, head), identity),
+        (Input::File(source), identity) => (look_at_file(&source, path, head, shelf), identity),
         (Input::Stream(stream), identity) => {
             (look_at_stream(stream, path, may_be_other, head), identity)
         }
@@ -205,6 +225,7 @@ fn look_at_file(
     source: &Source,
     path: &Path,
     head: &mut Vec<u8>,
+    shelf: &Shelf,
 ) -> Result<Option<Planned>, CaptureError> {
     let is_all = head.len() as u64 >= source.len();
     let early = if is_all { None } else { Context::open_early(head) };
@@ -220,9 +241,19 @@ fn look_at_file(
     let (path, len) = (path.to_path_buf(), Some(source.len()));
     let (is_outside, archive, open) = (false, false, None);
     let (place, listing) = (None, None);
-    let planned =
-        Planned { path, first_time, is_shuffled, is_outside, open, archive, len, place, listing };
-    Ok(Some(planned))
+    let bytes = if is_all { shelf.keep(head) } else { None };
+    Ok(Some(Planned {
+        path,
+        first_time,
+        is_shuffled,
+        is_outside,
+        open,
+        archive,
+        len,
+        bytes,
+        place,
+        listing,
+    }))
 }
 
 fn look_at_stream(
@@ -256,6 +287,7 @@ fn look_at_stream(
             open: None,
             archive,
             len: None,
+            bytes: None,
             place: None,
             listing: listing.map(Box::new),
         };
@@ -276,10 +308,19 @@ fn look_at_stream(
     let open = (!is_file)
         .then(|| Box::new(Pipe { stream, member, head: head.clone(), found: false, only: None }));
     let (path, is_outside, len) = (path.to_path_buf(), false, None);
-    let (place, listing) = (None, None);
-    let planned =
-        Planned { path, first_time, is_shuffled, is_outside, open, archive, len, place, listing };
-    Ok(Some(planned))
+    let (bytes, place, listing) = (None, None, None);
+    Ok(Some(Planned {
+        path,
+        first_time,
+        is_shuffled,
+        is_outside,
+        open,
+        archive,
+        len,
+        bytes,
+        place,
+        listing,
+    }))
 }
 
 /// Whether one of the archive's further members is a capture, be it in a format that is not read.
@@ -340,4 +381,18 @@ fn first_time(mut context: Context, used: usize, head: &[u8], at_end: bool) -> O
 /// parts: a search that reaches beyond the head is left to the first chunk.
 pub(super) fn likely_end(head: &[u8], at_end: bool) -> usize {
     if at_end { head.len() } else { head.len() / 2 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_files_are_kept_while_there_is_room() {
+        let shelf = Shelf::default();
+        let file = vec![7; Context::EARLY];
+        let kept = (0..10_000).filter_map(|_| shelf.keep(&file)).map(|it| it.len()).sum::<usize>();
+        assert_eq!(kept, Shelf::SIZE);
+        assert_eq!(shelf.keep(b"x"), None);
+    }
 }

@@ -28,6 +28,8 @@ pub(super) struct Reading<'a> {
     pub(super) lanes: Vec<Lane>,
     pub(super) joins: Joins,
     pub(super) accounts: Vec<Account>,
+    /// Inputs that have begun in the present wave, and what names their frames.
+    pub(super) begun: Vec<(u32, u64)>,
     /// Frames of all inputs so far.
     pub(super) frames: u64,
     pub(super) decoded: Decoded,
@@ -52,6 +54,7 @@ impl<'a> Reading<'a> {
             lanes: Vec::new(),
             joins: Joins::default(),
             accounts: Vec::new(),
+            begun: Vec::new(),
             frames: 0,
             decoded: Decoded::default(),
             idle: Idle::default(),
@@ -77,6 +80,7 @@ impl<'a> Reading<'a> {
             self.unwatch(wave);
             self.keep_rest(wave);
             wave.ready = self.settle();
+            wave.begun.append(&mut self.begun);
             let (bytes, segments) = wave.extent();
             self.bytes_per_segment = (bytes / segments.max(1)).max(FEW_BYTES);
         }

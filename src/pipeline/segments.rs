@@ -13,8 +13,8 @@ use crate::analysis::JudgedSegment;
 use crate::compat::wireshark::Analyzer;
 use crate::connection::LoneSyn;
 use crate::flow::{Ending, Finished, Limits, Observer, PerTuple, Placed, SHARDS};
-use crate::stamp::Time;
-use crate::tcp::TunnelLayer;
+use crate::stamp::{FrameId, Time};
+use crate::tcp::{Endpoint, TunnelLayer};
 
 /// Frames for each segment from which on segments are sorted rather than placed.
 const SPARSE: usize = 64;
@@ -79,6 +79,14 @@ impl<O: Observer> Observer for Watch<'_, O> {
 
     fn is_brief(&self) -> bool {
         self.rest.is_brief()
+    }
+
+    fn is_heard(&self, listener: Endpoint, from: Time, until: Time) -> bool {
+        self.rest.is_heard(listener, from, until)
+    }
+
+    fn name(&self, frame: FrameId) -> u64 {
+        self.rest.name(frame)
     }
 
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {

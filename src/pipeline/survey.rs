@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::plan::{Plan, look};
+use super::plan::{Plan, Shelf, look};
 use super::{PipelineError, Unreadable};
 use crate::capture::Identity;
 
@@ -46,12 +46,14 @@ impl Survey {
     /// # Errors
     /// The threads cannot be started.
     pub fn of(candidates: &[Candidate], threads: usize) -> Result<Self, PipelineError> {
+        let shelf = Shelf::default();
         let looked: Vec<_> = if candidates.len() <= FEW {
             let mut head = Vec::new();
-            candidates.iter().map(|it| look(&it.path, it.may_be_other, &mut head)).collect()
+            candidates.iter().map(|it| look(&it.path, it.may_be_other, &mut head, &shelf)).collect()
         } else {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-            let look = |head: &mut Vec<u8>, it: &Candidate| look(&it.path, it.may_be_other, head);
+            let look =
+                |head: &mut Vec<u8>, it: &Candidate| look(&it.path, it.may_be_other, head, &shelf);
             pool.install(|| candidates.par_iter().map_init(Vec::new, look).collect())
         };
         let mut survey =

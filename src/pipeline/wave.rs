@@ -16,6 +16,8 @@ pub(super) struct Wave {
     /// Bytes of inputs that cannot be read by position.
     pub(super) memory: Vec<u8>,
     pub(super) ready: Ready,
+    /// Inputs that begin in it, each with what the numbers of its frames are added to, to name them.
+    pub(super) begun: Vec<(u32, u64)>,
 }
 
 /// How much of what was read can be consumed: what comes later is behind it.
@@ -60,6 +62,7 @@ impl Wave {
         }
         self.used = 0;
         self.memory.clear();
+        self.begun.clear();
     }
 
     pub(super) const fn is_empty(&self) -> bool {

@@ -28,6 +28,8 @@ pub(super) struct Whole {
     path: PathBuf,
     /// Its length when the run began; what was added later is not read.
     len: u64,
+    /// All of it, if it was kept.
+    bytes: Option<Box<[u8]>>,
     /// Before which time, by the plan, nothing of it comes.
     first_time: Time,
     /// The name of its format.
@@ -56,7 +58,10 @@ impl Whole {
         buffer: &mut Vec<u8>,
         look: Look<'_>,
     ) -> Result<(), CaptureError> {
-        let source = Source::open(&self.path)?.up_to(self.len);
+        let source = match self.bytes.take() {
+            Some(bytes) => Source::of_bytes(bytes),
+            None => Source::open_up_to(&self.path, self.len)?,
+        };
         let mut view = View::new(&source, 0, buffer);
         view.hold(0, usize::try_from(source.len()).unwrap_or(READ).min(READ))?;
         let head = view.window().bytes;
@@ -106,6 +111,7 @@ impl Reading<'_> {
                 input: index,
                 path: planned.path,
                 len,
+                bytes: planned.bytes,
                 first_time,
                 format: "",
                 found: Found::default(),

@@ -91,11 +91,11 @@ impl Tar {
 /// Whether the block is a member's header: its checksum says so.
 pub(super) fn is_header(block: &[u8]) -> bool {
     let Some(block) = block.first_chunk::<BLOCK>() else { return false };
-    let told = number(field(block, 148, 8));
+    let Some(told) = number(field(block, 148, 8)) else { return false };
     // The checksum's own field counts as blanks.
     let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
     let own: u64 = field(block, 148, 8).iter().map(|&byte| u64::from(byte)).sum();
-    told == Some(sum - own + 8 * 32)
+    told == sum - own + 8 * 32
 }
 
 fn cut() -> io::Error {

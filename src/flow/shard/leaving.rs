@@ -142,7 +142,7 @@ impl Shard {
         if emit.is_brief() && self.finish_lone(index, (at, ending), settings, emit) {
             return;
         }
-        let Some(hatched) = self.hatch(index, settings) else { return };
+        let Some(hatched) = self.hatch(index, settings, emit) else { return };
         let key = hatched.key;
         let due = hatched.connection.deadline().max(hatched.time);
         let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
@@ -166,7 +166,7 @@ impl Shard {
         let Some(key) = self.embryos.get(index).map(Embryo::key) else { return false };
         let Some(canonical) = self.table.tuple(key) else { return false };
         let tuple = if forward { canonical } else { canonical.reversed() };
-        let lone = LoneSyn::of(&syn, self.names.of(syn.frame), tuple, at, settings);
+        let lone = LoneSyn::of(&syn, emit.name(syn.frame), tuple, at, settings);
         let ending = if lone.is_over { Ending::Expired } else { ending };
         self.embryos.drop_lone(index);
         emit.lone_syn(&lone, self.table.tunnel(key), ending);
@@ -198,7 +198,7 @@ impl Shard {
         emit.finished(finished);
         if let Some(((forward, syn, extras), flow)) = turned_away {
             let first = (forward, &syn, &extras);
-            let attempt = Connection::begun(self.names.of(syn.frame), flow, first, settings);
+            let attempt = Connection::begun(emit.name(syn.frame), flow, first, settings);
             let record = attempt.finish(known_until, by, settings);
             emit.finished(Finished { record, at, ending });
         }

@@ -7,7 +7,7 @@ use crate::flow::embryo::{Embryos, Hatched};
 use crate::flow::observer::Observer;
 use crate::flow::table::Slot;
 use crate::settings::Settings;
-use crate::stamp::Time;
+use crate::stamp::{FrameId, Time};
 use crate::tcp::{FourTuple, TunnelLayer};
 
 impl Shard {
@@ -52,8 +52,9 @@ impl Shard {
         if !O::SEGMENTS {
             return;
         }
-        let Some((id, flow)) = self.origin(index) else { return };
-        if let Some((connection, effects)) = self.embryos.replay(index, id, flow, settings) {
+        let Some((frame, flow)) = self.origin(index) else { return };
+        let replayed = self.embryos.replay(index, emit.name(frame), flow, settings);
+        if let Some((connection, effects)) = replayed {
             arrival.tell((&connection, effects), emit);
         }
     }
@@ -88,24 +89,29 @@ impl Shard {
         emit: &mut impl Observer,
     ) -> Option<u32> {
         self.make_room(clock, settings, emit);
-        let hatched = self.hatch(embryo, settings)?;
+        let hatched = self.hatch(embryo, settings, emit)?;
         // The clock agreed with every segment of an embryo.
         let clock = hatched.time;
         Some(self.install(hatched, clock))
     }
 
-    /// An embryo's id, its canonical tuple and its tunnel.
+    /// An embryo's first frame, its canonical tuple and its tunnel.
     pub(in crate::flow) fn origin(
         &self,
         embryo: u32,
-    ) -> Option<(u64, (FourTuple, Vec<TunnelLayer>))> {
+    ) -> Option<(FrameId, (FourTuple, Vec<TunnelLayer>))> {
         let embryo = self.embryos.get(embryo)?;
-        Some((self.names.of(embryo.frame()), self.table.flow(embryo.key())?))
+        Some((embryo.frame(), self.table.flow(embryo.key())?))
     }
 
-    pub(super) fn hatch(&mut self, embryo: u32, settings: &Settings) -> Option<Hatched> {
-        let (id, flow) = self.origin(embryo)?;
-        self.embryos.hatch(embryo, id, flow, settings)
+    pub(super) fn hatch(
+        &mut self,
+        embryo: u32,
+        settings: &Settings,
+        emit: &impl Observer,
+    ) -> Option<Hatched> {
+        let (frame, flow) = self.origin(embryo)?;
+        self.embryos.hatch(embryo, emit.name(frame), flow, settings)
     }
 
     pub(super) fn install(&mut self, hatched: Hatched, clock: Time) -> u32 {
