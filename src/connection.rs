@@ -5,10 +5,13 @@
 //! stands in [`next`]; what counts as having arrived, and what later evidence corrects, stands in
 //! the parts beside it. Time is the capture's; there is no clock, no I/O and no thread here.
 
+mod anew;
 mod arrival;
 mod asleep;
 mod attempts;
 mod before;
+mod bring_back;
+mod buckets;
 mod calm;
 mod closing;
 mod control;
@@ -317,6 +320,7 @@ impl Connection {
     ) {
         let mark = Mark::of(segment);
         self.bring_back_cookie(from, segment);
+        self.note_bring_back(from, segment);
         self.take_back_false_end(from, segment);
         if !self.join(from, segment) {
             self.sides.of_mut(from).stream.send(segment);

@@ -9,6 +9,7 @@
 mod answers;
 mod arrival;
 mod batch;
+mod buckets;
 mod deal;
 mod embryo;
 mod halves;
@@ -34,6 +35,7 @@ mod zeek;
 
 pub use answers::Answers;
 pub use batch::Batch;
+pub use buckets::{Buckets, Turn};
 pub use deal::SHARDS;
 pub use horizon::Horizon;
 pub use limits::Limits;

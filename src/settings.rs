@@ -197,6 +197,13 @@ impl Settings {
         hosts.chain([&self.default]).any(|host| host.syncookies == Some(1))
     }
 
+    /// Whether it is known of a host how many sockets it may have in TIME-WAIT.
+    #[must_use]
+    pub fn limits_time_wait(&self) -> bool {
+        let hosts = self.hosts.iter().map(|(_, _, host)| host);
+        hosts.chain([&self.default]).any(|host| host.max_tw_buckets.is_some())
+    }
+
     /// The settings of the host with `address`.
     #[must_use]
     pub fn of(&self, address: IpAddr) -> &HostSettings {

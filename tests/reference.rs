@@ -7,19 +7,19 @@ use std::collections::BTreeMap;
 use tcpautopsy::capture::{Context, Window};
 use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark, TimeWaitBefore};
 use tcpautopsy::decode::{self, Decoded, Outcome};
-use tcpautopsy::flow::Answers;
+use tcpautopsy::flow::{Answers, Buckets, Horizon, Turn};
 use tcpautopsy::settings::Settings;
 use tcpautopsy::stamp::{FrameId, Time};
 use tcpautopsy::tcp::{Control, Endpoint, Extras, FourTuple, IcmpError, Orientation, Segment};
 
 /// Every connection of a capture file's bytes, in the order in which they began.
 pub(crate) fn records(capture: &[u8], settings: &Settings) -> Vec<ConnectionRecord> {
-    read(Reference::new(settings, answers_in(capture)), capture)
+    read(Reference::new(settings, capture), capture)
 }
 
 /// The same of connections that are put to sleep after each segment.
 pub(crate) fn records_after_naps(capture: &[u8], settings: &Settings) -> Vec<ConnectionRecord> {
-    read(Reference { naps: true, ..Reference::new(settings, answers_in(capture)) }, capture)
+    read(Reference { naps: true, ..Reference::new(settings, capture) }, capture)
 }
 
 fn answers_in(capture: &[u8]) -> Answers {
@@ -30,6 +30,18 @@ fn answers_in(capture: &[u8]) -> Answers {
         }
     });
     answers
+}
+
+fn buckets_in(capture: &[u8], settings: &Settings) -> Buckets {
+    let mut buckets = Buckets::default();
+    let mut clock = Time::MIN;
+    for_each_segment(capture, &mut |time, segment| {
+        clock = clock.max(time);
+        let turn = segment.and_then(|(tuple, it)| Turn::of(Horizon::new(clock, 0), tuple, &it));
+        buckets.read(turn);
+    });
+    buckets.settle(|_| true, settings);
+    buckets
 }
 
 fn read(mut reference: Reference<'_>, capture: &[u8]) -> Vec<ConnectionRecord> {
@@ -78,6 +90,7 @@ fn walk(capture: &[u8], take: &mut dyn FnMut(Time, FrameId, &Outcome, &Decoded))
 struct Reference<'s> {
     settings: &'s Settings,
     answers: Answers,
+    buckets: Buckets,
     /// Whether connections sleep between their segments.
     naps: bool,
     clock: Time,
@@ -86,10 +99,11 @@ struct Reference<'s> {
 }
 
 impl<'s> Reference<'s> {
-    fn new(settings: &'s Settings, answers: Answers) -> Self {
+    fn new(settings: &'s Settings, capture: &[u8]) -> Self {
         Self {
             settings,
-            answers,
+            answers: answers_in(capture),
+            buckets: buckets_in(capture, settings),
             naps: false,
             clock: Time::MIN,
             live: BTreeMap::new(),
@@ -148,6 +162,13 @@ impl<'s> Reference<'s> {
         let asked = connection.is_silent(until, self.settings);
         if asked.is_some_and(|(listener, from)| self.answers.is_heard(listener, from, until)) {
             connection.heard_listener();
+        }
+        for (side, socket, from, until) in
+            connection.may_lack_bucket(self.settings).into_iter().flatten()
+        {
+            if self.buckets.had_none(socket, from, until) {
+                connection.had_no_bucket(side);
+            }
         }
         let record = connection.finish(until, by, self.settings);
         let (client, server) = (record.client, record.server);

@@ -107,8 +107,10 @@ impl Connection {
     /// that is known: it has not sent the FIN again since. That is sure once it should have.
     pub(super) fn settle_closing(&mut self, known_until: Time) {
         for side in Side::BOTH {
-            let me = self.sides.of_mut(side);
-            if let Some(mark) = me.pending_ack_of_fin {
+            let (me, peer) = self.sides.pair_mut(side);
+            // A side that acknowledges nothing of what else was sent to it hears nothing.
+            let is_deaf = peer.stream.unacknowledged().is_some();
+            if let Some(mark) = me.pending_ack_of_fin.filter(|_| !is_deaf) {
                 let overdue = known_until.since(mark.time) > me.fin_gap + me.fin_gap + me.fin_gap;
                 let certainty = if overdue { Certainty::Inferred } else { Certainty::Assumed };
                 let reason =
@@ -154,6 +156,7 @@ impl Connection {
             {
                 // A RST from this side that it did not send, or one that never reached it.
                 me.revert(State::Closed);
+                self.take_back_fin_of_reset(from, segment);
                 if self.sides.client.state != State::Closed
                     && self.sides.server.state != State::Closed
                 {
@@ -161,6 +164,16 @@ impl Connection {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The RST that had not ended `from` seemed to prove that the FIN before it had come. What `from`
+    /// acknowledges says that it has not.
+    fn take_back_fin_of_reset(&mut self, from: Side, segment: &Segment) {
+        let (me, peer) = self.sides.pair_mut(from);
+        let is_older = peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) <= fin);
+        if is_older && !peer.stream.fin_acknowledged() {
+            me.revert(State::CloseWait);
         }
     }
 

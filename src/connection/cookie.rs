@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bring_back::BringBack;
 use super::endpoint::Endpoint;
 use super::opening::Opening;
 use super::{Cause, Connection, Event, Mark, Reason, State};
@@ -61,7 +62,7 @@ const TIMER: Span = Span::from_millis(800);
 const NEARLY_DUE: Span = Span::from_millis(900);
 
 /// After this a SYN-ACK that was due has not come.
-const OVERDUE: Span = Span::from_millis(1_300);
+pub(super) const OVERDUE: Span = Span::from_millis(1_300);
 
 /// The timestamp of a cookie is set back by less than this, in ticks (Linux `TSBITS` is 6).
 const SET_BACK: i64 = 64;
@@ -89,7 +90,8 @@ pub(super) struct Baker {
     /// The latest SYN-ACK's timestamp and when the SYN passed that it answers, while the server's
     /// clock is not known.
     clock: Option<(u32, Time)>,
-    sign: Option<CookieSign>,
+    pub(super) sign: Option<CookieSign>,
+    pub(super) tries: BringBack,
 }
 
 impl Baker {
@@ -107,7 +109,7 @@ impl Opening {
 
     /// The server's next segment may tell.
     pub(super) fn asks_for_clock(&self) -> bool {
-        self.baker.as_ref().is_some_and(|baker| baker.clock.is_some())
+        self.baker.as_ref().is_some_and(|baker| baker.clock.is_some() || baker.tries.is_open())
     }
 }
 
@@ -138,7 +140,8 @@ impl Connection {
         };
         let clock = syn_ack.timestamps().filter(|_| sign.is_none());
         let clock = clock.map(|stamps| (stamps.value, syn));
-        self.opening.baker = Some(Box::new(Baker { recycles, clock, sign }));
+        let tries = BringBack::default();
+        self.opening.baker = Some(Box::new(Baker { recycles, clock, sign, tries }));
     }
 
     /// The SYN-ACK again: unless it answers the SYN again, a timer sent it, and there is a socket to
@@ -241,7 +244,8 @@ impl Connection {
     }
 
     /// Takes out the SYN-RECEIVED of a server that had no socket, and how that ended.
-    pub(super) fn settle_cookie(&mut self) {
+    pub(super) fn settle_cookie(&mut self, known_until: Time) {
+        self.settle_bring_back(known_until);
         let Some(sign) = self.opening.cookie() else { return };
         self.sides.server.was_listening(sign);
         if let Some(reset) = &mut self.reset {
@@ -263,6 +267,10 @@ impl Endpoint {
     fn was_listening(&mut self, sign: CookieSign) {
         let entries = self.entries_mut();
         entries.retain(|entry| entry.state != State::SynReceived);
+        // Nor was there anything that ended before it.
+        if let Some(opened) = entries.iter().position(|entry| entry.state != State::Closed) {
+            entries.drain(..opened);
+        }
         match entries.first_mut() {
             Some(first) if first.state != State::Closed => {
                 first.cause = match first.cause {

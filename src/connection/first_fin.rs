@@ -6,7 +6,8 @@
 
 use super::closing::newer;
 use super::endpoint::{Endpoint, Skip};
-use super::{CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State};
+use super::{CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State, UNHINDERED};
+use crate::certainty::Certainty;
 use crate::stamp::Span;
 use crate::tcp::{Segment, Side};
 
@@ -15,6 +16,10 @@ const BEFORE_TIMERS: Span = Span::from_millis(150);
 
 /// No application closes so soon after a FIN has come.
 const INSTANT: Span = Span::from_micros(20);
+
+/// A SYN-ACK that comes so long after the SYN that it answers is not the first one: the timer of that
+/// starts with 1 s (RFC 6298 2.1).
+const SYN_TIMER: Span = Span::from_millis(800);
 
 /// What is known when it passes the tap.
 struct FirstFin {
@@ -28,6 +33,9 @@ struct FirstFin {
     /// One segment filled its sender's window: after a SYN or SYN-ACK was lost (RFC 5681 3.1), or
     /// after a timeout (3.1, equation 4).
     narrow: bool,
+    /// Much was sent just before, by a sender far away: what of it was still in flight there, the tap
+    /// does not show.
+    bulk: bool,
     /// The segment before it, of either side.
     before: Mark,
     /// Its sender's last segment with payload before it.
@@ -41,17 +49,24 @@ impl Connection {
         segment: &Segment,
         data_before: Option<Mark>,
     ) {
+        self.take_back_early_open(from, segment);
         let attempts = [self.opening.syns.of(from), self.opening.syn_acks.of(from)];
         let (before, path) = (self.last, self.answer_time(from));
-        let lost = attempts.into_iter().any(|it| it.repeated() > 0);
+        let late = from == Side::Server && path > SYN_TIMER;
+        let lost = late || attempts.into_iter().any(|it| it.repeated() > 0);
         let (me, peer) = self.sides.pair_mut(from);
         let timed_out = me.stream.repair.as_ref().is_some_and(|repair| repair.timeouts > 0);
+        let data =
+            [data_before.map(|it| it.time), (segment.payload_len > 0).then_some(segment.time)];
+        let data = data.into_iter().flatten().max();
+        let just_before = data.is_some_and(|data| segment.time.since(data) <= path);
         let fin = FirstFin {
             mark: Mark::of(segment),
             timestamp: segment.timestamps().map(|stamps| stamps.value),
             path,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             narrow: lost || timed_out,
+            bulk: path > CROSSING_SLACK && just_before && me.stream.end > UNHINDERED,
             before,
             data_before,
         };
@@ -118,6 +133,7 @@ impl Endpoint {
             self.released = self.released.max(self.stream.advanced.time);
         }
         let waited = self.held
+            || fin.bulk
             || fin.mark.time.since(self.released) <= fin.path + CROSSING_SLACK
             || self.answers_acknowledgment(fin);
         let reason = if waited {
@@ -151,7 +167,8 @@ impl Endpoint {
             entry.state == State::CloseWait
                 && end.is_some()
                 && !fin.knew
-                && fin.mark.time.since(entry.at) <= fin.path
+                && (entry.certainty < Certainty::Observed
+                    || fin.mark.time.since(entry.at) <= fin.path)
         });
         if let Some(entry) = received {
             self.revert(State::CloseWait);

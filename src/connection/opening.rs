@@ -30,8 +30,8 @@ pub(super) struct Opening {
     pub(super) ack: Option<Mark>,
     /// The segment of the client that completes the handshake, as far as is known.
     pub(super) last_ack: Option<Mark>,
-    /// The number that it acknowledged.
-    last_ack_seq: Option<Seq>,
+    /// The number that it acknowledged, and its timestamp; 0 where it had none.
+    last_ack_number: Option<(Seq, u32)>,
     pub(super) rst: Option<Mark>,
     /// SYN-ACKs sent again after the client's acknowledgment had passed.
     pub(super) syn_acks_after_ack: u32,
@@ -42,6 +42,8 @@ pub(super) struct Opening {
     pub(super) tries: Tries,
     /// The first SYN-ACK sent again came so late that the server had been waiting for data.
     deferred: bool,
+    /// SYN-ACKs that answered a SYN again.
+    pub(super) syn_acks_provoked: u8,
     /// SYN-ACKs that the server's timer sent, as opposed to a repeated SYN.
     pub(super) syn_ack_timeouts: u32,
     pub(super) server_rtt: Option<Span>,
@@ -66,6 +68,11 @@ pub(super) struct Opening {
 const DEFERRED: Span = Span::from_millis(2_500);
 
 impl Opening {
+    /// Whether the client's latest acknowledgment was of this number.
+    fn has_acknowledged(&self, number: Seq) -> bool {
+        self.last_ack_number.is_some_and(|(acknowledged, _)| acknowledged == number)
+    }
+
     /// The SYN-ACK that `segment` of its receiver answers: the echo tells, or else that `side` did
     /// not send its SYN again after it.
     fn syn_ack_that_reached(&self, side: Side, segment: &Segment) -> Option<Attempt> {
@@ -167,14 +174,19 @@ impl Connection {
         if self.answers_late_copy(from, segment) {
             return;
         }
-        let (me, peer) = self.sides.pair_mut(from);
+        let me = self.sides.of_mut(from);
         let repeated = self.opening.syn_acks.of(from).count() > 0;
         if repeated && me.stream.isn() == Some(segment.seq) {
             self.doubt_cookie(from, segment);
             self.on_syn_ack_again(from, segment);
             return;
         }
-        if matches!(me.state, State::SynSent | State::Listen | State::SynReceived) {
+        let is_anew = repeated && self.is_asked_anew(from);
+        if is_anew {
+            self.ask_anew(from);
+        }
+        let (me, peer) = self.sides.pair_mut(from);
+        if is_anew || matches!(me.state, State::SynSent | State::Listen | State::SynReceived) {
             if me.stream.isn() != Some(segment.seq) {
                 me.stream.start_with_syn(segment.seq);
             }
@@ -188,7 +200,7 @@ impl Connection {
             Some(syn) => Reason::observed(syn.mark, syn.cause),
             None => Reason::inferred(mark, Cause::SentSynAck),
         };
-        if me.state != State::Closed {
+        if is_anew || me.state != State::Closed {
             me.apply(Event::ReceiveSyn, reason);
         }
         // The SYN-ACKs cross as well: the peer's is on its way, and acknowledges the SYN.
@@ -214,10 +226,12 @@ impl Connection {
     fn on_syn_ack_again(&mut self, from: Side, segment: &Segment) {
         let mark = Mark::of(segment);
         let crossing = self.answer_time(from) + CROSSING_SLACK;
-        let provoked = self.opening.syns.of(from.peer()).last().is_some_and(|syn| {
-            self.opening.syns.of(from.peer()).repeated() > 0
-                && segment.time.since(syn.mark.time) <= crossing
-        });
+        // Each SYN is answered once.
+        let syns = self.opening.syns.of(from.peer());
+        let provoked = u32::from(self.opening.syn_acks_provoked) < syns.repeated()
+            && syns.last().is_some_and(|syn| segment.time.since(syn.mark.time) <= crossing);
+        let answered = &mut self.opening.syn_acks_provoked;
+        *answered = answered.saturating_add(u8::from(provoked));
         self.opening.syn_ack_timeouts += u32::from(!provoked);
         let me = self.sides.of_mut(from);
         let quiet =
@@ -329,6 +343,18 @@ impl Connection {
         self.prove_client(from);
     }
 
+    /// A server that took data with the SYN may close or reset before the acknowledgment of its SYN-ACK
+    /// comes; what it echoes tells that it had not come.
+    pub(super) fn take_back_early_open(&mut self, from: Side, segment: &Segment) {
+        let known = self.opening.last_ack_number.filter(|_| self.opening.fast_open);
+        let Some((_, value)) = known.filter(|(_, value)| *value > 0) else { return };
+        let is_older = segment.timestamps().is_some_and(|stamps| newer(value, stamps.echo));
+        let me = self.sides.of_mut(from);
+        if from == Side::Server && is_older && me.revert(State::Established).is_none() {
+            me.entries_mut().retain(|entry| entry.cause != Cause::ReceivedAckOfSyn);
+        }
+    }
+
     /// A server that goes on without the capture showing why: its client had opened as well.
     fn prove_client(&mut self, server: Side) {
         let Some(syn_ack) = self.opening.syn_acks.of(server).last() else { return };
@@ -350,7 +376,7 @@ impl Connection {
         let me = self.sides.of_mut(from);
         let unproven = me.last_entry().is_some_and(|entry| entry.cause == Cause::ReceivedAckOfSyn)
             && me.stream.traffic.segments == syn_acks + u64::from(me.resets);
-        if unproven && !segment.flags.ack() && self.opening.last_ack_seq == Some(segment.seq) {
+        if unproven && !segment.flags.ack() && self.opening.has_acknowledged(segment.seq) {
             me.revert(State::Established);
         }
     }
@@ -358,7 +384,7 @@ impl Connection {
     /// A server in SYN-RECEIVED answers the client's latest acknowledgment with a RST that repeats
     /// its number: it completes nothing, and whoever sent it never got the SYN-ACK.
     pub(super) fn refuse_handshake(&mut self, from: Side, rst: &Segment) {
-        if from == Side::Client || self.opening.last_ack_seq != Some(rst.seq) {
+        if from == Side::Client || !self.opening.has_acknowledged(rst.seq) {
             return;
         }
         if self.opening.ack == self.opening.last_ack {
@@ -371,7 +397,7 @@ impl Connection {
             }
         }
         self.opening.last_ack = None;
-        self.opening.last_ack_seq = None;
+        self.opening.last_ack_number = None;
     }
 
     /// A valid acknowledgment from `from`: completes the peer's handshake if that waits for it.
@@ -383,7 +409,8 @@ impl Connection {
             return;
         }
         if from == Side::Client {
-            self.opening.last_ack_seq = Some(segment.ack);
+            let value = segment.timestamps().map_or(0, |stamps| stamps.value);
+            self.opening.last_ack_number = Some((segment.ack, value));
             self.opening.ack.get_or_insert(mark);
             self.try_again(segment, mark);
         }

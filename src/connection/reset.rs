@@ -48,6 +48,7 @@ impl Connection {
         me.fin_stamps = segment.timestamps().or(me.fin_stamps);
         me.was_never_there(segment);
         self.take_back_unproven(from, segment);
+        self.take_back_early_open(from, segment);
         self.refuse_cookie(from, segment);
         self.sides.of_mut(from).had_not_been_reset(segment);
         if self.answers_bad_ack(from, segment) {
@@ -102,17 +103,18 @@ impl Connection {
     fn reason_of_sender(&self, from: Side, segment: &Segment) -> Reason {
         let mark = Mark::of(segment);
         let gone = match self.sides.of(from).state {
-            State::SynSent | State::Established | State::CloseWait | State::TimeWait => {
-                !segment.flags.ack()
-            }
-            State::Closed
-            | State::Listen
-            | State::SynReceived
-            | State::FinWait1
-            | State::FinWait2
+            State::SynSent
+            | State::Established
+            | State::CloseWait
             | State::Closing
-            | State::LastAck => false,
+            | State::LastAck
+            | State::TimeWait => !segment.flags.ack(),
+            // A FIN would have been acknowledged; what else may come after its own, an orphan resets.
+            State::FinWait2 => !segment.flags.ack() && self.sides.of(from.peer()).fin.is_some(),
+            State::Closed | State::Listen | State::SynReceived | State::FinWait1 => false,
         };
+        // Data after its FIN resets an orphan, and meets none where that has died.
+        let may_be_gone = self.sides.of(from).state == State::FinWait1 && !segment.flags.ack();
         let forward = (from == Side::Client) == self.client_is_forward;
         match self.stray_syn.as_ref().filter(|stray| stray.forward == forward) {
             // It had already begun anew.
@@ -121,6 +123,7 @@ impl Connection {
                     .corrected(Some(mark.frame))
             }
             _ if gone => Reason::inferred(mark, Cause::ConnectionGone),
+            _ if may_be_gone => Reason::inferred(mark, Cause::SentRst),
             _ => Reason::observed(mark, Cause::SentRst),
         }
     }
@@ -177,7 +180,8 @@ impl Connection {
     /// A RST without ACK repeats the number that what it answers had acknowledged. In FIN-WAIT-2 a
     /// side answers nothing that does not acknowledge its FIN: what did so came later.
     fn doubt_ack_before(&mut self, from: Side, rst: &Segment) {
-        let crossing = self.answer_time(from) + CROSSING_SLACK;
+        // Some ways take longer than others.
+        let crossing = self.answer_time(from) + self.answer_time(from) + CROSSING_SLACK;
         let me = self.sides.of_mut(from);
         let is_older = me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) <= fin);
         let crossed = me.last_entry().is_some_and(|last| {

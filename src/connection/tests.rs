@@ -190,6 +190,56 @@ fn a_late_copy_of_a_syn_makes_a_half_open_connection_at_a_closed_server() {
 }
 
 #[test]
+fn a_cookie_that_a_full_queue_dropped_makes_its_socket_when_it_is_taken_or_never() {
+    let taken = &scenario("cookie-dropped-and-taken-later.tcp")[0];
+    assert_eq!(states(taken, Side::Server), ["ESTABLISHED"]);
+    assert_eq!(taken.states.server[0].frame.unwrap().number(), 5);
+    let dropped = &scenario("cookie-dropped-for-good.tcp")[0];
+    assert!(dropped.states.server.is_empty(), "{:?}", dropped.states.server);
+    assert_eq!(dropped.handshake.cookie.map(CookieSign::name), Some("silence"));
+}
+
+#[test]
+fn a_half_open_connection_that_was_forgotten_is_made_anew() {
+    let records = scenario("half-open-forgotten-and-made-anew.tcp");
+    let expected = ["SYN-RECEIVED", "CLOSED", "SYN-RECEIVED", "ESTABLISHED"];
+    assert_eq!(states(&records[0], Side::Server), expected);
+    assert_eq!(records[0].states.server[1].certainty, Certainty::Inferred);
+}
+
+#[test]
+fn a_fin_that_nothing_acknowledges_was_not_received_though_a_reset_followed_it() {
+    let server = states(&scenario("reset-behind-a-lost-fin.tcp")[0], Side::Server);
+    assert_eq!(server, ["SYN-RECEIVED", "ESTABLISHED", "CLOSED"]);
+}
+
+#[test]
+fn an_acknowledgment_behind_which_no_syn_ack_is_due_any_more_was_taken() {
+    let record = &scenario("deferred-accept-takes-the-second-ack.tcp")[0];
+    assert_eq!(states(record, Side::Server), ["SYN-RECEIVED", "ESTABLISHED"]);
+    assert_eq!(record.states.server[1].frame.unwrap().number(), 5);
+}
+
+#[test]
+fn a_server_that_took_data_with_the_syn_may_close_before_the_acknowledgment_comes() {
+    let server = states(&scenario("fast-open-closes-before-the-ack.tcp")[0], Side::Server);
+    assert_eq!(server, ["SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2"]);
+}
+
+#[test]
+fn acknowledgments_that_a_deaf_side_repeats_its_fin_after_prove_nothing() {
+    let server = states(&scenario("fin-unacknowledged-by-a-deaf-side.tcp")[0], Side::Server);
+    assert_eq!(server.last(), Some(&"FIN-WAIT-1"));
+}
+
+#[test]
+fn a_reset_from_where_an_orphan_has_died_does_not_show_when() {
+    let record = &scenario("reset-where-an-orphan-has-died.tcp")[0];
+    assert_eq!(states(record, Side::Client)[3..], ["LAST-ACK", "CLOSED"]);
+    assert_eq!(record.states.client.last().unwrap().certainty, Certainty::Inferred);
+}
+
+#[test]
 fn of_many_ignored_segments_the_one_after_the_longest_wait_opened() {
     let records = scenario("accept-queue-full-data-opens.tcp");
     let entry = records[0].states.server.last().unwrap();

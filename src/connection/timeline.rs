@@ -46,6 +46,8 @@ pub enum Cause {
     Midstream,
     /// TIME-WAIT ran out.
     TimeWaitExpired,
+    /// The host held as many sockets in TIME-WAIT as it may, and closed this one at once.
+    NoTimeWaitBucket,
     /// FIN-WAIT-2 of an orphaned socket ran out.
     FinWait2Expired,
     /// The half-open connection was given up after the last SYN-ACK retransmission.
@@ -80,6 +82,7 @@ impl Cause {
             Self::ConnectionGone => "answered as without a connection",
             Self::Midstream => "capture began in mid-connection",
             Self::TimeWaitExpired => "TIME-WAIT timer expired",
+            Self::NoTimeWaitBucket => "no TIME-WAIT bucket was free",
             Self::FinWait2Expired => "orphan FIN-WAIT-2 timer expired",
             Self::HalfOpenExpired => "SYN-ACK retransmissions exhausted",
             Self::ConnectTimeout => "SYN retransmissions exhausted",

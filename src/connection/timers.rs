@@ -103,8 +103,12 @@ impl Connection {
         let copy = self.opening.late_copy.as_ref().filter(|_| self.is_of_late_copy(side));
         let copy = copy.map(|copy| (copy.last, copy.repeated));
         let Some((last, done)) = copy.or(own) else { return };
+        // What was acknowledged and is not sent again was taken: that comes out at the end.
+        let is_answered = self.opening.last_ack.is_some_and(|ack| ack.time >= last);
         let endpoint = self.sides.of_mut(side);
-        if (1..retries).contains(&done) {
+        if (1..retries).contains(&done) && is_answered {
+            endpoint.timer = Time::MAX;
+        } else if (1..retries).contains(&done) {
             let step = backoff(done, host.rto_max);
             endpoint.timer = last + step;
             endpoint.timer_grace = Span::from_nanos(step.nanos() / LATENESS);

@@ -35,7 +35,7 @@ impl Connection {
                 self.sides.of_mut(side).apply(Event::TimerExpires, reason);
             }
         }
-        self.settle_cookie();
+        self.settle_cookie(known_until);
         let handshake = self.handshake();
         let close = self.close(known_until, replaced_by);
         let legs = Side::BOTH.map(|side| self.answer_time(side));

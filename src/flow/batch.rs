@@ -214,9 +214,7 @@ impl Batch {
 
     #[cold]
     fn note_answer(&mut self, strip: usize, packed: &Packed) {
-        let tuple = self.flow_of(packed).tuple();
-        let forward = packed.kind.contains(Kind::FORWARD);
-        let listener = if forward { tuple.source } else { tuple.destination };
+        let listener = self.tuple_of(packed).source;
         let place = (strip, packed.frame);
         let at = self.answers.partition_point(|answer| answer.place <= place);
         self.answers.insert(at, Answer { place, listener, time: packed.time });
@@ -336,7 +334,7 @@ impl Batch {
         range.start + segments.partition_point(|packed| is_in(self.place(strip, packed)))
     }
 
-    fn place(&self, strip: &Strip, packed: &Packed) -> Horizon {
+    pub(super) fn place(&self, strip: &Strip, packed: &Packed) -> Horizon {
         Horizon::new(self.clock_at(strip, packed), strip.first.file())
     }
 
@@ -406,6 +404,12 @@ impl Batch {
             let layers = self.layers.get(from..from + wide.layers as usize);
             Flow::Wide(wide.tuple, layers.unwrap_or_default())
         })
+    }
+
+    /// The segment's tuple, as it travelled.
+    pub(super) fn tuple_of(&self, packed: &Packed) -> FourTuple {
+        let tuple = self.flow_of(packed).tuple();
+        if packed.kind.contains(Kind::FORWARD) { tuple } else { tuple.reversed() }
     }
 
     /// The late frames of a range.

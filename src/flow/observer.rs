@@ -84,6 +84,13 @@ pub trait Observer {
         frame.number()
     }
 
+    /// Whether `socket`, at the source of the tuple, found no place in its host's TIME-WAIT between
+    /// `from` and `until`.
+    fn had_no_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool {
+        let _ = (socket, from, until);
+        false
+    }
+
     /// Takes a SYN that nothing followed, and the tunnel around it; called only where
     /// [`Observer::is_brief`].
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {

@@ -104,6 +104,12 @@ impl Packed {
         is_answer && !self.kind.contains(Kind::QUOTE)
     }
 
+    /// Whether it is a SYN, a FIN or a RST.
+    pub(super) const fn may_turn(&self) -> bool {
+        let flags = Flags(self.flags);
+        (flags.syn() || flags.fin() || flags.rst()) && !self.kind.contains(Kind::QUOTE)
+    }
+
     /// Whether the segment's timestamp echoes nothing.
     pub(super) const fn echoes_nothing(&self) -> bool {
         self.ts_echo == 0

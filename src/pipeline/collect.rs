@@ -18,10 +18,10 @@ use super::{Keep, Options, Sink};
 use crate::analysis::JudgedConnection;
 use crate::connection::LoneSyn;
 use crate::detect::Accumulator;
-use crate::flow::{Answers, Batch, Ending, Finished, Names, Observer, Shard, ZeekRules};
+use crate::flow::{Answers, Batch, Buckets, Ending, Finished, Names, Observer, Shard, ZeekRules};
 use crate::stamp::{FrameId, Time};
 use crate::summary::Summary;
-use crate::tcp::{Endpoint, TunnelLayer};
+use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
 
 /// A shard and what is collected of its connections.
 #[derive(Debug)]
@@ -33,13 +33,14 @@ pub(super) struct Worker {
     rows: Option<Rows>,
 }
 
-/// What every shard reads: the options, what the capture shows of its listeners, and what its frames
-/// are called.
+/// What every shard reads: the options, what the capture shows of its listeners and hosts, and what its
+/// frames are called.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
     pub(super) options: &'a Options,
     pub(super) answers: &'a Answers,
     pub(super) names: &'a Names,
+    pub(super) buckets: &'a Buckets,
 }
 
 /// What is collected of finished connections.
@@ -172,6 +173,10 @@ impl Observer for Desk<'_> {
 
     fn name(&self, frame: FrameId) -> u64 {
         self.terms.names.of(frame)
+    }
+
+    fn had_no_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool {
+        self.terms.buckets.had_none(socket, from, until)
     }
 
     fn finished(&mut self, finished: Finished) {

@@ -14,7 +14,7 @@ use crate::compat::wireshark::Analyzer;
 use crate::connection::LoneSyn;
 use crate::flow::{Ending, Finished, Limits, Observer, PerTuple, Placed, SHARDS};
 use crate::stamp::{FrameId, Time};
-use crate::tcp::{Endpoint, TunnelLayer};
+use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
 
 /// Frames for each segment from which on segments are sorted rather than placed.
 const SPARSE: usize = 64;
@@ -87,6 +87,10 @@ impl<O: Observer> Observer for Watch<'_, O> {
 
     fn name(&self, frame: FrameId) -> u64 {
         self.rest.name(frame)
+    }
+
+    fn had_no_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool {
+        self.rest.had_no_bucket(socket, from, until)
     }
 
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {

@@ -25,7 +25,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// The two endpoints of one segment, in the direction in which it travelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FourTuple {
     /// The sender.
     pub source: Endpoint,

@@ -62,24 +62,11 @@ const KNOWN: &[Known] = &[
                  before the SYN-ACK's timer told",
     },
     Known {
-        run: "time_wait_bucket_overflow",
-        place: Place::Own,
-        faults: 5,
-        reason: "whether a TIME-WAIT bucket was free changes nothing on the wire",
-    },
-    Known {
         run: "accept_queue_under_load",
         place: Place::Other,
         faults: 26,
         reason: "SYN cookies and a full accept queue: the acknowledgment is dropped \
                  without a trace, no socket is ever made",
-    },
-    Known {
-        run: "bad_syn_ack_gets_reset",
-        place: Place::Other,
-        faults: 1,
-        reason: "the SYN and the forged SYN-ACK that this RST answers did not pass this \
-                 tap",
     },
     Known {
         run: "cookies_each_frame_late_client_closes",
@@ -238,11 +225,5 @@ const KNOWN: &[Known] = &[
         faults: 8,
         reason: "the server's firewall ate the final ACK behind the tap, and data came \
                  before the SYN-ACK's timer told",
-    },
-    Known {
-        run: "time_wait_bucket_overflow",
-        place: Place::Other,
-        faults: 5,
-        reason: "whether a TIME-WAIT bucket was free changes nothing on the wire",
     },
 ];

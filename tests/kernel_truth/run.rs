@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tcpautopsy::connection::{ConnectionRecord, Entry};
+use tcpautopsy::connection::{ConnectionRecord, Entry, State};
 use tcpautopsy::settings::{HostSettings, Profile, Settings};
 use tcpautopsy::tcp::{Endpoint, Flags, FourTuple, Segment, Side};
 
@@ -189,8 +189,11 @@ impl Capture {
         for record in &self.records {
             for side in Side::BOTH {
                 let (own, peer) = (record.endpoint(side), record.endpoint(side.peer()));
-                if own.to_string() == local && peer.to_string() == remote {
-                    all.extend_from_slice(record.states.of(side));
+                let states = record.states.of(side);
+                // A port where nobody listens has no socket.
+                let is_any = states.iter().any(|entry| entry.state != State::Closed);
+                if is_any && own.to_string() == local && peer.to_string() == remote {
+                    all.extend_from_slice(states);
                 }
             }
         }

@@ -147,7 +147,7 @@ impl Shard {
         let due = hatched.connection.deadline().max(hatched.time);
         let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
         let mut connection = hatched.connection;
-        tell_listener(&mut connection, known_until, settings, emit);
+        tell_neighbours(&mut connection, known_until, settings, emit);
         let record = connection.finish(known_until, None, settings);
         let finished = Finished { record, at, ending };
         self.table.remove(key, Slot::embryo(index));
@@ -190,7 +190,7 @@ impl Shard {
             if due <= at { (due, None, Ending::Expired) } else { (at, by, ending) };
         let turned_away =
             connection.take_turned_away().and_then(|syn| Some((syn, self.table.flow(key)?)));
-        tell_listener(&mut connection, known_until, settings, emit);
+        tell_neighbours(&mut connection, known_until, settings, emit);
         let record = connection.finish(known_until, by, settings);
         let finished = Finished { record, at, ending };
         let time_wait = TimeWaitBefore::of(&finished.record, settings);
@@ -206,8 +206,9 @@ impl Shard {
     }
 }
 
-/// Whether the listener was heard when the connection's SYN-ACK was due again, if that matters.
-fn tell_listener(
+/// What the connection cannot know by itself: whether the listener was heard when its SYN-ACK was due
+/// again, and whether its TIME-WAIT found a place.
+fn tell_neighbours(
     connection: &mut Connection,
     known_until: Time,
     settings: &Settings,
@@ -216,5 +217,10 @@ fn tell_listener(
     let asked = connection.is_silent(known_until, settings);
     if asked.is_some_and(|(listener, from)| emit.is_heard(listener, from, known_until)) {
         connection.heard_listener();
+    }
+    for (side, socket, from, until) in connection.may_lack_bucket(settings).into_iter().flatten() {
+        if emit.had_no_bucket(socket, from, until) {
+            connection.had_no_bucket(side);
+        }
     }
 }

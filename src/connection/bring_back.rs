@@ -1,0 +1,99 @@
+//! Which segment of a client brought back the cookie that was taken.
+//!
+//! A listener whose accept queue is full drops what brings a cookie back, without a trace, and any
+//! later segment brings it back as well. One that was taken makes a socket, and a new socket answers
+//! data and a FIN at once: what stays unanswered was dropped, and so was all before it.
+
+use serde::{Deserialize, Serialize};
+
+use super::cookie::OVERDUE;
+use super::{CROSSING_SLACK, Connection, CookieSign, Mark, State};
+use crate::stamp::{Span, Time};
+use crate::tcp::{Segment, Side};
+
+/// A new socket does not delay its first acknowledgments (Linux `tcp_enter_quickack_mode`), but for
+/// that of a FIN: `TCP_DELACK_MIN` is 40 ms.
+const DELAYED: Span = Span::from_millis(100);
+
+/// A tap that sees answers sooner than this is near the server: what it sees reaches that.
+const NEAR: Span = Span::from_millis(1);
+
+/// So many segments in a row are not all lost on a longer way.
+const NOT_LOST: u8 = 2;
+
+/// The client's segments until the server says something.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct BringBack {
+    /// The latest one, and whether a socket would have answered it.
+    last: Option<(Time, bool)>,
+    /// The first one behind the last that was dropped.
+    taken: Option<Mark>,
+    /// How many were dropped that a socket would have answered.
+    dropped: u8,
+    /// The server has said something.
+    answered: bool,
+}
+
+impl BringBack {
+    /// Whether more of the client's segments matter.
+    pub(super) const fn is_open(&self) -> bool {
+        !self.answered
+    }
+}
+
+impl Connection {
+    /// A segment behind the SYN-ACK of a server that may have sent a cookie.
+    pub(super) fn note_bring_back(&mut self, from: Side, segment: &Segment) {
+        let crossing = self.answer_time(Side::Server) + CROSSING_SLACK + DELAYED;
+        let Some(baker) = &mut self.opening.baker else { return };
+        let tries = &mut baker.tries;
+        if from == Side::Server {
+            tries.answered = true;
+        } else if !tries.answered && segment.flags.ack() {
+            let unanswered =
+                tries.last.is_some_and(|(last, asks)| asks && segment.time.since(last) > crossing);
+            tries.dropped = tries.dropped.saturating_add(u8::from(unanswered));
+            if unanswered || tries.taken.is_none() {
+                tries.taken = Some(Mark::of(segment));
+            }
+            let asks = segment.payload_len > 0 || segment.flags.fin();
+            tries.last = Some((segment.time, asks));
+        }
+    }
+
+    /// Puts the socket where it was made, if the segments before are known to have been dropped.
+    pub(super) fn settle_bring_back(&mut self, known_until: Time) {
+        let is_near = self.opening.server_rtt.is_some_and(|rtt| rtt < NEAR);
+        let syn_ack = self.opening.syn_acks.server.last().map(|last| last.mark.time);
+        let timeouts = self.opening.syn_ack_timeouts;
+        let Some(baker) = &mut self.opening.baker else { return };
+        let BringBack { taken: Some(taken), dropped, answered, .. } = baker.tries else { return };
+        if dropped < if is_near { 1 } else { NOT_LOST } {
+            return;
+        }
+        if !answered && baker.sign.is_none() {
+            // A request socket would have sent its SYN-ACK again.
+            let overdue = syn_ack.is_some_and(|sent| known_until.since(sent) > OVERDUE);
+            if !overdue || timeouts > 0 {
+                return;
+            }
+            baker.sign = Some(CookieSign::Silence);
+        }
+        if baker.sign.is_none() {
+            return;
+        }
+        let server = &mut self.sides.server;
+        let entries = server.entries_mut();
+        if !answered {
+            entries.clear();
+            server.state = State::Listen;
+            return;
+        }
+        let opened = entries.iter().position(|entry| entry.state == State::Established);
+        let Some(opened) = opened else { return };
+        let is_before_the_next = entries.get(opened + 1).is_none_or(|next| next.at >= taken.time);
+        if let Some(entry) = entries.get_mut(opened).filter(|_| is_before_the_next) {
+            (entry.at, entry.frame) = (taken.time, Some(taken.frame));
+        }
+    }
+}
