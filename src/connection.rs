@@ -182,7 +182,7 @@ impl Connection {
         extras: &Extras,
         settings: &Settings,
     ) -> Effects {
-        if self.observe_expected(forward, segment, extras) {
+        if extras.sack.is_empty() && self.observe_expected(forward, segment) {
             return Effects::none(self.side_of(forward));
         }
         let effects = self.observe_closely(forward, segment, extras, settings);
@@ -240,7 +240,16 @@ impl Connection {
     #[must_use]
     pub fn touch(&self) -> i64 {
         let Sides { client, server } = &self.sides;
-        self.last.time.nanos() ^ client.touch() ^ server.touch()
+        let own = self.last.time.nanos() ^ i64::from(self.is_calm);
+        own ^ client.touch() ^ server.touch() ^ self.zeek.touch()
+    }
+
+    /// The same, of what its parts point to.
+    #[inline]
+    #[must_use]
+    pub fn touch_behind(&self) -> i64 {
+        let Sides { client, server } = &self.sides;
+        client.stream.touch_behind() ^ server.stream.touch_behind()
     }
 
     /// The connection's id: position of its first frame in the run.

@@ -9,6 +9,7 @@
 mod answers;
 mod arrival;
 mod batch;
+mod bucket;
 mod buckets;
 mod deal;
 mod embryo;

@@ -65,7 +65,7 @@ use wave::Wave;
 pub struct Options {
     /// Worker threads; 0 for one per core.
     pub threads: usize,
-    /// Bytes of a chunk, the unit of parallel reading.
+    /// Bytes of a chunk at most, the unit of parallel reading.
     pub chunk_size: u64,
     /// Bytes of a wave.
     pub wave_size: u64,
@@ -97,8 +97,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// Bytes of a chunk by default.
-    pub const CHUNK: u64 = 1 << 20;
+    /// Bytes of a chunk at most, by default.
+    pub const CHUNK: u64 = 4 << 20;
+    /// Segments of a chunk, about: a shard finds 64 of them side by side, and they fit into a core's
+    /// own cache.
+    const CHUNK_SEGMENTS: u64 = 1 << 12;
+    /// Bytes of a chunk at least, unless fewer were asked for: finding its first record takes a while.
+    const LEAST_CHUNK: u64 = 256 << 10;
+    /// A file that is longer has chunks of its own.
+    const SMALL_FILE: u64 = 1 << 20;
     /// Connections that one detector marked, listed by default.
     pub const MAX_FLAGGED: usize = 1_024;
     /// Segments of a wave by default: 16 MiB of them.
@@ -122,6 +129,12 @@ impl Options {
     /// Bytes of a wave for each thread at most, and segments: enough chunks to keep it busy.
     const WAVE_OF_THREAD: u64 = 16 << 20;
     const SEGMENTS_OF_THREAD: u64 = 1 << 16;
+    /// Segments of a wave where one thread decodes and consumes them in turn: no more than a chunk,
+    /// so that they are still in the core's own cache.
+    const SEGMENTS_ALONE: u64 = Self::CHUNK_SEGMENTS;
+    /// Segments for each SYN with which a wave is no larger than that; in a flood, a shard's table is
+    /// what should stay in the cache.
+    const SEGMENTS_A_SYN: u64 = 4;
     /// Bytes of a wave at most where segments are written one by one: their lines take up to ten
     /// times as much, and wait for the wave to be over.
     pub const WAVE_OF_SEGMENTS: u64 = 8 << 20;
@@ -151,10 +164,11 @@ impl Options {
     /// The same on `threads` threads: few of them need no more than small waves.
     #[must_use]
     fn on_threads(self, threads: usize) -> Self {
-        let threads = threads.max(2) as u64;
+        let at_least_two = threads.max(2) as u64;
         Self {
-            wave_size: self.wave_size.min(threads * Self::WAVE_OF_THREAD),
-            wave_segments: self.wave_segments.min(threads * Self::SEGMENTS_OF_THREAD),
+            threads,
+            wave_size: self.wave_size.min(at_least_two * Self::WAVE_OF_THREAD),
+            wave_segments: self.wave_segments.min(at_least_two * Self::SEGMENTS_OF_THREAD),
             ..self
         }
     }
@@ -168,7 +182,7 @@ impl Options {
         Self {
             wave_segments,
             waiting_segments: self.waiting_segments.min(rest / 3 / Self::SEGMENT).max(1 << 14),
-            wave_size: self.wave_size.min(rest / 12).max(Self::CHUNK),
+            wave_size: self.wave_size.min(rest / 12).max(Self::SMALL_FILE),
             limits: Limits::within(rest / 2),
             max_flagged: self
                 .max_flagged

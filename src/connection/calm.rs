@@ -8,7 +8,7 @@ use super::endpoint::Endpoint;
 use super::stream::Stream;
 use super::{Connection, Mark, State, UNHINDERED};
 use crate::stamp::{Span, Time};
-use crate::tcp::{Extras, Flags, Marks, Segment};
+use crate::tcp::{Flags, Marks, Segment};
 
 /// Of these a calm connection's segments have ACK and nothing else.
 const CONTROL: Flags = Flags(Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
@@ -28,16 +28,14 @@ impl Connection {
         is_open(&self.sides.client) && is_open(&self.sides.server)
     }
 
-    /// Takes the segment if it is what was to be expected of a calm connection; says whether it was.
+    /// Takes a segment without SACK if it is what was to be expected of a calm connection; says
+    /// whether it was.
     ///
-    /// Perf: docs/performance.md has the figures.
-    #[inline]
-    pub(crate) fn observe_expected(
-        &mut self,
-        forward: bool,
-        segment: &Segment,
-        extras: &Extras,
-    ) -> bool {
+    /// Perf: docs/performance.md has the figures. Becomes part of the shard's loop, with all that it
+    /// calls with the segment, so that the segment is read field by field from where it lies.
+    #[expect(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
+    pub(crate) fn observe_expected(&mut self, forward: bool, segment: &Segment) -> bool {
         if !self.is_calm {
             return false;
         }
@@ -47,14 +45,16 @@ impl Connection {
         if !is_plain
             || segment.window == 0
             || segment.marks.contains(Marks::BAD_CHECKSUM)
-            || !extras.sack.is_empty()
             || !me.stream.expects(segment)
         {
             return false;
         }
         let Some(offset) = peer.stream.plausible_offset(segment.ack) else { return false };
+        if !self.zeek.observe_calmly(forward, segment) {
+            return false;
+        }
         let before = peer.stream.acknowledged;
-        peer.stream.take_acknowledgment(offset, segment);
+        peer.stream.note_acknowledgment(offset, segment);
         let held = peer.stream.end > peer.stream.acknowledged;
         let made_room = peer.stream.acknowledged > before && peer.stream.end - before > UNHINDERED;
         if (peer.held && !held) || made_room {
@@ -64,7 +64,6 @@ impl Connection {
         peer.unanswered = 0;
         me.stream.send_expected(segment);
         self.completeness.observe(segment);
-        self.zeek.observe(forward, segment);
         self.last_gap = self.note_gap(segment);
         self.last = Mark::of(segment);
         true
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
     use crate::stamp::FrameId;
-    use crate::tcp::{Endpoint as Address, FourTuple, SackBlock, SackBlocks, Seq};
+    use crate::tcp::{Endpoint as Address, Extras, FourTuple, SackBlock, SackBlocks, Seq};
 
     /// A segment of the `kind`-th sort, most of which are what is to be expected: next of its sender
     /// is `seq`, and of the other side `ack`.

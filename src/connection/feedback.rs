@@ -17,10 +17,19 @@ impl Stream {
     }
 
     /// Takes an acknowledgment up to `offset`, which is a plausible one.
+    fn take_acknowledgment(&mut self, offset: i64, segment: &Segment) {
+        self.note_acknowledgment(offset, segment);
+        let troubled = self.repair.is_some() || segment.window == 0;
+        if offset == self.acknowledged && troubled && !segment.flags.syn() {
+            self.note_window(segment);
+        }
+    }
+
+    /// The same for a direction without trouble, whose peer's window is open.
     #[inline]
-    pub(super) fn take_acknowledgment(&mut self, offset: i64, segment: &Segment) {
+    pub(super) fn note_acknowledgment(&mut self, offset: i64, segment: &Segment) {
         if offset > self.acknowledged {
-            self.advance(offset, segment);
+            self.advance(offset, Mark::of(segment), segment.interface);
         } else if offset == self.acknowledged
             && offset < self.end
             && segment.seq_len() == 0
@@ -37,10 +46,6 @@ impl Stream {
             let edge =
                 shift.map_or(i64::MAX, |shift| offset + (i64::from(segment.window) << shift));
             self.window_edge = edge;
-            let troubled = self.repair.is_some() || segment.window == 0;
-            if troubled && !segment.flags.syn() {
-                self.note_window(segment);
-            }
         }
     }
 
@@ -114,23 +119,25 @@ impl Stream {
         Some(legs.own + rtt.smoothed()? + rtt.margin().max(LEAST_VARIATION))
     }
 
-    fn advance(&mut self, offset: i64, segment: &Segment) {
-        (self.acknowledged, self.acknowledged_at) = (offset, segment.interface);
+    fn advance(&mut self, offset: i64, mark: Mark, interface: u8) {
+        (self.acknowledged, self.acknowledged_at) = (offset, interface);
         let fin = self.fin.filter(|fin| *fin < offset);
         self.coverage.skip_to(fin.unwrap_or(offset));
         self.end = self.end.max(offset);
+        if self.reference.1 != self.end {
+            self.advance_reference();
+        }
         self.forget_repetitions();
         if let Some(sending) = &mut self.sending
-            && let Some(sent) = sending.flight.acknowledge(offset)
+            && let Some(sent) = sending.flight.acknowledge(offset).map(|sent| sent.mark().time)
             // What waited behind a hole was received earlier than this acknowledgment says.
             && offset > sending.ambiguous_until
             && self.dup_acks == 0
         {
-            sending.rtt.add(segment.time.since(sent.mark().time));
+            sending.rtt.add(mark.time.since(sent));
         }
         self.dup_acks = 0;
-        self.advanced = Mark::of(segment);
-        self.advance_reference();
+        self.advanced = mark;
     }
 
     /// SACK blocks: a report of bytes received twice, and of bytes received behind a hole.

@@ -20,9 +20,11 @@ pub(super) struct Sent {
     len: u32,
     /// Timestamp value; 0 where there was none.
     pub(super) timestamp: u32,
+    // Perf: not side by side as in a segment, or both are read at once from where they were just
+    // written one by one, for which the core waits.
     pub(super) ip_id: u16,
-    pub(super) checksum: u16,
     pub(super) place: u16,
+    pub(super) checksum: u16,
 }
 
 impl Sent {
@@ -87,38 +89,47 @@ impl Flight {
     /// How many transmissions are kept one by one: `FEW` times a power of `GROWTH`.
     pub(super) const MAX: usize = 256;
 
+    /// Reads a little of what the next transmission will need.
+    #[inline]
+    pub(super) fn touch(&self) -> i64 {
+        let [first, .., last] = &self.few;
+        first.start ^ last.start ^ i64::from(self.more)
+    }
+
     /// Adds a transmission of bytes beyond all that were sent before. Of a direction in trouble,
     /// more acknowledged ones are remembered.
+    #[inline]
     pub(super) fn push(&mut self, sent: Sent, troubled: bool) {
-        let places = self.places();
-        if self.len == places {
-            let kept = if troubled { Self::KEPT_IN_TROUBLE } else { Self::KEPT };
-            let recent = |first: Sent| sent.time.since(first.time) < RECENT;
-            let keep = places < kept && self.get(0).is_some_and(recent);
-            if self.acknowledged > 0 && !keep {
-                self.head = (self.head + 1) & (places - 1);
-                self.len -= 1;
-                self.acknowledged -= 1;
-            } else {
-                self.make_room();
-            }
+        if self.len == self.places() {
+            self.free_place(sent.time, troubled);
         }
         let at = self.index(self.len);
-        if self.more == 0 {
-            if let Some(place) = self.few.get_mut(at) {
-                *place = sent;
-            }
-        } else if let Some(place) = self.many.get_mut(at) {
-            *place = sent;
-        } else {
-            self.many.push(sent);
+        let place = if self.more == 0 { self.few.get_mut(at) } else { self.many.get_mut(at) };
+        match place {
+            Some(place) => *place = sent,
+            None => self.many.push(sent),
         }
         self.len += 1;
     }
 
+    /// Frees a place for a transmission at `time`.
+    fn free_place(&mut self, time: Time, troubled: bool) {
+        let places = self.places();
+        let kept = if troubled { Self::KEPT_IN_TROUBLE } else { Self::KEPT };
+        let recent = |first: &Sent| time.since(first.time) < RECENT;
+        let keep = places < kept && self.place(0).is_some_and(recent);
+        if self.acknowledged > 0 && !keep {
+            self.head = (self.head + 1) & (places - 1);
+            self.len -= 1;
+            self.acknowledged -= 1;
+        } else {
+            self.make_room();
+        }
+    }
+
     /// The bytes before `offset` are acknowledged: the last transmission among them that was not
     /// before; part of it may still be outstanding.
-    pub(super) fn acknowledge(&mut self, offset: i64) -> Option<Sent> {
+    pub(super) fn acknowledge(&mut self, offset: i64) -> Option<&Sent> {
         let mut newest = None;
         while let Some(sent) = self.place(self.acknowledged).filter(|sent| sent.start < offset) {
             newest = Some(self.acknowledged);
@@ -127,7 +138,7 @@ impl Flight {
             }
             self.acknowledged += 1;
         }
-        self.get(newest?)
+        self.place(newest?)
     }
 
     /// Gives memory back once nothing more is expected: the latest transmissions stay, and all that

@@ -36,6 +36,12 @@ pub struct RttSummary {
 }
 
 impl Rtt {
+    /// Reads a little of what the next measurement will need.
+    #[inline]
+    pub(super) const fn touch(&self) -> i64 {
+        self.smoothed
+    }
+
     /// Takes a measurement; a negative one (the capture's time ran backwards) is left out.
     pub(super) fn add(&mut self, sample: Span) {
         let nanos = sample.nanos();

@@ -114,7 +114,8 @@ pub(super) fn fixed(fixed: &[u8; FIXED]) -> Segment {
 }
 
 /// What nearly every segment after the handshake carries: NOP, NOP, timestamps.
-#[inline]
+#[expect(clippy::inline_always, reason = "measured: asked for every segment")]
+#[inline(always)]
 pub(super) fn timestamps_alone(options: &[u8]) -> Option<Timestamps> {
     let [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] = *options else { return None };
     let (value, echo) = ([v0, v1, v2, v3], [e0, e1, e2, e3]);

@@ -24,11 +24,8 @@ pub(super) struct Arrival<'a> {
 
 impl<'a> Arrival<'a> {
     #[inline]
-    pub(super) fn new(
-        (batch, strip): (&'a Batch, &Strip),
-        packed: &Packed,
-        extras: &'a Extras,
-    ) -> Self {
+    pub(super) fn new(from: (&'a Batch, &Strip), packed: &Packed, extras: &'a Extras) -> Self {
+        let (batch, strip) = from;
         Self {
             id: strip.frames_before + u64::from(packed.frame) + 1,
             flow: batch.flow_of(packed),

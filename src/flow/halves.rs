@@ -49,6 +49,11 @@ impl Halves {
         Self { hasher, known: HashTable::new(), queue: VecDeque::new(), next_number: 0 }
     }
 
+    /// No flow is known to be a half.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     fn hash(&self, flow: Flow<'_>) -> u64 {
         self.hasher.hash_one((flow.tuple(), flow.tunnel()))
     }

@@ -97,6 +97,11 @@ impl Packed {
         }
     }
 
+    /// Whether it has a SYN.
+    pub(super) const fn is_syn(&self) -> bool {
+        Flags(self.flags).syn()
+    }
+
     /// Whether it is a SYN-ACK.
     pub(super) const fn is_syn_ack(&self) -> bool {
         let flags = Flags(self.flags);
@@ -126,6 +131,12 @@ impl Packed {
     pub(super) const fn put_options(&mut self, bits: u64) {
         (self.ts_echo, self.extras) = (bits as u32, (bits >> 32) as u32);
         self.kind = self.kind.with(Kind::OPTIONS);
+    }
+
+    /// The same, with packed options.
+    pub(super) const fn with_options(mut self, bits: u64) -> Self {
+        self.put_options(bits);
+        self
     }
 
     /// The packed options, where it holds such.

@@ -7,6 +7,7 @@
 //! deadline that lies before the clock is honoured before the next segment is looked at, so the
 //! order in which records leave is the same however the capture was cut.
 
+mod block;
 mod leaving;
 mod opening;
 
@@ -28,10 +29,11 @@ use super::packed::{Kind, Packed};
 use super::sightings::Sightings;
 use super::strip::Strip;
 use super::table::{Key, Slot, Table};
-use crate::connection::{Connection, Mark};
+use crate::connection::Mark;
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Extras;
+use block::{BLOCK, Taken};
 use leaving::Leave;
 
 /// The connections of one shard's flows.
@@ -69,9 +71,6 @@ const SILENT: Span = Span::from_secs(10);
 
 /// Places that are looked at for silent connections with each new connection.
 const LOOKED_AT: usize = 2;
-
-/// Segments that are looked up together.
-const BLOCK: usize = 16;
 
 /// Orders by time and then by the connection's age. Outdated ones are told by their id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,72 +117,60 @@ impl Shard {
     ) {
         let bucket = batch.bucket(self.index).get(part.clone()).unwrap_or_default();
         let Some(mut strips) = batch.strips_of(self.index) else { return };
-        let mut options = Extras::NONE;
         let (mut place, mut end) = (part.start, part.start);
         let (mut from, mut watched) = ((batch, batch.strip(0)), false);
         for block in bucket.chunks(BLOCK) {
-            let likely = self.look_ahead(block);
-            for (packed, likely) in block.iter().zip(likely) {
+            let ahead = self.look_ahead(block);
+            let (first, runs) = (place, self.may_take_runs(batch));
+            let mut taken = Taken::default();
+            for (index, packed) in block.iter().enumerate() {
                 if place >= end {
                     let (strip, until) = strips.at(place);
                     (from, end, watched) = ((batch, strip), until, strip.is_watched());
                 }
                 place += 1;
+                if taken.contains(index) {
+                    continue;
+                }
                 if packed.kind.contains(Kind::QUOTE) {
                     self.quote(from, packed, settings, emit);
                     continue;
                 }
                 if !watched && !O::SEGMENTS {
                     self.expire(batch.clock_at(from.1, packed), settings, emit);
-                    if likely.is_some_and(|slot| self.place_expected(from.1, packed, slot)) {
+                    let until = if runs { end - first } else { index + 1 };
+                    if self.take_run(from.1, (block, &ahead), index..until, &mut taken) {
                         continue;
                     }
                 }
-                let extras = batch.extras_of(self.index, packed, &mut options);
-                let arrival = Arrival::new(from, packed, extras);
-                if watched && self.sightings.is_repeated_in(from, packed, &arrival.segment) {
-                    continue;
-                }
-                self.expire(arrival.clock, settings, emit);
-                self.place(&arrival, likely, settings, emit);
+                let likely = ahead.slot(index);
+                self.arrive(from, (packed, likely), watched, settings, emit);
             }
         }
     }
 
-    /// Looks up where the flows of some segments are, and touches what will be needed of them, so
-    /// that the core waits for its memory once for all of them and not once for each.
+    /// Takes in a segment that is none of those which a calm connection expects.
     ///
-    /// Perf: `benches/whole.rs`; docs/performance.md has the figures.
-    fn look_ahead(&self, block: &[Packed]) -> [Option<Slot>; BLOCK] {
-        let (mut slots, mut touched) = ([None; BLOCK], 0);
-        // Segments of one flow tend to follow one another.
-        let (mut before, mut slot) = (None, None);
-        for (place, packed) in slots.iter_mut().zip(block) {
-            if packed.kind.contains(Kind::WIDE) {
-                continue;
-            }
-            if before != Some(packed.flow) {
-                (before, slot) = (Some(packed.flow), self.slot_of(Flow::Narrow(packed.flow)));
-            }
-            *place = slot;
+    /// Perf: apart, so that it is put together in one piece out of where it lies. What is copied right
+    /// after it was written, in smaller pieces, makes the core wait until all that was written before
+    /// has left it; in a flood most of that is not in its cache.
+    #[inline(never)]
+    fn arrive(
+        &mut self,
+        from: (&Batch, &Strip),
+        (packed, likely): (&Packed, Option<Slot>),
+        watched: bool,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) {
+        let mut options = Extras::NONE;
+        let extras = from.0.extras_of(self.index, packed, &mut options);
+        let arrival = Arrival::new(from, packed, extras);
+        if watched && self.sightings.is_repeated_in(from, packed, &arrival.segment) {
+            return;
         }
-        let mut before = None;
-        for slot in slots.iter().flatten().filter(|slot| slot.is_live()) {
-            if before != Some(*slot) {
-                before = Some(*slot);
-                touched ^= self.live.at_hand(slot.index()).map_or(0, Connection::touch);
-            }
-        }
-        if self.embryos.len() + block.len() > self.limits.embryonic {
-            // These are the next ones to be evicted.
-            for (index, _) in self.queue.iter().take(block.len()) {
-                let key = self.embryos.get(*index).map(Embryo::key);
-                let found = key.is_some_and(|key| self.table.touch(key, Slot::embryo(*index)));
-                touched ^= i64::from(found);
-            }
-        }
-        std::hint::black_box(touched);
-        slots
+        self.expire(arrival.clock, settings, emit);
+        self.place(&arrival, likely, settings, emit);
     }
 
     /// Its number.
@@ -287,22 +274,6 @@ impl Shard {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Hands a segment to the connection in `slot`, if that is the right one and expects such a
-    /// segment. It has no deadline then, before or after.
-    #[inline]
-    fn place_expected(&mut self, strip: &Strip, packed: &Packed, slot: Slot) -> bool {
-        if !slot.is_live() || !packed.is_ordinary() {
-            return false;
-        }
-        let Some((live, connection)) = self.live.at_hand_mut(slot.index()) else { return false };
-        let segment = packed.segment(strip.first);
-        let forward = packed.kind.contains(Kind::FORWARD);
-        let is_taken = live.key == Key::Narrow(packed.flow)
-            && connection.observe_expected(forward, &segment, &Extras::NONE);
-        live.touched |= is_taken;
-        is_taken
     }
 
     /// Hands a segment to its connection. `likely` is where that was a moment ago.

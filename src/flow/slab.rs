@@ -31,6 +31,7 @@ impl<T> Slab<T> {
     }
 
     /// Stores a value, at the place that was freed last if there is one.
+    #[inline]
     pub(super) fn insert(&mut self, value: T) -> u32 {
         self.len += 1;
         if let Some(index) = self.free.pop() {

@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use super::batch::{Batch, Bucket};
+use super::batch::Batch;
+use super::bucket::Bucket;
 use crate::stamp::{FrameId, Time};
 
 /// A range of an input whose segments lie in a batch. All but the segments is worked out after they

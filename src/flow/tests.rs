@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use foldhash::fast::RandomState;
 use proptest::prelude::*;
 
+use super::deal::shard_of;
 use super::{Batch, Ending, Finished, Limits, Observer, Placed, SHARDS, Shard};
 use crate::connection::{ConnectionRecord, State};
 use crate::settings::Settings;
@@ -65,15 +66,64 @@ fn tuple(flow: u8, forward: bool) -> (FourTuple, Vec<TunnelLayer>) {
     let v4 = |last: u8| IpAddr::from([10, 0, 0, last]);
     let (low, high) = match flow {
         2 => (v6(1), v6(2)),
+        NEIGHBOURS.. => (v4(1), v4(9)),
         flow => (v4(flow % 3 + 1), v4(9)),
     };
+    let port = if flow < NEIGHBOURS { 40_000 } else { neighbour(flow - NEIGHBOURS) };
     let tuple = FourTuple {
-        source: Endpoint { address: low, port: 40_000 },
+        source: Endpoint { address: low, port },
         destination: Endpoint { address: high, port: 443 },
     };
     let layer = TunnelLayer { kind: "gre", low: v4(1), high: v4(2), id: Some(7) };
     let tunnel = if flow == 3 { vec![layer] } else { Vec::new() };
     (if forward { tuple } else { tuple.reversed() }, tunnel)
+}
+
+/// Flows from here on share a shard.
+const NEIGHBOURS: u8 = 10;
+
+/// The client's port of one of them.
+fn neighbour(index: u8) -> u16 {
+    let shard = |port: &u16| shard_of([0x0a00_0001, 0x0a00_0009, u32::from(*port) << 16 | 443]);
+    let mut ports = (40_000..).filter(|port| shard(port) == shard(&40_000));
+    ports.nth(usize::from(index)).unwrap()
+}
+
+/// Connections of one shard that are open, and mostly go on as they should.
+fn conversations() -> impl Strategy<Value = Vec<Sent>> {
+    let gap = prop_oneof![20 => 0_i64..20, 1 => 500_i64..90_000, 1 => -30_i64..0];
+    let step = (0_u8..4, any::<bool>(), 0_u8..60, gap);
+    prop::collection::vec(step, 1..150).prop_map(|steps| {
+        let mut all = Vec::new();
+        let mut sent = |flow: u8, forward, flags, (seq, ack), payload, gap| {
+            let (flow, extras) = (NEIGHBOURS + flow, Extras::NONE);
+            all.push(Sent { flow, forward, flags, seq, ack, payload, gap, extras });
+        };
+        let (ack, syn_ack) = (Flags::ACK, Flags::SYN | Flags::ACK);
+        for flow in 0..4 {
+            sent(flow, true, SYN, (99, 0), 0, 1);
+            sent(flow, false, syn_ack, (499, 100), 0, 1);
+            sent(flow, true, ack, (100, 500), 0, 1);
+        }
+        let mut next = [[500_u32, 100]; 4];
+        for (flow, forward, kind, gap) in steps {
+            let [server, client] = &mut next[usize::from(flow)];
+            let (me, peer) = if forward { (client, server) } else { (server, client) };
+            let (flags, payload) = match kind {
+                0 => (Flags::FIN | Flags::ACK, 0),
+                1 => (Flags::RST, 0),
+                2 => (SYN, 0),
+                3..20 => (ack, 0),
+                _ => (ack, u32::from(kind)),
+            };
+            let seq = if kind == 21 { me.wrapping_sub(50) } else { *me };
+            sent(flow, forward, flags, (seq, *peer), payload, gap);
+            if kind != 21 {
+                *me += payload + u32::from(flags.fin());
+            }
+        }
+        all
+    })
 }
 
 /// The capture in batches of at most `size` frames.
@@ -219,6 +269,19 @@ proptest! {
         for limits in [ROOMY, Limits { embryonic, connections, over: 1, awake: 0 }] {
             let whole = finished(&capture, 1_000, limits);
             prop_assert_eq!(whole, finished(&capture, size, limits));
+        }
+    }
+
+    #[test]
+    fn taking_the_segments_of_a_flow_in_a_row_leaves_no_trace(
+        capture in conversations(),
+        size in 2_usize..100,
+        connections in 2_usize..6,
+    ) {
+        for limits in [ROOMY, Limits { embryonic: 2, connections, over: 1, awake: 1 }] {
+            let one_by_one = finished(&capture, 1, limits);
+            prop_assert_eq!(&one_by_one, &finished(&capture, size, limits));
+            prop_assert_eq!(one_by_one, finished(&capture, 1_000, limits));
         }
     }
 

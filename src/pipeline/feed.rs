@@ -120,7 +120,7 @@ impl Reading<'_> {
 
     /// Orders chunks of one input, and of those behind it in the same archive.
     fn feed_lane(&mut self, mut input: u32, wave: &mut Wave, budget: &mut u64) {
-        let chunk_size = self.options.chunk_size.clamp(1, u64::from(u32::MAX));
+        let chunk_size = self.chunk_len();
         while *budget > 0 && wave.len() < MAX_CHUNKS {
             let lane = self.lanes.iter_mut().find(|lane| lane.input == input);
             let Some(feeding) = lane.and_then(|lane| lane.feeding.as_mut()) else { return };

@@ -39,6 +39,8 @@ pub(super) struct Reading<'a> {
     pub(super) bytes_done: u64,
     /// Bytes of an input for a segment, in the last wave.
     bytes_per_segment: u64,
+    /// Few segments of it were SYNs.
+    has_few_syns: bool,
 }
 
 /// A guess for the first wave, low, so that a flood's is not too large.
@@ -60,14 +62,28 @@ impl<'a> Reading<'a> {
             idle: Idle::default(),
             bytes_done: 0,
             bytes_per_segment: FEW_BYTES,
+            has_few_syns: false,
         }
     }
 
     /// Bytes of the next wave: what was asked for, or what is likely to hold as many segments as
     /// the memory for a wave is meant for.
     pub(super) fn wave_budget(&self) -> u64 {
-        let enough = self.bytes_per_segment.saturating_mul(self.options.wave_segments);
+        let most = self.options.wave_segments;
+        let is_small = self.options.threads == 1 && self.has_few_syns;
+        let segments = if is_small { most.min(Options::SEGMENTS_ALONE) } else { most };
+        let enough = self.bytes_per_segment.saturating_mul(segments);
         self.options.wave_size.min(enough).max(1)
+    }
+
+    /// Bytes of a chunk of the next wave: as many as are likely to hold the segments that a chunk is
+    /// meant for, and no more than gives each thread a few chunks.
+    pub(super) fn chunk_len(&self) -> u64 {
+        let enough = self.bytes_per_segment.saturating_mul(Options::CHUNK_SEGMENTS);
+        let threads = self.options.threads.max(1) as u64;
+        let share = if threads > 1 { self.wave_budget() / (2 * threads) } else { enough };
+        let len = enough.min(share).max(Options::LEAST_CHUNK);
+        self.options.chunk_size.min(len).clamp(1, u64::from(u32::MAX))
     }
 
     /// Fills the wave with the next chunks, read and verified; leaves it empty at the end.
@@ -81,7 +97,8 @@ impl<'a> Reading<'a> {
             self.keep_rest(wave);
             wave.ready = self.settle();
             wave.begun.append(&mut self.begun);
-            let (bytes, segments) = wave.extent();
+            let (bytes, segments, syns) = wave.extent();
+            self.has_few_syns = syns.saturating_mul(Options::SEGMENTS_A_SYN) < segments;
             self.bytes_per_segment = (bytes / segments.max(1)).max(FEW_BYTES);
         }
     }

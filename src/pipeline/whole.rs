@@ -83,7 +83,7 @@ impl Whole {
 impl Reading<'_> {
     /// Whether the next input is a file that can be read whole.
     fn next_is_whole(&self) -> bool {
-        let longest = self.options.chunk_size.min(Options::CHUNK);
+        let longest = self.options.chunk_size.min(Options::SMALL_FILE);
         self.next_is_free()
             && self.plan.inputs.last().is_some_and(|next| {
                 let fits = next.len.is_some_and(|len| len <= longest);
@@ -97,7 +97,8 @@ impl Reading<'_> {
     /// Orders whole files, a chunk of them; false if the next input is none.
     pub(super) fn feed_wholes(&mut self, wave: &mut Wave, budget: &mut u64) -> bool {
         let (mut wholes, mut size) = (wave.room_for_wholes(), 0);
-        while size < self.options.chunk_size && size < *budget && self.next_is_whole() {
+        let enough = self.chunk_len();
+        while size < enough && size < *budget && self.next_is_whole() {
             let Some(planned) = self.plan.inputs.pop() else { break };
             let (first_time, len) = (planned.earliest(), planned.len.unwrap_or(0));
             let input = InputReport {

@@ -126,6 +126,11 @@ impl Endpoint {
     /// A jump that a SYN or RST is not believed to make.
     const TOO_LARGE_JUMP: u32 = 1 << 20;
 
+    #[inline]
+    pub(super) fn touch(&self) -> i64 {
+        i64::from(self.last.seq.0) ^ i64::from(self.entered)
+    }
+
     pub(super) const fn enter(&mut self, state: EndpointState) {
         if !matches_state(self.state, state) {
             self.before = self.state;

@@ -29,7 +29,8 @@ impl Tracker {
     }
 
     /// Takes the segment if it is what was to be expected; says whether it was.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "measured; see `Connection::observe_expected`")]
+    #[inline(always)]
     pub(super) fn observe_expected(&mut self, forward: bool, segment: &Segment) -> bool {
         let flags = segment.flags;
         let is_odd = flags.intersects(ODD_FLAGS) || segment.marks.0 & ODD_MARKS != 0;
@@ -67,6 +68,7 @@ impl Tracker {
     }
 
     /// So many acknowledged bytes of the endpoint that sends in this direction were not delivered.
+    #[inline(never)]
     fn note_lost(&mut self, forward: bool, length: u64) {
         let (me, peer) = self.pair_mut(forward);
         me.delivery.skip_lost(length);

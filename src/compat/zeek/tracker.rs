@@ -79,10 +79,17 @@ impl Tracker {
         self
     }
 
+    /// Reads a little of every part that the next segment will need. What it returns means nothing.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self) -> i64 {
+        self.last.nanos() ^ self.forward.touch() ^ self.backward.touch()
+    }
+
     /// Takes the next segment.
     #[inline]
     pub fn observe(&mut self, forward: bool, segment: &Segment) -> Effects {
-        if self.is_calm && self.observe_expected(forward, segment) {
+        if self.observe_calmly(forward, segment) {
             return Effects::default();
         }
         let effects = self.observe_closely(forward, segment);
@@ -90,7 +97,15 @@ impl Tracker {
         effects
     }
 
+    /// Takes the segment if only data and acknowledgments are to be expected, and it is such a one; says
+    /// whether it did.
+    #[inline]
+    pub fn observe_calmly(&mut self, forward: bool, segment: &Segment) -> bool {
+        self.is_calm && self.observe_expected(forward, segment)
+    }
+
     /// Takes a segment of any kind.
+    #[inline(never)]
     pub(super) fn observe_closely(&mut self, forward: bool, segment: &Segment) -> Effects {
         if segment.marks.contains(Marks::CUT_HEADER) {
             return Effects::default();

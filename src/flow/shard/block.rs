@@ -1,0 +1,173 @@
+//! A few segments of a shard that are looked up together, and taken flow by flow.
+//!
+//! Segments of one flow come close together: of 1,000 in a row, each flow has seven. What a calm
+//! connection expects changes nothing but that connection, so its segments need not wait for those
+//! of other flows between them: they are taken in one go, while its state is at hand, up to the first
+//! one that it does not expect. That one, like all others, is taken in its turn.
+
+use std::ops::Range;
+
+use super::Shard;
+use crate::connection::Connection;
+use crate::flow::batch::Batch;
+use crate::flow::embryo::Embryo;
+use crate::flow::identity::Flow;
+use crate::flow::packed::{Kind, Packed};
+use crate::flow::strip::Strip;
+use crate::flow::table::{Key, Slot};
+
+/// Segments that are looked up together.
+pub(super) const BLOCK: usize = 64;
+
+/// Flows of a block that a segment is compared with, the latest ones.
+const RECENT: usize = 4;
+
+/// No flow is this, since the lower address comes first.
+const NO_FLOW: [u32; 3] = [u32::MAX, 0, 0];
+
+/// What is known of the flows of a block's segments.
+pub(super) struct Ahead {
+    slots: [Option<Slot>; BLOCK],
+    /// Where in the block the next segment of the same flow is; 0 where none is known.
+    next: [u8; BLOCK],
+}
+
+impl Ahead {
+    /// Where the segment's connection was when the block was looked up.
+    #[inline]
+    pub(super) fn slot(&self, index: usize) -> Option<Slot> {
+        self.slots.get(index).copied().flatten()
+    }
+
+    /// The next segment of the same flow.
+    #[inline]
+    fn after(&self, index: usize) -> Option<usize> {
+        let next = self.next.get(index).copied().map_or(0, usize::from);
+        (next > index).then_some(next)
+    }
+}
+
+/// Which segments of a block were taken already, as bits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken(u64);
+
+impl Taken {
+    #[inline]
+    pub(super) const fn contains(self, index: usize) -> bool {
+        self.0 >> index & 1 != 0
+    }
+
+    #[inline]
+    const fn add(&mut self, index: usize) {
+        const { assert!(BLOCK <= 64) }
+        self.0 |= 1 << index;
+    }
+}
+
+impl Shard {
+    /// Looks up where the flows of some segments are, and touches what will be needed of them, so
+    /// that the core waits for its memory once for all of them and not once for each.
+    ///
+    /// Perf: `benches/whole.rs`; docs/performance.md has the figures.
+    pub(super) fn look_ahead(&self, block: &[Packed]) -> Ahead {
+        let mut ahead = Ahead { slots: [None; BLOCK], next: [0; BLOCK] };
+        let mut firsts = [None; BLOCK];
+        // The latest flows: where in the block each was seen last, and its addresses and ports.
+        let (mut places, mut flows) = ([0_u8; RECENT], [NO_FLOW; RECENT]);
+        let mut turn = 0;
+        for ((packed, index), first) in block.iter().zip(0_u8..).zip(&mut firsts) {
+            if packed.kind.contains(Kind::WIDE) {
+                continue;
+            }
+            let flow = packed.flow;
+            let known = flows.iter().zip(&mut places).find(|(known, _)| **known == flow);
+            let slot = if let Some((_, place)) = known {
+                let before = std::mem::replace(place, index);
+                if let Some(next) = ahead.next.get_mut(usize::from(before)) {
+                    *next = index;
+                }
+                ahead.slot(usize::from(before))
+            } else {
+                let slot = self.slot_of(Flow::Narrow(flow));
+                *first = slot.filter(|slot| slot.is_live());
+                if let (Some(known), Some(place)) = (flows.get_mut(turn), places.get_mut(turn)) {
+                    (*known, *place) = (flow, index);
+                }
+                turn = (turn + 1) % RECENT;
+                slot
+            };
+            if let Some(place) = ahead.slots.get_mut(usize::from(index)) {
+                *place = slot;
+            }
+        }
+        self.touch(&firsts, block.len());
+        ahead
+    }
+
+    fn touch(&self, firsts: &[Option<Slot>; BLOCK], segments: usize) {
+        let mut touched = 0;
+        // What is behind a pointer only once the pointers are there.
+        for touch in [Connection::touch, Connection::touch_behind] {
+            for slot in firsts.iter().flatten() {
+                touched ^= self.live.at_hand(slot.index()).map_or(0, touch);
+            }
+        }
+        if self.embryos.len() + segments > self.limits.embryonic {
+            // These are the next ones to be evicted.
+            for (index, _) in self.queue.iter().take(segments) {
+                let key = self.embryos.get(*index).map(Embryo::key);
+                let found = key.is_some_and(|key| self.table.touch(key, Slot::embryo(*index)));
+                touched ^= i64::from(found);
+            }
+        }
+        std::hint::black_box(touched);
+    }
+
+    /// Whether segments may be taken out of their order in a block: if no connection must leave in
+    /// favour of another meanwhile, since which one does follows from that order; and if no flow
+    /// speaks for another one, as those in tunnels may.
+    pub(super) fn may_take_runs(&self, batch: &Batch) -> bool {
+        // A segment may open one connection, and wake one.
+        let fits = self.live.weight() + 2 * BLOCK < self.limits.connections;
+        fits && !batch.has_tunnels() && !self.table.has_tunnels() && self.halves.is_empty()
+    }
+
+    /// Hands the first segment in `range` to its connection, if that is where it was, and expects
+    /// such a segment; and those of the same flow that follow in the range, up to one that it does
+    /// not expect. It has no deadline, before or after. Says whether any was taken.
+    #[inline]
+    pub(super) fn take_run(
+        &mut self,
+        strip: &Strip,
+        (block, ahead): (&[Packed], &Ahead),
+        range: Range<usize>,
+        taken: &mut Taken,
+    ) -> bool {
+        let (Some(slot), Some(first)) = (ahead.slot(range.start), block.get(range.start)) else {
+            return false;
+        };
+        if !slot.is_live() {
+            return false;
+        }
+        let Some((live, connection)) = self.live.at_hand_mut(slot.index()) else { return false };
+        if !matches!(live.key, Key::Narrow(flow) if flow == first.flow) {
+            return false;
+        }
+        let mut index = range.start;
+        while let Some(packed) = block.get(index).filter(|packed| packed.is_ordinary()) {
+            let forward = packed.kind.contains(Kind::FORWARD);
+            let segment = packed.segment(strip.first);
+            if !connection.observe_expected(forward, &segment) {
+                break;
+            }
+            taken.add(index);
+            match ahead.after(index).filter(|next| *next < range.end) {
+                Some(next) => index = next,
+                None => break,
+            }
+        }
+        let is_any = taken.contains(range.start);
+        live.touched |= is_any;
+        is_any
+    }
+}
