@@ -321,6 +321,6 @@ mod tests {
             let found = flight.at(at).unwrap();
             assert!(found.start <= at && at < found.end());
         }
-        assert_eq!(flight.acknowledge(50_000).map(|sent| sent.end()), Some(50_000));
+        assert_eq!(flight.acknowledge(50_000).map(Sent::end), Some(50_000));
     }
 }

@@ -84,7 +84,7 @@ const NEIGHBOURS: u8 = 10;
 
 /// The client's port of one of them.
 fn neighbour(index: u8) -> u16 {
-    let shard = |port: &u16| shard_of([0x0a00_0001, 0x0a00_0009, u32::from(*port) << 16 | 443]);
+    let shard = |port: &u16| shard_of([0x0a00_0001, 0x0a00_0009, (u32::from(*port) << 16) + 443]);
     let mut ports = (40_000..).filter(|port| shard(port) == shard(&40_000));
     ports.nth(usize::from(index)).unwrap()
 }
