@@ -23,18 +23,23 @@ pub(super) struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
-    #[inline]
+    #[expect(clippy::inline_always, reason = "measured: put together where it is read")]
+    #[inline(always)]
     pub(super) fn new(from: (&'a Batch, &Strip), packed: &Packed, extras: &'a Extras) -> Self {
         let (batch, strip) = from;
-        Self {
+        let mut arrival = Self {
             id: strip.frames_before + u64::from(packed.frame) + 1,
-            flow: batch.flow_of(packed),
+            flow: Flow::Narrow(packed.flow),
             forward: packed.kind.contains(Kind::FORWARD),
             segment: packed.segment(strip.first),
             extras,
             options: packed.options(),
             clock: batch.clock_at(strip, packed),
+        };
+        if packed.kind.contains(Kind::WIDE) {
+            arrival.flow = batch.wide_flow_of(packed);
         }
+        arrival
     }
 
     /// Whether its flow has this key; false also where only a look-up could tell.

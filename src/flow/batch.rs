@@ -11,7 +11,7 @@ use super::bucket::{Bucket, index_of};
 use super::deal::{SHARDS, fold, shard_of};
 use super::horizon::Horizon;
 use super::identity::{Flow, narrow};
-use super::options::{pack, unpack};
+use super::options::{pack, unpack_to};
 use super::packed::{Kind, Packed};
 use super::strip::{Strip, Strips};
 use crate::stamp::{Span, Time};
@@ -365,7 +365,8 @@ impl Batch {
         strip.clock.max(within)
     }
 
-    /// The rarer options of a segment of the shard; `place` is where they may be unpacked to.
+    /// The rarer options of a segment of the shard; `place` is where they may be unpacked to, and has
+    /// none but those that were unpacked to it before.
     #[inline]
     pub(super) fn extras_of<'a>(
         &'a self,
@@ -375,7 +376,7 @@ impl Batch {
     ) -> &'a Extras {
         const NONE: &Extras = &Extras::NONE;
         if let Some(bits) = packed.options() {
-            *place = unpack(bits);
+            unpack_to(place, bits);
             return place;
         }
         if packed.extras == Packed::NO_EXTRAS {
@@ -395,15 +396,14 @@ impl Batch {
     /// The segment's flow.
     #[inline]
     pub(super) fn flow_of(&self, packed: &Packed) -> Flow<'_> {
-        // Perf: the common one by itself, in registers; see `Batch::push_narrow`.
-        if !packed.kind.contains(Kind::WIDE) {
-            return Flow::Narrow(packed.flow);
+        if packed.kind.contains(Kind::WIDE) {
+            return self.wide_flow_of(packed);
         }
-        self.wide_flow_of(packed)
+        Flow::Narrow(packed.flow)
     }
 
     #[inline(never)]
-    fn wide_flow_of(&self, packed: &Packed) -> Flow<'_> {
+    pub(super) fn wide_flow_of(&self, packed: &Packed) -> Flow<'_> {
         let [index, ..] = packed.flow;
         self.wide.get(index as usize).map_or(Flow::Narrow(packed.flow), |wide| {
             let from = wide.first_layer as usize;

@@ -28,6 +28,14 @@ pub(super) fn pack(extras: &Extras) -> Option<u64> {
 
 /// The options again.
 pub(super) fn unpack(bits: u64) -> Extras {
+    let mut extras = Extras::NONE;
+    unpack_to(&mut extras, bits);
+    extras
+}
+
+/// The same, to where there are none, or only such as were packed.
+#[inline]
+pub(super) fn unpack_to(extras: &mut Extras, bits: u64) {
     let flag = |at: u32| bits >> at & 1 == 1;
     #[expect(clippy::cast_possible_truncation, reason = "the field's own bits are kept")]
     let optional = |at: u32| flag(at).then_some((bits >> (at + 1)) as u8);
@@ -39,8 +47,8 @@ pub(super) fn unpack(bits: u64) -> Extras {
         fast_open: optional(26),
         sack_permitted: flag(44),
     };
-    let (mptcp, signed, malformed) = (optional(35), flag(45), flag(46));
-    Extras { syn, mptcp, signed, malformed, ..Extras::NONE }
+    (extras.syn, extras.mptcp) = (syn, optional(35));
+    (extras.signed, extras.malformed) = (flag(45), flag(46));
 }
 
 #[cfg(test)]

@@ -340,7 +340,21 @@ impl Shard {
     /// Where the flow's connection is.
     #[inline]
     pub(super) fn slot_of(&self, flow: Flow<'_>) -> Option<Slot> {
-        self.table.find(flow, |slot| key_of(&self.embryos, &self.live, slot))
+        match flow {
+            Flow::Narrow(key) => self.slot_of_narrow(key),
+            Flow::Wide(..) => self.table.find(flow, |slot| self.key_of(slot)),
+        }
+    }
+
+    /// The same for a narrow flow.
+    #[inline]
+    fn slot_of_narrow(&self, key: [u32; 3]) -> Option<Slot> {
+        self.table.find_narrow(key, |slot| self.key_of(slot))
+    }
+
+    #[inline]
+    fn key_of(&self, slot: Slot) -> Option<Key> {
+        key_of(&self.embryos, &self.live, slot)
     }
 
     /// Works out when the connection is over, and sets a timer if that is earlier than before. A

@@ -82,13 +82,24 @@ impl Table {
         key_of: impl Fn(Slot) -> Option<Key>,
     ) -> Option<Slot> {
         match flow {
-            Flow::Narrow(key) => {
-                let hash = hash_narrow(&self.hasher, key);
-                let same = |slot: &Slot| key_of(*slot) == Some(Key::Narrow(key));
-                self.narrow.find(hash, same).copied()
-            }
+            Flow::Narrow(key) => self.find_narrow(key, key_of),
             Flow::Wide(tuple, tunnel) => self.find_wide(tuple, tunnel),
         }
+    }
+
+    /// The same for a narrow flow.
+    #[inline]
+    pub(super) fn find_narrow(
+        &self,
+        key: [u32; 3],
+        key_of: impl Fn(Slot) -> Option<Key>,
+    ) -> Option<Slot> {
+        let hash = hash_narrow(&self.hasher, key);
+        let same = |slot: &Slot| match key_of(*slot) {
+            Some(Key::Narrow(other)) => other == key,
+            Some(Key::Wide(_)) | None => false,
+        };
+        self.narrow.find(hash, same).copied()
     }
 
     fn find_wide(&self, tuple: FourTuple, tunnel: &[TunnelLayer]) -> Option<Slot> {

@@ -11,7 +11,6 @@ use super::Shard;
 use crate::connection::Connection;
 use crate::flow::batch::Batch;
 use crate::flow::embryo::Embryo;
-use crate::flow::identity::Flow;
 use crate::flow::packed::{Kind, Packed};
 use crate::flow::strip::Strip;
 use crate::flow::table::{Key, Slot};
@@ -88,7 +87,7 @@ impl Shard {
                 }
                 ahead.slot(usize::from(before))
             } else {
-                let slot = self.slot_of(Flow::Narrow(flow));
+                let slot = self.slot_of_narrow(flow);
                 *first = slot.filter(|slot| slot.is_live());
                 if let (Some(known), Some(place)) = (flows.get_mut(turn), places.get_mut(turn)) {
                     (*known, *place) = (flow, index);
