@@ -11,14 +11,15 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// A moment of capture time: nanoseconds since 1970-01-01T00:00:00Z.
 ///
 /// The range is that of an `i64`: the years 1677 to 2262. Arithmetic saturates, since a hostile
 /// capture may hold any number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Time(i64);
 
 impl Time {
@@ -59,20 +60,6 @@ impl Sub<Span> for Time {
 
     fn sub(self, span: Span) -> Self {
         Self(self.0.saturating_sub(span.0))
-    }
-}
-
-/// Eight bytes: as a number of variable length it would take nine, and several times as long.
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0.to_le_bytes())
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes: &[u8] = Deserialize::deserialize(deserializer)?;
-        bytes.try_into().map(|eight| Self(i64::from_le_bytes(eight))).map_err(D::Error::custom)
     }
 }
 
@@ -189,6 +176,12 @@ impl FrameId {
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {
         Self::new(self.file(), self.number() + count)
+    }
+
+    /// What is stored, as which it is serialised.
+    #[must_use]
+    pub const fn stored(self) -> u64 {
+        self.0.get()
     }
 
     const fn packed(self) -> u64 {

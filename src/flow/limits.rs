@@ -15,6 +15,8 @@ pub struct Limits {
     /// Those among the other connections that keep their state at hand though they are silent; more
     /// are put into few bytes until a segment comes.
     pub awake: usize,
+    /// How many may be awake before one that has closed, and was silent for a second, sleeps.
+    pub closed_awake: usize,
 }
 
 impl Limits {
@@ -31,6 +33,9 @@ impl Limits {
     /// Silent connections of a run with their state at hand, by default: about 500 MB. Putting one to
     /// sleep and waking it takes about 3 us, half of what the connection costs otherwise.
     pub const AWAKE: usize = 1 << 17;
+    /// Connections of a run that are awake before closed ones sleep, by default: about 25 MB. A closed
+    /// one seldom sees another segment, so that it sleeps once.
+    pub const CLOSED_AWAKE: usize = 1 << 13;
 
     /// Bytes that a remembered connection takes, about, with its timelines and its place in the
     /// tables.
@@ -50,6 +55,7 @@ impl Limits {
             connections: of(70, Self::CONNECTION, Self::CONNECTIONS),
             over: of(15, Self::CONNECTION, Self::OVER),
             awake: of(35, Self::CONNECTION, Self::AWAKE),
+            closed_awake: of(10, Self::CONNECTION, Self::CLOSED_AWAKE),
         }
     }
 
@@ -61,6 +67,7 @@ impl Limits {
             connections: self.connections.div_ceil(SHARDS),
             over: self.over.div_ceil(SHARDS),
             awake: self.awake.div_ceil(SHARDS),
+            closed_awake: self.closed_awake.div_ceil(SHARDS),
         }
     }
 }
@@ -72,6 +79,7 @@ impl Default for Limits {
             connections: Self::CONNECTIONS,
             over: Self::OVER,
             awake: Self::AWAKE,
+            closed_awake: Self::CLOSED_AWAKE,
         }
     }
 }

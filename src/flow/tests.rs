@@ -230,8 +230,13 @@ fn records(finished: Vec<Finished>) -> Vec<ConnectionRecord> {
     records
 }
 
-const ROOMY: Limits =
-    Limits { embryonic: usize::MAX, connections: usize::MAX, over: usize::MAX, awake: usize::MAX };
+const ROOMY: Limits = Limits {
+    embryonic: usize::MAX,
+    connections: usize::MAX,
+    over: usize::MAX,
+    awake: usize::MAX,
+    closed_awake: usize::MAX,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
@@ -266,7 +271,7 @@ proptest! {
         embryonic in 0_usize..3,
         connections in 0_usize..3,
     ) {
-        for limits in [ROOMY, Limits { embryonic, connections, over: 1, awake: 0 }] {
+        for limits in [ROOMY, Limits { embryonic, connections, over: 1, awake: 0, closed_awake: 0 }] {
             let whole = finished(&capture, 1_000, limits);
             prop_assert_eq!(whole, finished(&capture, size, limits));
         }
@@ -278,7 +283,7 @@ proptest! {
         size in 2_usize..100,
         connections in 2_usize..6,
     ) {
-        for limits in [ROOMY, Limits { embryonic: 2, connections, over: 1, awake: 1 }] {
+        for limits in [ROOMY, Limits { embryonic: 2, connections, over: 1, awake: 1, closed_awake: 0 }] {
             let one_by_one = finished(&capture, 1, limits);
             prop_assert_eq!(&one_by_one, &finished(&capture, size, limits));
             prop_assert_eq!(one_by_one, finished(&capture, 1_000, limits));
@@ -290,7 +295,7 @@ proptest! {
         capture in prop::collection::vec(sent(), 1..60),
         connections in 1_usize..3,
     ) {
-        for limits in [ROOMY, Limits { embryonic: 1, connections, over: 1, awake: 0 }] {
+        for limits in [ROOMY, Limits { embryonic: 1, connections, over: 1, awake: 0, closed_awake: 0 }] {
             let records = records(finished(&capture, 7, limits));
             let sides = records.iter().flat_map(|it| [&it.traffic.client, &it.traffic.server]);
             let segments: u64 = sides.map(|side| side.segments).sum();
@@ -331,7 +336,7 @@ fn the_same_addresses_inside_a_tunnel_are_another_flow() {
 #[test]
 fn an_evicted_embryo_says_so_and_comes_out_as_a_record() {
     // Flows 0 and 3 share a shard, since tunnels do not count there.
-    let limits = Limits { embryonic: 1, connections: 1, over: 1, awake: 0 };
+    let limits = Limits { embryonic: 1, connections: 1, over: 1, awake: 0, closed_awake: 0 };
     let all = finished(&[syn(0, 0), syn(3, 1)], 10, limits);
     let endings: Vec<_> = all.iter().map(|it| (it.record.id, it.ending)).collect();
     assert_eq!(endings, [(1, Ending::Evicted), (2, Ending::CaptureEnd)]);

@@ -13,7 +13,7 @@ use crate::finding::Code;
 /// Connections that are to be listed, by id.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    by_id: BTreeMap<u64, Held>,
+    by_id: BTreeMap<u64, Box<Held>>,
     /// For each detector the ids of the earliest connections that it marked.
     earliest: BTreeMap<Code, BinaryHeap<u64>>,
     /// For each detector of which the run has as many as it will list, the latest of their ids.
@@ -30,7 +30,7 @@ struct Held {
 impl Kept {
     /// Marked connections of one shard that wait before it is better to pick the earliest of all
     /// shards.
-    const MANY: usize = 64;
+    const MANY: usize = 32;
 
     /// Whether it is better to hand over what is kept before there is more of it.
     pub(super) fn is_full(&self, keep: Keep) -> bool {
@@ -61,7 +61,7 @@ impl Kept {
     pub(super) fn add(&mut self, keep: Keep, judged: JudgedConnection, limit: usize) {
         let id = judged.record.id;
         if keep == Keep::All {
-            self.by_id.insert(id, Held { judged, marks: 1 });
+            self.by_id.insert(id, Box::new(Held { judged, marks: 1 }));
             return;
         }
         let mut marks = 0;
@@ -74,7 +74,7 @@ impl Kept {
                 over.extend(ids.pop());
             }
         }
-        self.by_id.insert(id, Held { judged, marks });
+        self.by_id.insert(id, Box::new(Held { judged, marks }));
         for id in over {
             if let Entry::Occupied(mut held) = self.by_id.entry(id) {
                 held.get_mut().marks -= 1;

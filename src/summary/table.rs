@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, hash_map};
+use indexmap::{IndexMap, map};
 
 use super::Evicted;
 
@@ -33,13 +33,14 @@ pub(crate) trait Entry: Default {
 /// reaches an output.
 #[derive(Clone, Debug)]
 pub(crate) struct Table<K, V> {
-    entries: HashMap<K, V, RandomState>,
+    /// One after the other, beside the hash table: that alone has room for more than there are.
+    entries: IndexMap<K, V, RandomState>,
     evicted: Evicted,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { entries: HashMap::default(), evicted: Evicted::default() }
+        Self { entries: IndexMap::default(), evicted: Evicted::default() }
     }
 }
 
@@ -76,8 +77,8 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         for (key, value) in others {
             self.make_room(&key, limit);
             match self.entries.entry(key) {
-                hash_map::Entry::Occupied(mut own) => own.get_mut().merge(value),
-                hash_map::Entry::Vacant(place) => {
+                map::Entry::Occupied(mut own) => own.get_mut().merge(value),
+                map::Entry::Vacant(place) => {
                     place.insert(value);
                 }
             }

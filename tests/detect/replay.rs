@@ -24,7 +24,13 @@ pub(crate) fn analysis(scenario: &Scenario) -> Analysis {
     let detectors = Detectors::new(settings.clone(), Thresholds::default(), &Selection::default());
     let mut options = Options { threads: 1, ..Options::new(settings, detectors) };
     if let Some(limit) = scenario.limit() {
-        options.limits = Limits { embryonic: limit, connections: limit, over: limit, awake: limit };
+        options.limits = Limits {
+            embryonic: limit,
+            connections: limit,
+            over: limit,
+            awake: limit,
+            closed_awake: limit,
+        };
     }
     run(&[path], &options, &mut Discard, &|_| {}).unwrap().analysis
 }

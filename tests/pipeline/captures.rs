@@ -174,7 +174,7 @@ pub(crate) fn options(threads: usize, chunk_size: u64, wave_size: u64) -> Option
 
 /// Limits so low that connections are evicted all the time.
 pub(crate) fn tight() -> Limits {
-    Limits { embryonic: 128, connections: 192, over: 128, awake: 64 }
+    Limits { embryonic: 128, connections: 192, over: 128, awake: 64, closed_awake: 32 }
 }
 
 /// Runs without a sink.

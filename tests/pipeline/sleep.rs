@@ -46,14 +46,15 @@ fn how_many_sleep_leaves_no_trace() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("capture");
     fs::write(&path, long()).unwrap();
-    let with = |awake| {
-        let limits = Limits { awake, ..Limits::default() };
+    let with = |awake, closed_awake| {
+        let limits = Limits { awake, closed_awake, ..Limits::default() };
         told(&analyse(
             std::slice::from_ref(&path),
             &Options { limits, ..options(2, 9_000, 99_000) },
         ))
     };
-    let all_awake = with(usize::MAX);
+    let all_awake = with(usize::MAX, usize::MAX);
     assert!(all_awake.len() > 1_000_000, "there is something to tell");
-    assert!(with(0) == all_awake);
+    assert!(with(0, 0) == all_awake);
+    assert!(with(usize::MAX, 0) == all_awake, "the closed ones sleep");
 }

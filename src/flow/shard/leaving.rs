@@ -48,7 +48,7 @@ impl Shard {
             if let Some((_, connection)) = self.live.at_hand_mut(timer.slot) {
                 connection.rest();
             }
-            if self.live.awake() > self.limits.awake {
+            if self.live.awake() > self.limits.closed_awake {
                 self.live.put_to_sleep(timer.slot);
             }
         }

@@ -1,0 +1,118 @@
+//! The compact form gives back what was put in, and says when it cannot.
+
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::pack::pack;
+use super::unpack::unpack;
+use crate::stamp::{FrameId, Time};
+
+/// One of every kind of value that a connection is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Everything {
+    flags: (bool, bool),
+    small: [u8; 3],
+    numbers: (u16, u32, u64, i8, i16, i32, i64),
+    times: Vec<Time>,
+    frames: Vec<Option<FrameId>>,
+    text: String,
+    share: f64,
+    letter: char,
+    choice: Choice,
+    boxed: Option<Box<Choice>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Choice {
+    Nothing,
+    One(i64),
+    Two(u8, Time),
+    Named { time: Time, frame: FrameId },
+}
+
+fn times() -> impl Strategy<Value = Time> {
+    let far = any::<i64>().prop_map(|nanos| Time::from_nanos(nanos / 4));
+    let near =
+        (1_767_323_045_000_000_000..1_767_323_046_000_000_000_i64).prop_map(Time::from_nanos);
+    prop_oneof![Just(Time::MAX), Just(Time::MIN), Just(Time::from_nanos(0)), far, near]
+}
+
+fn frames() -> impl Strategy<Value = FrameId> {
+    (0..1_u32 << 24, 0..1_u64 << 40).prop_map(|(file, number)| FrameId::new(file, number))
+}
+
+fn choices() -> impl Strategy<Value = Choice> {
+    prop_oneof![
+        Just(Choice::Nothing),
+        any::<i64>().prop_map(Choice::One),
+        (any::<u8>(), times()).prop_map(|(byte, time)| Choice::Two(byte, time)),
+        (times(), frames()).prop_map(|(time, frame)| Choice::Named { time, frame }),
+    ]
+}
+
+prop_compose! {
+    fn everything()(
+        flags in any::<(bool, bool)>(),
+        small in any::<[u8; 3]>(),
+        numbers in any::<(u16, u32, u64, i8, i16, i32, i64)>(),
+        times in prop::collection::vec(times(), 0..20),
+        frames in prop::collection::vec(prop::option::of(frames()), 0..20),
+        text in ".{0,20}",
+        share in prop::num::f64::NORMAL,
+        letter in any::<char>(),
+        choice in choices(),
+        boxed in prop::option::of(choices().prop_map(Box::new)),
+    ) -> Everything {
+        Everything { flags, small, numbers, times, frames, text, share, letter, choice, boxed }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_was_packed_is_unpacked(value in everything()) {
+        let mut room = [0; 4096];
+        let bytes = pack(&value, &mut room).expect("there is room");
+        prop_assert_eq!(unpack::<Everything>(bytes), Ok(value));
+    }
+
+    #[test]
+    fn too_little_room_is_said(value in everything(), cut in 0_usize..4096) {
+        let mut room = [0; 4096];
+        let needed = pack(&value, &mut room).expect("there is room").len();
+        let mut less = vec![0; cut % needed];
+        prop_assert!(pack(&value, &mut less).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = unpack::<Everything>(&bytes);
+    }
+
+    #[test]
+    fn bytes_that_are_cut_short_are_refused(value in everything(), cut in 0_usize..4096) {
+        let mut room = [0; 4096];
+        let bytes = pack(&value, &mut room).expect("there is room");
+        prop_assert!(unpack::<Everything>(&bytes[..cut % bytes.len()]).is_err());
+    }
+}
+
+#[test]
+fn times_and_frames_close_to_one_another_take_few_bytes() {
+    let at = |micros: i64| Time::from_nanos(1_767_323_045_000_000_000 + micros * 1_000);
+    let near: Vec<_> =
+        (0..10_u8).map(|n| (at(n.into()), FrameId::new(7, 900 + u64::from(n)))).collect();
+    let mut room = [0; 256];
+    // The length, the first of each in full, nine of 2 bytes and of 1, and 21 bits.
+    let len = pack(&near, &mut room).expect("there is room").len();
+    assert!(len <= 1 + 9 + 7 + 9 * 3 + 3, "{len} bytes");
+    let twice = [near.clone(), near];
+    let again = pack(&twice, &mut room).expect("there is room").len();
+    assert!(again <= len + 1 + 20 + 3, "{again} bytes");
+}
+
+#[test]
+fn zeros_take_a_bit_each() {
+    let mut room = [0; 256];
+    assert_eq!(pack(&[0_u64; 32], &mut room).map(<[u8]>::len), Ok(4));
+    assert_eq!(pack(&[None::<u8>; 32], &mut room).map(<[u8]>::len), Ok(4));
+}
