@@ -47,7 +47,7 @@ use crate::capture::CaptureError;
 use crate::decode;
 use crate::detect::Detectors;
 use crate::filter::Filter;
-use crate::flow::{Answers, Buckets, Limits, Names, SHARDS, Turn, ZeekRules};
+use crate::flow::{Answers, Limits, Names, Neighbours, SHARDS, Turn, ZeekRules};
 use crate::settings::Settings;
 use crate::summary::Summary;
 
@@ -313,17 +313,17 @@ fn drive(
     let mut whole = Collector::of_run(options);
     let mut held = Held::default();
     let (mut answers, mut names) = (Answers::default(), Names::default());
-    let mut buckets = Buckets::default();
+    let mut neighbours = Neighbours::default();
     reading.fill(&mut current);
     while !current.is_empty() {
         if options.settings.may_bake() {
             current.chunks().iter().for_each(|chunk| answers.read(&chunk.batch));
         }
         current.begun.iter().for_each(|(file, before)| names.learn(*file, *before));
-        if options.settings.limits_time_wait() {
-            count_buckets(&mut buckets, &current, &options.settings);
+        if options.settings.limits_time_wait() || options.settings.may_bake() {
+            watch_neighbours(&mut neighbours, &current, &options.settings);
         }
-        let terms = Terms { options, answers: &answers, buckets: &buckets, names: &names };
+        let terms = Terms { options, answers: &answers, neighbours: &neighbours, names: &names };
         let (is_merged, ()) = rayon::join(
             || consume::consume(&mut workers, &mut whole, &held, &current, terms, sink),
             || reading.fill(&mut next),
@@ -337,8 +337,8 @@ fn drive(
     }
     let clock = reading.clock();
     let rest = Wave::default();
-    buckets.settle(|_| true, &options.settings);
-    let terms = Terms { options, answers: &answers, buckets: &buckets, names: &names };
+    neighbours.settle(|_| true, &options.settings);
+    let terms = Terms { options, answers: &answers, neighbours: &neighbours, names: &names };
     let is_merged = consume::consume(&mut workers, &mut whole, &held, &rest, terms, sink);
     let is_merged = is_merged.map_err(PipelineError::Sink)?;
     segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
@@ -347,11 +347,11 @@ fn drive(
     Ok(conclude(workers, whole, reading, options))
 }
 
-/// Counts whose TIME-WAIT found a place, as far as the wave is ready.
-fn count_buckets(buckets: &mut Buckets, wave: &Wave, settings: &Settings) {
+/// Counts who found a place, in TIME-WAIT or in an accept queue, as far as the wave is ready.
+fn watch_neighbours(neighbours: &mut Neighbours, wave: &Wave, settings: &Settings) {
     let turns: Vec<Vec<Turn>> = wave.chunks().par_iter().map(|chunk| chunk.batch.turns()).collect();
-    buckets.read(turns.into_iter().flatten());
-    buckets.settle(|place| wave.ready.includes(place), settings);
+    neighbours.read(turns.into_iter().flatten());
+    neighbours.settle(|place| wave.ready.includes(place), settings);
 }
 
 fn conclude(

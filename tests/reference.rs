@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use tcpautopsy::capture::{Context, Window};
 use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark, TimeWaitBefore};
 use tcpautopsy::decode::{self, Decoded, Outcome};
-use tcpautopsy::flow::{Answers, Buckets, Horizon, Turn};
+use tcpautopsy::flow::{Answers, Horizon, Neighbours, Turn};
 use tcpautopsy::settings::Settings;
 use tcpautopsy::stamp::{FrameId, Time};
 use tcpautopsy::tcp::{Control, Endpoint, Extras, FourTuple, IcmpError, Orientation, Segment};
@@ -32,16 +32,16 @@ fn answers_in(capture: &[u8]) -> Answers {
     answers
 }
 
-fn buckets_in(capture: &[u8], settings: &Settings) -> Buckets {
-    let mut buckets = Buckets::default();
+fn neighbours_in(capture: &[u8], settings: &Settings) -> Neighbours {
+    let mut neighbours = Neighbours::default();
     let mut clock = Time::MIN;
     for_each_segment(capture, &mut |time, segment| {
         clock = clock.max(time);
         let turn = segment.and_then(|(tuple, it)| Turn::of(Horizon::new(clock, 0), tuple, &it));
-        buckets.read(turn);
+        neighbours.read(turn);
     });
-    buckets.settle(|_| true, settings);
-    buckets
+    neighbours.settle(|_| true, settings);
+    neighbours
 }
 
 fn read(mut reference: Reference<'_>, capture: &[u8]) -> Vec<ConnectionRecord> {
@@ -90,7 +90,7 @@ fn walk(capture: &[u8], take: &mut dyn FnMut(Time, FrameId, &Outcome, &Decoded))
 struct Reference<'s> {
     settings: &'s Settings,
     answers: Answers,
-    buckets: Buckets,
+    neighbours: Neighbours,
     /// Whether connections sleep between their segments.
     naps: bool,
     clock: Time,
@@ -103,7 +103,7 @@ impl<'s> Reference<'s> {
         Self {
             settings,
             answers: answers_in(capture),
-            buckets: buckets_in(capture, settings),
+            neighbours: neighbours_in(capture, settings),
             naps: false,
             clock: Time::MIN,
             live: BTreeMap::new(),
@@ -163,10 +163,16 @@ impl<'s> Reference<'s> {
         if asked.is_some_and(|(listener, from)| self.answers.is_heard(listener, from, until)) {
             connection.heard_listener();
         }
+        let asked = connection.may_be_crowded_out();
+        let found_full =
+            |(attempt, from, until)| self.neighbours.found_queue_full(attempt, from, until);
+        if asked.is_some_and(found_full) {
+            connection.was_crowded_out();
+        }
         for (side, socket, from, until) in
             connection.may_lack_bucket(self.settings).into_iter().flatten()
         {
-            if self.buckets.had_none(socket, from, until) {
+            if self.neighbours.had_no_bucket(socket, from, until) {
                 connection.had_no_bucket(side);
             }
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cookie::OVERDUE;
 use super::{CROSSING_SLACK, Connection, CookieSign, Mark, State};
 use crate::stamp::{Span, Time};
-use crate::tcp::{Segment, Side};
+use crate::tcp::{FourTuple, Segment, Side};
 
 /// A new socket does not delay its first acknowledgments (Linux `tcp_enter_quickack_mode`), but for
 /// that of a FIN: `TCP_DELACK_MIN` is 40 ms.
@@ -26,8 +26,11 @@ const NOT_LOST: u8 = 2;
 pub(super) struct BringBack {
     /// The latest one, and whether a socket would have answered it.
     last: Option<(Time, bool)>,
-    /// The first one behind the last that was dropped.
+    /// The first one behind the last that was dropped, and the second of all.
     taken: Option<Mark>,
+    second: Option<Mark>,
+    /// The first one found the accept queue full.
+    crowded: bool,
     /// How many were dropped that a socket would have answered.
     dropped: u8,
     /// The server has said something.
@@ -53,11 +56,31 @@ impl Connection {
             let unanswered =
                 tries.last.is_some_and(|(last, asks)| asks && segment.time.since(last) > crossing);
             tries.dropped = tries.dropped.saturating_add(u8::from(unanswered));
+            if tries.last.is_some() {
+                tries.second.get_or_insert(Mark::of(segment));
+            }
             if unanswered || tries.taken.is_none() {
                 tries.taken = Some(Mark::of(segment));
             }
             let asks = segment.payload_len > 0 || segment.flags.fin();
             tries.last = Some((segment.time, asks));
+        }
+    }
+
+    /// The client and its listener, and when that answered, if others may have taken all its room.
+    #[must_use]
+    pub fn may_be_crowded_out(&self) -> Option<(FourTuple, Time, Time)> {
+        let tries = self.opening.baker.as_ref()?.tries;
+        let syn_ack = self.opening.syn_acks.server.last()?.mark.time;
+        let attempt =
+            FourTuple { source: self.addresses.client, destination: self.addresses.server };
+        tries.taken.map(|_| (attempt, self.first.time, syn_ack))
+    }
+
+    /// They had.
+    pub fn was_crowded_out(&mut self) {
+        if let Some(baker) = &mut self.opening.baker {
+            baker.tries.crowded = true;
         }
     }
 
@@ -67,14 +90,20 @@ impl Connection {
         let syn_ack = self.opening.syn_acks.server.last().map(|last| last.mark.time);
         let timeouts = self.opening.syn_ack_timeouts;
         let Some(baker) = &mut self.opening.baker else { return };
-        let BringBack { taken: Some(taken), dropped, answered, .. } = baker.tries else { return };
-        if dropped < if is_near { 1 } else { NOT_LOST } {
+        let BringBack { taken, second, crowded, dropped, answered, .. } = baker.tries;
+        let taken = if dropped >= if is_near { 1 } else { NOT_LOST } {
+            taken
+        } else if crowded {
+            // What the server says first may answer nothing but that.
+            second.or_else(|| taken.filter(|_| answered))
+        } else {
             return;
-        }
+        };
         if !answered && baker.sign.is_none() {
-            // A request socket would have sent its SYN-ACK again.
+            // A request socket would have sent its SYN-ACK again. And of handshakes that crowd each
+            // other no more get one than there are places behind them.
             let overdue = syn_ack.is_some_and(|sent| known_until.since(sent) > OVERDUE);
-            if !overdue || timeouts > 0 {
+            if !(overdue || crowded) || timeouts > 0 {
                 return;
             }
             baker.sign = Some(CookieSign::Silence);
@@ -91,6 +120,7 @@ impl Connection {
         }
         let opened = entries.iter().position(|entry| entry.state == State::Established);
         let Some(opened) = opened else { return };
+        let Some(taken) = taken else { return };
         let is_before_the_next = entries.get(opened + 1).is_none_or(|next| next.at >= taken.time);
         if let Some(entry) = entries.get_mut(opened).filter(|_| is_before_the_next) {
             (entry.at, entry.frame) = (taken.time, Some(taken.frame));

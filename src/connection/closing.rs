@@ -57,6 +57,10 @@ impl Connection {
         if !me.stream.is_complete() || me.stream.fin_acknowledged() {
             return;
         }
+        // What had been acknowledged before completes nothing.
+        if !segment.flags.fin() && me.stream.offset(segment.seq_end()) <= me.stream.acknowledged {
+            return;
+        }
         let again = peer.fin_arrivals.last();
         if again.is_some_and(|last| segment.time.since(last.mark.time).abs() < SAME_FRAME) {
             return;

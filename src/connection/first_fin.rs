@@ -21,6 +21,9 @@ const INSTANT: Span = Span::from_micros(20);
 /// starts with 1 s (RFC 6298 2.1).
 const SYN_TIMER: Span = Span::from_millis(800);
 
+/// A sender whose answers come sooner than this is at the tap: what it has in flight shows there.
+const NEAR: Span = Span::from_micros(100);
+
 /// What is known when it passes the tap.
 struct FirstFin {
     mark: Mark,
@@ -59,14 +62,14 @@ impl Connection {
         let data =
             [data_before.map(|it| it.time), (segment.payload_len > 0).then_some(segment.time)];
         let data = data.into_iter().flatten().max();
-        let just_before = data.is_some_and(|data| segment.time.since(data) <= path);
+        let just_before = data.is_some_and(|data| segment.time.since(data) <= path + path);
         let fin = FirstFin {
             mark: Mark::of(segment),
             timestamp: segment.timestamps().map(|stamps| stamps.value),
             path,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             narrow: lost || timed_out,
-            bulk: path > CROSSING_SLACK && just_before && me.stream.end > UNHINDERED,
+            bulk: path > NEAR && just_before && me.stream.end > UNHINDERED,
             before,
             data_before,
         };

@@ -141,7 +141,8 @@ impl Connection {
         let forward = (from == Side::Client) == self.client_is_forward;
         self.sides.of_mut(from).stream.count(segment);
         if self.stray_syn.as_ref().is_none_or(|stray| stray.segment.seq != segment.seq) {
-            let into_time_wait = self.sides.of(from.peer()).state == State::TimeWait;
+            let into_time_wait =
+                self.sides.of(from.peer()).state == State::TimeWait || self.is_left_alone_by(from);
             self.stray_syn = Some(Box::new(StraySyn {
                 forward,
                 segment: *segment,
@@ -449,7 +450,8 @@ impl Connection {
                     | State::LastAck
             )
         };
-        let unopened = matches!(me.state, State::SynSent | State::Closed | State::TimeWait);
+        let unopened = matches!(me.state, State::SynSent | State::Closed | State::TimeWait)
+            && !self.is_left_alone_by(from);
         (gone(me.state) && gone(peer.state)) || (unopened && self.stray_syn.is_none())
     }
 

@@ -13,12 +13,17 @@ use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side, Sides};
 
 impl Endpoint {
-    /// A RST with ACK comes from a socket that lives: no RST had reached it.
+    /// A RST with ACK comes from a socket that lives: no RST had reached it, and no timer ended it.
     fn had_not_been_reset(&mut self, rst: &Segment) {
         let ended = self.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst);
         let number = self.stream.offset(rst.seq);
-        if ended && rst.flags.ack() && number > 0 && number == self.stream.end {
+        if !rst.flags.ack() || number <= 0 || number != self.stream.end {
+            return;
+        }
+        if ended {
             self.revert(State::Closed);
+        } else {
+            self.take_back_estimate();
         }
     }
 

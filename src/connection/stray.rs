@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::cookie::Baker;
-use super::{Connection, TimeWaitBefore};
-use crate::tcp::{Control, Extras, Segment};
+use super::{Cause, Connection, State, TimeWaitBefore};
+use crate::tcp::{Control, Extras, Segment, Side};
 
 /// A SYN that did not fit the connection in which it was seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ pub(super) struct StraySyn {
     pub(super) forward: bool,
     pub(super) segment: Segment,
     pub(super) extras: Extras,
-    /// Its receiver was in TIME-WAIT, and did not take it.
+    /// Its receiver was in TIME-WAIT, or waited to close, and did not take it.
     pub(super) into_time_wait: bool,
 }
 
@@ -52,6 +52,14 @@ impl Connection {
             }
             Control::Rst | Control::Fin | Control::None => false,
         }
+    }
+
+    /// Whether the peer of `from` still waits for its own application to close, while the orphan at
+    /// `from` has run out of time: a SYN is answered with a challenge ACK, and that with a RST.
+    pub(super) fn is_left_alone_by(&self, from: Side) -> bool {
+        let ended = self.sides.of(from).last_entry().map(|last| last.cause);
+        ended == Some(Cause::FinWait2Expired)
+            && self.sides.of(from.peer()).state == State::CloseWait
     }
 
     /// The SYN that an open connection saw and that the next incarnation begins with: to be asked

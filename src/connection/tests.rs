@@ -240,6 +240,28 @@ fn a_reset_from_where_an_orphan_has_died_does_not_show_when() {
 }
 
 #[test]
+fn a_syn_of_a_client_whose_orphan_ran_out_does_not_end_the_servers_close_wait() {
+    let records = scenario("port-reuse-after-an-orphan-ran-out.tcp");
+    assert_eq!(records.len(), 2);
+    let end = records[0].states.server.last().unwrap();
+    assert_eq!((end.state, end.frame.unwrap().number()), (State::Closed, 8));
+    assert_eq!(records[1].states.client[0].frame.unwrap().number(), 6);
+}
+
+#[test]
+fn a_reset_with_ack_comes_from_a_socket_that_no_timer_had_ended() {
+    let client = &scenario("reset-by-a-half-closed-socket.tcp")[0].states.client;
+    assert_eq!(client.last().unwrap().frame.unwrap().number(), 6);
+}
+
+#[test]
+fn a_copy_of_what_was_acknowledged_completes_no_stream_up_to_a_fin() {
+    let server = &scenario("close-with-late-copy-of-data.tcp")[0].states.server;
+    let entry = server.last().unwrap();
+    assert_eq!((entry.state, entry.frame.unwrap().number()), (State::CloseWait, 6));
+}
+
+#[test]
 fn of_many_ignored_segments_the_one_after_the_longest_wait_opened() {
     let records = scenario("accept-queue-full-data-opens.tcp");
     let entry = records[0].states.server.last().unwrap();

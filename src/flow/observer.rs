@@ -91,6 +91,13 @@ pub trait Observer {
         false
     }
 
+    /// Whether the listener at the destination of `attempt`, which answered between `from` and `until`,
+    /// had no place for it in its accept queue.
+    fn found_queue_full(&self, attempt: FourTuple, from: Time, until: Time) -> bool {
+        let _ = (attempt, from, until);
+        false
+    }
+
     /// Takes a SYN that nothing followed, and the tunnel around it; called only where
     /// [`Observer::is_brief`].
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {

@@ -18,7 +18,9 @@ use super::{Keep, Options, Sink};
 use crate::analysis::JudgedConnection;
 use crate::connection::LoneSyn;
 use crate::detect::Accumulator;
-use crate::flow::{Answers, Batch, Buckets, Ending, Finished, Names, Observer, Shard, ZeekRules};
+use crate::flow::{
+    Answers, Batch, Ending, Finished, Names, Neighbours, Observer, Shard, ZeekRules,
+};
 use crate::stamp::{FrameId, Time};
 use crate::summary::Summary;
 use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
@@ -40,7 +42,7 @@ pub(super) struct Terms<'a> {
     pub(super) options: &'a Options,
     pub(super) answers: &'a Answers,
     pub(super) names: &'a Names,
-    pub(super) buckets: &'a Buckets,
+    pub(super) neighbours: &'a Neighbours,
 }
 
 /// What is collected of finished connections.
@@ -176,7 +178,11 @@ impl Observer for Desk<'_> {
     }
 
     fn had_no_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool {
-        self.terms.buckets.had_none(socket, from, until)
+        self.terms.neighbours.had_no_bucket(socket, from, until)
+    }
+
+    fn found_queue_full(&self, attempt: FourTuple, from: Time, until: Time) -> bool {
+        self.terms.neighbours.found_queue_full(attempt, from, until)
     }
 
     fn finished(&mut self, finished: Finished) {

@@ -37,15 +37,23 @@ impl Pending {
         self.lines.push(Line { at, id, end: self.bytes.len() });
     }
 
-    /// Forgets the first `count` lines.
-    fn forget(&mut self, count: usize) {
-        let Some(end) = count.checked_sub(1).and_then(|last| self.lines.get(last)).map(|it| it.end)
-        else {
-            return;
-        };
-        self.bytes.drain(..end);
-        self.lines.drain(..count);
-        self.lines.iter_mut().for_each(|line| line.end -= end);
+    /// Forgets what is due: the first lines as a rule. Of those that ended at the same time a later one
+    /// may stand before an earlier one.
+    fn forget(&mut self, is_due: impl Fn(&Line) -> bool) {
+        let Self { lines, bytes } = self;
+        let (mut start, mut kept) = (0, 0);
+        lines.retain_mut(|line| {
+            let place = std::mem::replace(&mut start, line.end)..line.end;
+            let stays = !is_due(line);
+            if stays {
+                let length = place.len();
+                bytes.copy_within(place, kept);
+                kept += length;
+                line.end = kept;
+            }
+            stays
+        });
+        bytes.truncate(kept);
         if self.bytes.len() < Self::SPARE && self.bytes.capacity() > 4 * Self::SPARE {
             self.bytes.shrink_to(Self::SPARE);
             self.lines.shrink_to(Self::SPARE / size_of::<Line>());
@@ -64,16 +72,47 @@ pub(super) fn flush(
     let mut due = Vec::new();
     for pending in &of_shards {
         let mut start = 0;
-        for line in pending.lines.iter().take_while(|line| is_due(line)) {
-            due.push((line.at, line.id, pending.bytes.get(start..line.end).unwrap_or_default()));
-            start = line.end;
+        for line in &pending.lines {
+            let place = std::mem::replace(&mut start, line.end)..line.end;
+            if is_due(line) {
+                due.push((line.at, line.id, pending.bytes.get(place).unwrap_or_default()));
+            }
         }
     }
     due.sort_unstable_by_key(|(at, id, _)| (*at, *id));
     due.into_iter().try_for_each(|(_, _, formatted)| write(formatted))?;
     for pending in &mut of_shards {
-        let count = pending.lines.partition_point(is_due);
-        pending.forget(count);
+        pending.forget(is_due);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_one_time_come_by_age_and_none_is_lost_in_whatever_order_they_ended() {
+        let (mut one, mut other) = (Pending::default(), Pending::default());
+        let push = |pending: &mut Pending, at: i64, id: u64| {
+            pending.push(Time::from_nanos(at), id, |bytes| {
+                bytes.extend_from_slice(format!("{at}.{id} ").as_bytes());
+            });
+        };
+        for (at, id) in [(1, 7), (5, 9), (5, 2), (5, 30), (5, 4)] {
+            push(&mut one, at, id);
+        }
+        push(&mut other, 5, 3);
+        let mut written = Vec::new();
+        for mark in [Some((5, 0)), Some((5, 5)), Some((5, 10)), None] {
+            let mark = mark.map(|(at, id)| (Time::from_nanos(at), id));
+            let take = |line: &[u8]| {
+                written.extend_from_slice(line);
+                Ok(())
+            };
+            flush(vec![&mut one, &mut other], mark, take).unwrap();
+        }
+        assert_eq!(String::from_utf8(written).unwrap(), "1.7 5.2 5.3 5.4 5.9 5.30 ");
+        assert!(one.bytes.is_empty() && one.lines.is_empty());
+    }
 }

@@ -93,6 +93,10 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.had_no_bucket(socket, from, until)
     }
 
+    fn found_queue_full(&self, attempt: FourTuple, from: Time, until: Time) -> bool {
+        self.rest.found_queue_full(attempt, from, until)
+    }
+
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {
         self.rest.lone_syn(lone, tunnel, ending);
     }

@@ -207,7 +207,7 @@ impl Shard {
 }
 
 /// What the connection cannot know by itself: whether the listener was heard when its SYN-ACK was due
-/// again, and whether its TIME-WAIT found a place.
+/// again, and whether it found a place in the accept queue, and in TIME-WAIT.
 fn tell_neighbours(
     connection: &mut Connection,
     known_until: Time,
@@ -217,6 +217,10 @@ fn tell_neighbours(
     let asked = connection.is_silent(known_until, settings);
     if asked.is_some_and(|(listener, from)| emit.is_heard(listener, from, known_until)) {
         connection.heard_listener();
+    }
+    let asked = connection.may_be_crowded_out();
+    if asked.is_some_and(|(attempt, from, until)| emit.found_queue_full(attempt, from, until)) {
+        connection.was_crowded_out();
     }
     for (side, socket, from, until) in connection.may_lack_bucket(settings).into_iter().flatten() {
         if emit.had_no_bucket(socket, from, until) {
