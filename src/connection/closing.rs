@@ -143,7 +143,7 @@ impl Connection {
             return;
         }
         let is_overtaken = self.was_sent_before_the_end(from, segment);
-        let outdates = self.outdates_reset(from, segment);
+        let outdates = self.outdates_reset(from, segment) || self.had_lost_the_fin(from, segment);
         let me = self.sides.of_mut(from);
         let Some(entry) = me.last_entry().copied() else { return };
         match entry.cause {
@@ -169,6 +169,24 @@ impl Connection {
             }
             _ => {}
         }
+    }
+
+    /// Whether `segment` of a side that a RST behind its peer's FIN seems to have ended acknowledges less
+    /// than that FIN, long after it passed the tap: the FIN was lost, and so the RST was not accepted.
+    fn had_lost_the_fin(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let number = self.reset.as_ref().map(|reset| peer.stream.offset(reset.seq));
+        let is_behind = peer.stream.fin.is_some_and(|fin| {
+            number.is_some_and(|number| number > fin) && peer.stream.offset(segment.ack) <= fin
+        });
+        let passed = peer.last_fin.or(peer.fin).map(|fin| fin.time);
+        let path = self.answer_time(from);
+        is_behind
+            && segment.flags.ack()
+            && !self.was_sent_before_the_end(from, segment)
+            && me.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst)
+            && passed
+                .is_some_and(|passed| segment.time.since(passed) > path + path + CROSSING_SLACK)
     }
 
     /// The RST that had not ended `from` seemed to prove that the FIN before it had come. What `from`

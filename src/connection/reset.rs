@@ -186,13 +186,18 @@ impl Connection {
     /// side answers nothing that does not acknowledge its FIN: what did so came later.
     fn doubt_ack_before(&mut self, from: Side, rst: &Segment) {
         // Some ways take longer than others.
-        let crossing = self.answer_time(from) + self.answer_time(from) + CROSSING_SLACK;
+        let path = self.answer_time(from);
+        let crossing = path + path + CROSSING_SLACK;
+        let soonest =
+            if path > CROSSING_SLACK { Span::from_nanos(path.nanos() / 4 * 3) } else { Span::ZERO };
         let me = self.sides.of_mut(from);
         let is_older = me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) <= fin);
-        let crossed = me.last_entry().is_some_and(|last| {
-            last.state == State::FinWait2 && rst.time.since(last.at) <= crossing
-        });
-        if is_older && crossed && !rst.flags.ack() {
+        let since = me.last_entry().filter(|last| last.state == State::FinWait2);
+        let since = since.map(|last| rst.time.since(last.at));
+        let crossed = since.is_some_and(|since| since <= crossing);
+        // What comes sooner than an answer can was sent before.
+        let too_soon = since.is_some_and(|since| since < soonest);
+        if too_soon || (is_older && crossed && !rst.flags.ack()) {
             me.revert(State::FinWait2);
         }
     }

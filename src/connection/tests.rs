@@ -262,6 +262,20 @@ fn a_copy_of_what_was_acknowledged_completes_no_stream_up_to_a_fin() {
 }
 
 #[test]
+fn a_challenge_that_acknowledges_no_fin_shows_that_the_reset_behind_it_was_not_accepted() {
+    let server = &scenario("reset-behind-a-lost-fin-is-challenged.tcp")[0].states.server;
+    let seen: Vec<_> = server.iter().map(|it| it.state.name()).collect();
+    assert_eq!(seen, ["SYN-RECEIVED", "ESTABLISHED", "CLOSED"]);
+    assert_eq!(server[2].frame.unwrap().number(), 7);
+}
+
+#[test]
+fn a_reset_that_comes_sooner_than_an_answer_crossed_what_it_seems_to_follow() {
+    let server = states(&scenario("reset-that-crossed-the-ack-of-the-fin.tcp")[0], Side::Server);
+    assert_eq!(server, ["SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1", "CLOSED"]);
+}
+
+#[test]
 fn of_many_ignored_segments_the_one_after_the_longest_wait_opened() {
     let records = scenario("accept-queue-full-data-opens.tcp");
     let entry = records[0].states.server.last().unwrap();

@@ -15,7 +15,8 @@ use crate::stamp::{Span, Time};
 use crate::tcp::{FourTuple, Orientation, Seq};
 
 /// A FIN that comes so long after the other side's was answered by an acknowledgment before it: who
-/// had closed first may have had its place already.
+/// had closed first may have had its place already, if there was one. An orphan that had found none
+/// would answer with a RST.
 const APART: Span = Span::from_millis(39);
 
 /// Sockets in TIME-WAIT, by host, and who found no place.
@@ -44,6 +45,8 @@ struct Closing {
 struct Fin {
     end: Seq,
     time: Time,
+    /// Its sender's host had no place then.
+    was_full: bool,
 }
 
 impl Buckets {
@@ -108,7 +111,7 @@ impl Buckets {
             }
         } else if let Some(first) = *peers {
             let knew = turn.ack.distance(first.end) >= 0;
-            let apart = knew && turn.time.since(first.time) > APART;
+            let apart = knew && turn.time.since(first.time) > APART && !first.was_full;
             *peer_until = self.enter(peer, turn.time, apart, settings);
             // The FINs cross: both wait.
             if !knew {
@@ -116,7 +119,8 @@ impl Buckets {
             }
         }
         let is_second = mine.is_none() && peers.is_some();
-        mine.get_or_insert(Fin { end: turn.end, time: turn.time });
+        let was_full = self.is_full(turn.tuple.source.address, settings);
+        mine.get_or_insert(Fin { end: turn.end, time: turn.time, was_full });
         if is_second {
             let over =
                 turn.time + length(turn.tuple.source.address).max(length(peer.source.address));
@@ -124,6 +128,11 @@ impl Buckets {
             self.ends.push(Reverse((over, canonical)));
         }
         self.flows.insert(canonical, closing);
+    }
+
+    fn is_full(&self, host: IpAddr, settings: &Settings) -> bool {
+        let limit = settings.of(host).max_tw_buckets;
+        limit.is_some_and(|limit| self.held.get(&host).copied().unwrap_or_default() >= limit)
     }
 
     /// The socket at the source of `tuple` is to wait, and may have a place already. Returns until
@@ -136,15 +145,15 @@ impl Buckets {
         settings: &Settings,
     ) -> Option<Time> {
         let host = settings.of(tuple.source.address);
-        let limit = host.max_tw_buckets?;
-        let held = self.held.entry(tuple.source.address).or_default();
-        if *held >= limit && !may_have_one {
-            let is_full = self.lacking.len() >= Self::MAX_FLOWS;
-            if !is_full || self.lacking.contains_key(&tuple) {
+        host.max_tw_buckets?;
+        let is_full = self.is_full(tuple.source.address, settings);
+        if is_full && !may_have_one {
+            if self.lacking.len() < Self::MAX_FLOWS || self.lacking.contains_key(&tuple) {
                 self.lacking.entry(tuple).or_default().push(at);
             }
             return None;
         }
+        let held = self.held.entry(tuple.source.address).or_default();
         *held = held.saturating_add(1);
         Some(at + host.time_wait)
     }

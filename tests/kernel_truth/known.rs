@@ -27,14 +27,6 @@ impl Known {
 
 const KNOWN: &[Known] = &[
     Known {
-        run: "accept_queue_under_load",
-        place: Place::Own,
-        faults: 8,
-        reason: "SYN cookies and a full accept queue: the acknowledgment is dropped \
-                 without a trace, no socket is ever made; how many places had become free \
-                 since the queue was full the last time, nothing tells",
-    },
-    Known {
         run: "deferred_accept",
         place: Place::Own,
         faults: 1,
@@ -61,14 +53,6 @@ const KNOWN: &[Known] = &[
         faults: 8,
         reason: "the server's firewall ate the final ACK behind the tap, and data came \
                  before the SYN-ACK's timer told",
-    },
-    Known {
-        run: "accept_queue_under_load",
-        place: Place::Other,
-        faults: 8,
-        reason: "SYN cookies and a full accept queue: the acknowledgment is dropped \
-                 without a trace, no socket is ever made; how many places had become free \
-                 since the queue was full the last time, nothing tells",
     },
     Known {
         run: "cookies_each_frame_late_client_closes",
