@@ -27,9 +27,10 @@ impl<'a> Arrival<'a> {
     #[inline(always)]
     pub(super) fn new(from: (&'a Batch, &Strip), packed: &Packed, extras: &'a Extras) -> Self {
         let (batch, strip) = from;
+        let [low, high, ports] = packed.flow;
         let mut arrival = Self {
             id: strip.frames_before + u64::from(packed.frame) + 1,
-            flow: Flow::Narrow(packed.flow),
+            flow: Flow::Narrow([low, high, ports]),
             forward: packed.kind.contains(Kind::FORWARD),
             segment: packed.segment(strip.first),
             extras,

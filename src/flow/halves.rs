@@ -16,7 +16,7 @@ use hashbrown::HashTable;
 use super::arrival::Arrival;
 use super::identity::Flow;
 use super::observer::Observer;
-use super::shard::Shard;
+use super::shard::{Likely, Shard};
 use super::table::Slot;
 use crate::connection::Connection;
 use crate::settings::Settings;
@@ -120,7 +120,7 @@ impl Shard {
         }
         let flow = arrival.flow.in_tunnel(&home);
         let arrival = Arrival { flow, ..*arrival };
-        self.place(&arrival, None, settings, emit);
+        self.place(&arrival, Likely::Unknown, settings, emit);
         true
     }
 

@@ -33,7 +33,8 @@ use crate::connection::Mark;
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Extras;
-use block::{BLOCK, Taken};
+pub(super) use block::Likely;
+use block::{BLOCK, Places};
 use leaving::Leave;
 
 /// The connections of one shard's flows.
@@ -122,7 +123,7 @@ impl Shard {
         for block in bucket.chunks(BLOCK) {
             let ahead = self.look_ahead(block);
             let (first, runs) = (place, self.may_take_runs(batch));
-            let mut taken = Taken::default();
+            let mut taken = Places::default();
             for (index, packed) in block.iter().enumerate() {
                 if place >= end {
                     let (strip, until) = strips.at(place);
@@ -143,7 +144,7 @@ impl Shard {
                         continue;
                     }
                 }
-                let likely = ahead.slot(index);
+                let likely = ahead.likely(index);
                 self.arrive(from, (packed, likely), watched, settings, emit);
             }
         }
@@ -158,7 +159,7 @@ impl Shard {
     fn arrive(
         &mut self,
         from: (&Batch, &Strip),
-        (packed, likely): (&Packed, Option<Slot>),
+        (packed, likely): (&Packed, Likely),
         watched: bool,
         settings: &Settings,
         emit: &mut impl Observer,
@@ -276,16 +277,21 @@ impl Shard {
         self.len() == 0
     }
 
-    /// Hands a segment to its connection. `likely` is where that was a moment ago.
+    /// Hands a segment to its connection.
     pub(super) fn place(
         &mut self,
         arrival: &Arrival<'_>,
-        likely: Option<Slot>,
+        likely: Likely,
         settings: &Settings,
         emit: &mut impl Observer,
     ) {
-        let still = likely.filter(|slot| arrival.is_of(key_of(&self.embryos, &self.live, *slot)));
-        let Some(mut slot) = still.or_else(|| self.slot_of(arrival.flow)) else {
+        let slot = match likely {
+            Likely::At(slot) if arrival.is_of(self.key_of(slot)) => Some(slot),
+            Likely::At(_) | Likely::Unknown => self.slot_of(arrival.flow),
+            // Perf: a flood's SYNs are looked up once.
+            Likely::Nowhere => None,
+        };
+        let Some(mut slot) = slot else {
             if !(self.may_be_half(arrival) && self.place_half(arrival, settings, emit)) {
                 self.open(arrival, None, settings, emit);
             }

@@ -24,9 +24,21 @@ const RECENT: usize = 4;
 /// No flow is this, since the lower address comes first.
 const NO_FLOW: [u32; 3] = [u32::MAX, 0, 0];
 
+/// Where a segment's connection is.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::flow) enum Likely {
+    /// There, a moment ago.
+    At(Slot),
+    /// Nowhere: it has none.
+    Nowhere,
+    Unknown,
+}
+
 /// What is known of the flows of a block's segments.
 pub(super) struct Ahead {
     slots: [Option<Slot>; BLOCK],
+    /// Those whose flow has no connection, nor an earlier segment in the block.
+    strangers: Places,
     /// Where in the block the next segment of the same flow is; 0 where none is known.
     next: [u8; BLOCK],
 }
@@ -38,6 +50,16 @@ impl Ahead {
         self.slots.get(index).copied().flatten()
     }
 
+    /// Where its connection is, as far as that is known when its turn has come.
+    #[inline]
+    pub(super) fn likely(&self, index: usize) -> Likely {
+        match self.slot(index) {
+            Some(slot) => Likely::At(slot),
+            None if self.strangers.contains(index) => Likely::Nowhere,
+            None => Likely::Unknown,
+        }
+    }
+
     /// The next segment of the same flow.
     #[inline]
     fn after(&self, index: usize) -> Option<usize> {
@@ -46,11 +68,28 @@ impl Ahead {
     }
 }
 
-/// Which segments of a block were taken already, as bits.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Taken(u64);
+/// Flows without a connection, as bits that each shares with some others.
+#[derive(Debug, Default)]
+struct Strangers([u64; 4]);
 
-impl Taken {
+impl Strangers {
+    /// Adds one; says whether it cannot be there yet.
+    #[inline]
+    fn add(&mut self, [low, high, ports]: [u32; 3]) -> bool {
+        let mixed = (low ^ high.rotate_left(13) ^ ports).wrapping_mul(0x9e37_79b9) >> 24;
+        let bit = 1_u64 << (mixed & 63);
+        let Some(word) = self.0.get_mut((mixed >> 6) as usize) else { return false };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+}
+
+/// Places in a block, as bits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Places(u64);
+
+impl Places {
     #[inline]
     pub(super) const fn contains(self, index: usize) -> bool {
         self.0 >> index & 1 != 0
@@ -69,7 +108,9 @@ impl Shard {
     ///
     /// Perf: `benches/whole.rs`; docs/performance.md has the figures.
     pub(super) fn look_ahead(&self, block: &[Packed]) -> Ahead {
-        let mut ahead = Ahead { slots: [None; BLOCK], next: [0; BLOCK] };
+        let strangers = Places::default();
+        let mut ahead = Ahead { slots: [None; BLOCK], strangers, next: [0; BLOCK] };
+        let mut seen = Strangers::default();
         let mut firsts = [None; BLOCK];
         // The latest flows: where in the block each was seen last, and its addresses and ports.
         let (mut places, mut flows) = ([0_u8; RECENT], [NO_FLOW; RECENT]);
@@ -88,6 +129,9 @@ impl Shard {
                 ahead.slot(usize::from(before))
             } else {
                 let slot = self.slot_of_narrow(flow);
+                if slot.is_none() && seen.add(flow) {
+                    ahead.strangers.add(usize::from(index));
+                }
                 *first = slot.filter(|slot| slot.is_live());
                 if let (Some(known), Some(place)) = (flows.get_mut(turn), places.get_mut(turn)) {
                     (*known, *place) = (flow, index);
@@ -140,7 +184,7 @@ impl Shard {
         strip: &Strip,
         (block, ahead): (&[Packed], &Ahead),
         range: Range<usize>,
-        taken: &mut Taken,
+        taken: &mut Places,
     ) -> bool {
         let (Some(slot), Some(first)) = (ahead.slot(range.start), block.get(range.start)) else {
             return false;
