@@ -45,7 +45,7 @@ use rayon::prelude::*;
 use crate::analysis::Analysis;
 use crate::capture::CaptureError;
 use crate::decode;
-use crate::detect::Detectors;
+use crate::detect::{Accumulator, Detectors};
 use crate::filter::Filter;
 use crate::flow::{Answers, Limits, Names, Neighbours, SHARDS, Turn, ZeekRules};
 use crate::settings::Settings;
@@ -92,6 +92,8 @@ pub struct Options {
     pub waiting_segments: u64,
     /// Entries that each table of a shard's summary keeps.
     pub summary_bound: usize,
+    /// Groups of each detector that a shard keeps.
+    pub group_bound: usize,
     /// How many connections that one detector marked the analysis lists at most: the earliest.
     pub max_flagged: usize,
 }
@@ -157,6 +159,7 @@ impl Options {
             wave_segments: Self::WAVE_SEGMENTS,
             waiting_segments: Self::WAITING_SEGMENTS,
             summary_bound: Summary::MAX_PER_SHARD,
+            group_bound: Accumulator::MAX_GROUPS_PER_SHARD,
             max_flagged: Self::MAX_FLAGGED,
         }
     }
@@ -188,6 +191,7 @@ impl Options {
                 .max_flagged
                 .min(usize::try_from(rest / Self::FLAGGED).unwrap_or(usize::MAX)),
             summary_bound: Summary::bound_within(rest / 4, SHARDS),
+            group_bound: Accumulator::bound_within(rest / 10, SHARDS),
             ..self
         }
     }

@@ -141,8 +141,9 @@ impl Summary {
     const WHOLE: usize = 16;
 
     /// Bytes that one listener, one host and one pair of a shard take, about, with their share of
-    /// those of the whole run.
-    const ENTRIES: u64 = 4_000;
+    /// those of the whole run and with what the allocator needs for them: measured on an archive of
+    /// many captures, where all tables are full and most series are long.
+    const ENTRIES: u64 = 8_000;
 
     /// The summary of a shard, which keeps `bound` entries of each table. What it found can be read
     /// once it is merged into another one, and that is settled.

@@ -184,6 +184,12 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
             Format::ZeekJson => lines.conn_logs.json.push(opened),
         }
     }
+    if arguments.max_memory.is_some() && options.keep == Keep::All {
+        exit::warn(
+            "--max-memory does not bound a JSON report with --connections all, which holds every \
+             connection until it is written: -o out.ndjson does not",
+        );
+    }
     if arguments.zeek_splitting.is_some() && lines.conn_logs.is_empty() {
         exit::warn("--zeek-splitting changes nothing without a conn.log: -o conn.log");
     }

@@ -15,10 +15,20 @@ use crate::summary::{Distinct, Entry, Evicted, Table};
 use crate::tcp::{IcmpError, Overlay};
 
 /// What connection detectors found in one shard, or in several after a merge.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Accumulator {
-    /// One table per rule, in the order of the registry; begun where a rule has a hit.
-    rules: Vec<Table<GroupKey, Group>>,
+    /// One table per rule, in the order of the registry; begun where a rule has a hit. Groups lie in
+    /// boxes, since a table is half empty as a rule.
+    rules: Vec<Table<GroupKey, Box<Group>>>,
+    /// Groups of one detector that are kept while hits are added, and once all is merged.
+    bound: usize,
+    limit: usize,
+}
+
+impl Default for Accumulator {
+    fn default() -> Self {
+        Self::with_bound(Self::MAX_GROUPS_PER_SHARD)
+    }
 }
 
 /// What a group is about: variant and subject.
@@ -27,14 +37,34 @@ pub(super) type GroupKey = (&'static str, Point);
 impl Accumulator {
     /// Groups of one detector kept in one shard; between two clearances it may hold twice as many.
     pub const MAX_GROUPS_PER_SHARD: usize = 256;
-    /// Groups of one detector kept of the whole run.
-    pub const MAX_GROUPS: usize = 4_096;
+    /// How many times more groups of the whole run are kept than of a shard.
+    const WHOLE: usize = 16;
+    /// Bytes that a group takes with its share of the table, about: measured on archives, where most
+    /// have few hits.
+    const GROUP: u64 = 700;
+    /// Detectors that find something at very many places, as a rule.
+    const BUSY_RULES: u64 = 6;
+
+    /// One that keeps `bound` groups of each detector in a shard, and more of the whole run.
+    #[must_use]
+    pub fn with_bound(bound: usize) -> Self {
+        Self { rules: Vec::new(), bound, limit: Self::WHOLE * bound }
+    }
+
+    /// How many groups of each detector a shard may keep if those of `shards` shards may take `memory`
+    /// bytes in all; not more than by default.
+    #[must_use]
+    pub fn bound_within(memory: u64, shards: usize) -> usize {
+        let each = 2 * Self::GROUP * Self::BUSY_RULES * shards as u64;
+        usize::try_from(memory / each).unwrap_or(usize::MAX).clamp(16, Self::MAX_GROUPS_PER_SHARD)
+    }
 
     /// Adds what another shard found.
     pub fn merge(&mut self, other: Self) {
+        let limit = self.limit;
         for (rule, table) in other.rules.into_iter().enumerate() {
             if let Some(own) = self.table(rule) {
-                own.merge(table, Self::MAX_GROUPS);
+                own.merge(table, limit);
             }
         }
     }
@@ -45,22 +75,24 @@ impl Accumulator {
     }
 
     pub(super) fn add(&mut self, rule: usize, hit: &Hit, record: &ConnectionRecord) {
+        let bound = self.bound;
         if let Some(table) = self.table(rule) {
-            table.entry((hit.variant, hit.point), Self::MAX_GROUPS_PER_SHARD).add(hit, record);
+            table.entry((hit.variant, hit.point), bound).add(hit, record);
         }
     }
 
     /// The groups of a rule, by variant and subject.
     pub(super) fn groups(&self, rule: usize) -> Vec<(GroupKey, &Group)> {
-        self.rules.get(rule).map_or_else(Vec::new, |table| table.sorted(Self::MAX_GROUPS))
+        let sorted = self.rules.get(rule).map(|table| table.sorted(self.limit));
+        sorted.into_iter().flatten().map(|(key, group)| (key, &**group)).collect()
     }
 
     /// What did not fit the bound of a rule's groups.
     pub(super) fn evicted(&self, rule: usize) -> Evicted {
-        self.rules.get(rule).map_or_else(Evicted::default, |table| table.evicted(Self::MAX_GROUPS))
+        self.rules.get(rule).map_or_else(Evicted::default, |table| table.evicted(self.limit))
     }
 
-    fn table(&mut self, rule: usize) -> Option<&mut Table<GroupKey, Group>> {
+    fn table(&mut self, rule: usize) -> Option<&mut Table<GroupKey, Box<Group>>> {
         if self.rules.len() <= rule {
             self.rules.resize_with(rule + 1, Table::default);
         }
@@ -91,8 +123,8 @@ pub(super) struct Group {
     classes: Vec<(u32, u64)>,
     /// Different clients.
     pub(super) clients: Distinct,
-    /// The first ICMP error about an attempt of theirs.
-    pub(super) icmp: Option<IcmpError>,
+    /// The first ICMP error about an attempt of theirs; most groups have none.
+    icmp: Option<Box<IcmpError>>,
     /// Connections among them in which some bytes were never captured.
     pub(super) lossy: u64,
     /// Connections among them in which one side was never captured.
@@ -181,9 +213,16 @@ impl Group {
         self.samples.iter().map(|(id, _)| *id).collect()
     }
 
+    /// The first ICMP error about an attempt of theirs.
+    pub(super) fn icmp(&self) -> Option<IcmpError> {
+        self.icmp.as_deref().copied()
+    }
+
     fn blame(&mut self, error: Option<IcmpError>) {
-        let known = self.icmp.into_iter().chain(error);
-        self.icmp = known.min_by_key(|error| error.frame);
+        let Some(error) = error else { return };
+        if self.icmp.as_ref().is_none_or(|known| error.frame < known.frame) {
+            self.icmp = Some(Box::new(error));
+        }
     }
 
     fn classify(&mut self, class: u32, count: u64) {
@@ -194,7 +233,13 @@ impl Group {
                     *sum += count;
                 }
             }
-            Err(place) => self.classes.insert(place, (class, count)),
+            Err(place) => {
+                // Most groups have one class and one connection.
+                if self.classes.is_empty() {
+                    self.classes.reserve_exact(1);
+                }
+                self.classes.insert(place, (class, count));
+            }
         }
     }
 
@@ -204,6 +249,9 @@ impl Group {
             return;
         }
         if let Err(place) = self.samples.binary_search(&sample) {
+            if self.samples.is_empty() {
+                self.samples.reserve_exact(1);
+            }
             self.samples.insert(place, sample);
             self.samples.truncate(Finding::MAX_CONNECTIONS);
         }
@@ -216,6 +264,7 @@ impl Entry for Group {
     }
 
     fn merge(&mut self, other: Self) {
+        self.blame(other.icmp());
         if self.key.is_none() {
             (self.key, self.overlay) = (other.key, other.overlay);
         }
@@ -227,7 +276,6 @@ impl Entry for Group {
         self.worst = self.worst.max(other.worst);
         self.total = self.total.saturating_add(other.total);
         self.clients.merge(&other.clients);
-        self.blame(other.icmp);
         self.lossy += other.lossy;
         self.one_sided += other.one_sided;
         for (class, count) in other.classes {

@@ -303,3 +303,23 @@ fn a_scan_of_all_ports_does_not_fill_the_report() {
         rest.unwrap().summary
     );
 }
+
+#[test]
+fn fewer_groups_in_less_memory_lose_no_connection() {
+    let detectors =
+        Detectors::new(Settings::default(), Thresholds::default(), &Selection::default());
+    let bound = Accumulator::bound_within(1 << 20, 64);
+    assert!(bound < Accumulator::MAX_GROUPS_PER_SHARD);
+    assert_eq!(Accumulator::bound_within(u64::MAX, 64), Accumulator::MAX_GROUPS_PER_SHARD);
+    let mut accumulator = Accumulator::with_bound(bound);
+    for port in 0..5_000_u16 {
+        let mut record = refused(port.into(), 10);
+        record.server.port = port;
+        detectors.connection(&record, &mut accumulator);
+    }
+    let rule = RULES.iter().position(|rule| rule.code == Code(105)).unwrap();
+    let kept = accumulator.groups(rule);
+    assert!((bound..=16 * bound).contains(&kept.len()), "{}", kept.len());
+    let count: u64 = kept.iter().map(|(_, group)| group.count).sum();
+    assert_eq!(count + accumulator.evicted(rule).connections, 5_000);
+}

@@ -73,7 +73,11 @@ impl Worker {
         let summary = Summary::of_shard(options.summary_bound);
         Self {
             shard: Shard::new(index, limits, hasher.clone()),
-            collector: Collector { summary, ..Collector::default() },
+            collector: Collector {
+                summary,
+                accumulator: Accumulator::with_bound(options.group_bound),
+                ..Collector::default()
+            },
             segments: Segments::new(hasher.clone()),
             rows: zeek.map(|rules| Rows::new(index, rules, hasher.clone())),
         }
@@ -199,7 +203,11 @@ impl Observer for Desk<'_> {
 impl Collector {
     /// What is gathered of all shards.
     pub(super) fn of_run(options: &Options) -> Self {
-        Self { summary: Summary::of_run(options.summary_bound), ..Self::default() }
+        Self {
+            summary: Summary::of_run(options.summary_bound),
+            accumulator: Accumulator::with_bound(options.group_bound),
+            ..Self::default()
+        }
     }
 
     /// Whether it is better to hand over what waits here before there is more of it.

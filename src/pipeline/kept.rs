@@ -30,7 +30,7 @@ struct Held {
 impl Kept {
     /// Marked connections of one shard that wait before it is better to pick the earliest of all
     /// shards.
-    const MANY: usize = 32;
+    const MANY: usize = 16;
 
     /// Whether it is better to hand over what is kept before there is more of it.
     pub(super) fn is_full(&self, keep: Keep) -> bool {

@@ -134,7 +134,7 @@ const fn decode(class: u32) -> Option<(u32, bool)> {
 }
 
 fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
-    if let Some(error) = group.icmp.filter(|_| group.key.is_some_and(|key| key.0 == ICMP_ERROR)) {
+    if let Some(error) = group.icmp().filter(|_| group.key.is_some_and(|key| key.0 == ICMP_ERROR)) {
         return describe_told(group, whole, &error);
     }
     let point = group.key?.1;
