@@ -258,12 +258,13 @@ impl Group {
     }
 }
 
-impl Entry for Group {
+impl Entry for Box<Group> {
     fn weight(&self) -> u64 {
         self.count
     }
 
     fn merge(&mut self, other: Self) {
+        let other = *other;
         self.blame(other.icmp());
         if self.key.is_none() {
             (self.key, self.overlay) = (other.key, other.overlay);

@@ -174,7 +174,7 @@ impl<V: Fold> Entry for Place<V> {
                 unpack_into(&mut *totals, &std::mem::take(&mut self.packed));
                 (self.totals, self.besides) = (Some(totals), 0);
             }
-            (Some(totals), Some(others)) => totals.merge(others),
+            (Some(totals), Some(others)) => totals.merge(*others),
         }
     }
 

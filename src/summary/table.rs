@@ -29,24 +29,6 @@ pub(crate) trait Entry: Default {
     fn settle(&mut self) {}
 }
 
-impl<V: Entry> Entry for Box<V> {
-    fn weight(&self) -> u64 {
-        (**self).weight()
-    }
-
-    fn held(&self) -> u64 {
-        (**self).held()
-    }
-
-    fn merge(&mut self, other: Self) {
-        (**self).merge(*other);
-    }
-
-    fn settle(&mut self) {
-        (**self).settle();
-    }
-}
-
 /// Totals by key. The hash is keyed per run, since a capture can be hostile; its order never
 /// reaches an output.
 #[derive(Clone, Debug)]
