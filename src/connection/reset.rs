@@ -188,6 +188,9 @@ impl Connection {
         // Some ways take longer than others.
         let path = self.answer_time(from);
         let crossing = path + path + CROSSING_SLACK;
+        // What the handshake took may have been a repetition's wait.
+        let peer = self.sides.of(from.peer()).stream.sending.as_ref();
+        let path = peer.and_then(|sending| sending.rtt.min()).map_or(path, |rtt| rtt.min(path));
         let soonest =
             if path > CROSSING_SLACK { Span::from_nanos(path.nanos() / 4 * 3) } else { Span::ZERO };
         let me = self.sides.of_mut(from);

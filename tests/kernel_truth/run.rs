@@ -70,8 +70,7 @@ pub(crate) fn recorded() -> PathBuf {
 
 /// The captures of both hosts of every recorded run, with their paths.
 pub(crate) fn recorded_captures() -> impl Iterator<Item = (String, Vec<u8>)> {
-    let paths = |run: Run| HOSTS.map(|host| run.folder.join(format!("{host}.pcap")));
-    let paths = runs(&recorded()).into_iter().flat_map(paths);
+    let paths = runs(&recorded()).into_iter().flat_map(|run| run.captures());
     paths.map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
 }
 
@@ -93,13 +92,18 @@ pub(crate) fn runs(root: &Path) -> Vec<Run> {
 }
 
 impl Run {
+    /// Where the captures of both hosts are.
+    pub(crate) fn captures(&self) -> [PathBuf; 2] {
+        HOSTS.map(|host| self.folder.join(format!("{host}.pcap")))
+    }
+
     /// Whether the scenario does the same each time; the others lose and reorder at random.
     pub(crate) fn is_deterministic(&self) -> bool {
         self.truth["deterministic"].as_bool().unwrap_or(true)
     }
 
     /// The settings of both hosts, as `--sysctl` would be given them.
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let mut settings = Settings::of_profile(Profile::Linux);
         for host in HOSTS {
             let text = fs::read_to_string(self.folder.join(format!("{host}.sysctl"))).unwrap();

@@ -3,10 +3,12 @@
 use std::fs;
 
 use tcpautopsy::connection::ConnectionRecord;
+use tcpautopsy::pipeline::Options;
 use tcpautopsy::settings::Settings;
 use tcpautopsy::stamp::Time;
 
 use super::captures::{all, analyse, options, scenarios};
+use crate::kernel_truth::run::{recorded, runs};
 use crate::reference;
 
 /// The obvious loop keeps closed connections until the end; all else is the same.
@@ -37,6 +39,31 @@ fn connections_are_those_of_the_obvious_loop() {
             assert_eq!(found, expected, "{name}");
         }
     }
+}
+
+/// What connections know of their neighbours goes across the shards.
+#[test]
+fn with_the_settings_of_the_hosts_neighbours_say_the_same_whatever_the_cut() {
+    let of_neighbours =
+        |name: &str| ["bucket", "queue", "cookies", "flood"].iter().any(|word| name.contains(word));
+    let runs = runs(&recorded());
+    let mut compared = 0;
+    for run in runs.iter().filter(|run| of_neighbours(&run.name)) {
+        for path in run.captures() {
+            let bytes = fs::read(&path).unwrap();
+            let expected: Vec<_> =
+                reference::records(&bytes, &run.settings()).into_iter().map(without_end).collect();
+            for (threads, chunk, wave) in [(1, 1 << 20, 1 << 20), (3, 700, 4_000)] {
+                let options = Options { settings: run.settings(), ..options(threads, chunk, wave) };
+                let analysis = analyse(std::slice::from_ref(&path), &options).analysis;
+                let found = analysis.connections.into_iter();
+                let found: Vec<_> = found.map(|judged| without_end(judged.record)).collect();
+                assert_eq!(found, expected, "{}", path.display());
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 40, "{compared}");
 }
 
 #[test]

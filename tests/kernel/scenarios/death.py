@@ -99,6 +99,21 @@ def orphan_dies_in_last_ack(net):
     net.wait(0.1)
 
 
+@scenario(families=BOTH, seconds=9, client={"tcp_orphan_retries": 2})
+def dead_orphan_answers(net):
+    """An orphan has died in LAST-ACK; a keep-alive probe is answered with a RST, much later."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    server.shutdown(WRITE)
+    net.reach(client, "CLOSE-WAIT")
+    keep_alive(server, idle=4)
+    net.server.drop_input("tcp dport 80")
+    client.close()
+    net.await_table(net.client, "LAST-ACK", 0)
+    net.server.allow()
+    net.reach(server, "CLOSED")
+
+
 @scenario(families=BOTH, seconds=9, relay=True, sysctl={"tcp_orphan_retries": 2})
 def orphans_die_in_closing(net):
     """Crossing FINs whose ACKs never arrive: both orphans die in CLOSING."""

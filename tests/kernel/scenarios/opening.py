@@ -148,6 +148,32 @@ def half_open_reset(net):
     net.wait(0.1)
 
 
+@scenario(families=BOTH, seconds=5)
+def half_open_destroyed(net):
+    """An administrator destroys the half-open connection (ss -K): the SYN that comes again makes another,
+    with another number."""
+    listener = net.listen()
+    net.client.drop_input("tcp sport 80")
+    client = net.dial(80)
+    net.await_table(net.server, "SYN-RECEIVED")
+    net.server.kill("state", "syn-recv")
+    net.await_table(net.server, "SYN-RECEIVED", 0)
+    net.client.allow()
+    net.accept(listener)
+    net.reach(client, "ESTABLISHED")
+
+
+@scenario(families=BOTH, seconds=5, server={"tcp_synack_retries": 0}, client={"tcp_syn_retries": 1})
+def half_open_expires_and_comes_again(net):
+    """tcp_synack_retries=0: the half-open connection is gone when the SYN comes again after a second."""
+    net.listen()
+    net.client.drop_input("tcp sport 80")
+    net.dial(80)
+    net.await_table(net.server, "SYN-RECEIVED", 1)
+    net.await_table(net.client, "SYN-SENT", 0)
+    net.await_table(net.server, "SYN-RECEIVED", 0)
+
+
 @scenario(families=BOTH)
 def bad_ack_in_syn_received(net):
     """An ACK that acknowledges the wrong number is answered with RST; SYN-RECEIVED stays."""
@@ -212,6 +238,19 @@ def deferred_accept(net):
     net.read(server, 10)
     client.close()
     net.reach(server, "CLOSE-WAIT")
+
+
+@scenario(seconds=6)
+def deferred_accept_of_a_second(net):
+    """TCP_DEFER_ACCEPT of a second and a client that says nothing: one more SYN-ACK, and its
+    acknowledgment is taken."""
+    listener = net.listen(setup=lambda s: s.setsockopt(socket.IPPROTO_TCP,
+                                                       socket.TCP_DEFER_ACCEPT, 1))
+    net.dial(80, block=True)
+    net.accept(listener)
+    net.wait(3.0)
+    net.dial(81)
+    net.wait(0.05)
 
 
 @scenario(seconds=12)
@@ -280,6 +319,32 @@ def fast_open_server_answers_early(net):
     server.sendall(b"a" * 20)
     server.close()
     net.wait(0.3)
+
+
+@scenario(families=BOTH, relay=True, delay=0.01)
+def fast_open_closes_early(net):
+    """TFO over a long way: the server answers and closes, or resets, while the final ACK is on its way."""
+    listener = fast_open(net)
+    first = fast_dial(net, b"q" * 50)
+    server = net.accept(listener)
+    net.read(server, 50)
+    first.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.wait(0.1)
+    second = fast_dial(net, b"q" * 50)
+    server = net.accept(listener)
+    net.read(server, 50)
+    net.reach(second, "ESTABLISHED")
+    server.close()
+    net.wait(0.1)
+    second.close()
+    third = fast_dial(net, b"q" * 50)
+    server = net.accept(listener)
+    net.reach(third, "ESTABLISHED")
+    server.close()
+    net.reach(third, "CLOSED")
+    net.wait(0.1)
 
 
 @scenario(families=BOTH)

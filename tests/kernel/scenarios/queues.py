@@ -75,6 +75,44 @@ def accept_overflow_for_ever(net):
     net.reach(client, "CLOSED")
 
 
+@scenario(families=BOTH, seconds=9, server={"tcp_synack_retries": 2})
+def accept_queue_crowded_with_cookies(net):
+    """One place, and several SYNs that were ignored come again at once: all are answered with cookies,
+    and one acknowledgment is taken; the others are dropped without a trace."""
+    listener = net.listen(backlog=0)
+    fill(net, 1)
+    clients = [net.dial(80) for _ in range(3)]
+    net.wait(0.2)
+    net.accept(listener)
+    for client in clients:
+        net.reach(client, "ESTABLISHED")
+    net.wait(0.2)
+    net.accept(listener)
+    clients[1].sendall(b"q" * 10)
+    net.wait(0.3)
+
+
+@scenario(families=BOTH, seconds=9, relay=True)
+def accept_overflow_with_cookies(net):
+    """Backlog 1: four handshakes at once, two of them by cookies that find the queue full. Their clients
+    close; the FINs bring the cookies back until there is room."""
+    listener = net.listen(backlog=1)
+    held = net.relay.hold(lambda p, side: side == "client" and not p.bare_syn, count=None)
+    clients = [net.dial(80) for _ in range(4)]
+    for client in clients:
+        net.reach(client, "ESTABLISHED")
+    net.relay.forget(held)
+    net.relay.release(4)
+    net.await_table(net.server, "ESTABLISHED", 2)
+    net.wait(0.05)
+    for client in clients[1:]:
+        client.close()
+    net.wait(0.1)
+    for _ in range(4):
+        net.accept(listener).close()
+    net.wait(0.3)
+
+
 @scenario(families=BOTH, relay=True, server={"tcp_abort_on_overflow": 1})
 def abort_on_overflow(net):
     """tcp_abort_on_overflow=1: the ACK that finds the queue full is answered with RST."""

@@ -75,6 +75,35 @@ def close_wait_then_linger_zero(net):
 
 
 @scenario(families=BOTH)
+def fin_and_reset_eaten(net):
+    """The server's firewall eats a FIN and the RST behind it; what the server says then shows it."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.server.drop_input("tcp dport 80")
+    client.close()
+    net.await_table(net.client, "FIN-WAIT-1")
+    net.client.kill("state", "fin-wait-1")
+    net.await_table(net.client, "FIN-WAIT-1", 0)
+    net.wait(0.05)
+    net.server.allow()
+    server.sendall(b"hello?")
+    net.reach(server, "CLOSED")
+
+
+@scenario(families=BOTH)
+def fin_eaten_and_reset_challenged(net):
+    """The server's firewall eats a FIN: the RST behind it is not exact, and gets a challenge ACK."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.server.drop_input("tcp flags & fin == fin")
+    client.close()
+    net.await_table(net.client, "FIN-WAIT-1")
+    net.wait(0.02)
+    net.client.kill("state", "fin-wait-1")
+    net.reach(server, "CLOSED")
+
+
+@scenario(families=BOTH)
 def disconnect(net):
     """connect(AF_UNSPEC) on an established socket: RST, and the socket can be used again."""
     import ctypes

@@ -1,5 +1,7 @@
 """TIME-WAIT: its end, its reuse, its assassination, its overflow."""
 
+import socket
+
 from packet import ACK, RST, SYN, timestamp_option
 from scenario import scenario
 
@@ -178,6 +180,54 @@ def time_wait_bucket_overflow(net):
     for _ in range(8):
         client, server = net.pair(listener=listener)
         finish_any_fast(net, client, server)
+        net.wait(0.02)
+    net.wait(0.1)
+
+
+@scenario(families=BOTH, sysctl={"tcp_max_tw_buckets": 2})
+def time_wait_buckets_of_both(net):
+    """Both close at once where each host has two buckets: the third pair of sockets finds none, on
+    either side."""
+    listener = net.listen()
+    for _ in range(5):
+        client, server = net.pair(listener=listener)
+        net.exchange(client, server)
+        client.close()
+        server.close()
+        net.wait(0.02)
+    net.wait(0.1)
+
+
+@scenario(families=BOTH, client={"tcp_max_tw_buckets": 2})
+def time_wait_buckets_of_half_closed(net):
+    """Sockets that were only shut down take no bucket in FIN-WAIT-2, and find none when the FIN comes."""
+    listener = net.listen()
+    for _ in range(5):
+        client, server = net.pair(listener=listener)
+        net.exchange(client, server)
+        client.shutdown(socket.SHUT_WR)
+        net.reach(server, "CLOSE-WAIT")
+        net.wait(0.06)
+        server.close()
+        net.wait(0.02)
+    net.wait(0.1)
+
+
+@scenario(families=BOTH, client={"tcp_max_tw_buckets": 2})
+def time_wait_buckets_of_orphans(net):
+    """Orphans take a bucket in FIN-WAIT-2; those that find none are CLOSED then, and answer the FIN with
+    a RST."""
+    listener = net.listen()
+    servers = []
+    for _ in range(5):
+        client, server = net.pair(listener=listener)
+        net.exchange(client, server)
+        client.close()
+        net.reach(server, "CLOSE-WAIT")
+        net.wait(0.06)
+        servers.append(server)
+    for server in servers:
+        server.close()
         net.wait(0.02)
     net.wait(0.1)
 
