@@ -42,7 +42,7 @@ pub use listener::Listener;
 use lone::{LoneSum, Waiting};
 use overlays::Overlays;
 pub use pair::{Pair, PairKey};
-use place::Parcel;
+use place::{Packed, Parcel};
 use roster::Roster;
 pub(crate) use table::{Entry, Table};
 pub use totals::{Durations, StateCounts, Totals};
@@ -149,7 +149,7 @@ impl Summary {
     /// once it is merged into another one, and that is settled.
     #[must_use]
     pub fn of_shard(bound: usize) -> Self {
-        let parcel = Parcel { packed: Some(Vec::new()), ..Parcel::default() };
+        let parcel = Parcel { packed: Some(Packed::default()), ..Parcel::default() };
         Self { bound, parcel, ..Self::default() }
     }
 

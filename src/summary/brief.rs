@@ -45,6 +45,14 @@ pub(super) struct Brief {
 /// As long as a server waits by default (Linux `tcp_synack_retries` = 5).
 const COOKIE_WAITS: Span = Span::from_secs(63);
 
+/// How much of a connection is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    Whole,
+    /// What a pair adds up.
+    OfPair,
+}
+
 /// What one side sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sent {
@@ -64,6 +72,11 @@ pub(super) struct Sent {
 pub(super) struct Stay {
     pub(super) state: State,
     pub(super) from: Time,
+}
+
+/// Whether there is a socket of a connection in that state.
+pub(super) const fn exists(state: State) -> bool {
+    !matches!(state, State::Closed | State::Listen)
 }
 
 impl Default for Brief {

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::activity::is_complete;
-use super::brief::Brief;
+use super::brief::{Brief, Packing, exists};
 use super::place::Fold;
 use super::totals::earliest;
 use super::{Concurrency, Entry};
@@ -48,6 +48,8 @@ impl Pair {
 }
 
 impl Fold for Pair {
+    const PACKING: Packing = Packing::OfPair;
+
     fn fold(&mut self, brief: &Brief, _: Side) {
         let port = brief.client.port;
         self.connections += 1;
@@ -99,7 +101,6 @@ impl Entry for Pair {
 
 /// From when until when the client's socket existed.
 fn held(brief: &Brief) -> Option<(Time, Option<Time>)> {
-    let exists = |state| !matches!(state, State::Closed | State::Listen);
     let states = &brief.states.client;
     let first = states.iter().find(|stay| exists(stay.state))?;
     let last = states.last().filter(|stay| !exists(stay.state));

@@ -5,12 +5,15 @@
 
 use std::sync::OnceLock;
 
-use super::brief::Brief;
+use super::brief::{Brief, Packing};
 use super::table::Entry;
 use crate::tcp::Side;
 
 /// Totals that connections can be added to.
 pub(super) trait Fold: Entry {
+    /// How much of a connection they need.
+    const PACKING: Packing = Packing::Whole;
+
     /// Adds a connection; `side` is the side that the totals are about.
     fn fold(&mut self, brief: &Brief, side: Side);
 
@@ -32,15 +35,33 @@ pub(super) trait Fold: Entry {
 pub(super) struct Parcel {
     pub(super) brief: Brief,
     /// None where everything is to be unpacked at once.
-    pub(super) packed: Option<Vec<u8>>,
+    pub(super) packed: Option<Packed>,
+}
+
+/// The same connection, packed for each kind of totals.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Packed {
+    whole: Vec<u8>,
+    of_pair: Vec<u8>,
+}
+
+impl Packed {
+    fn of(&self, packing: Packing) -> &[u8] {
+        match packing {
+            Packing::Whole => &self.whole,
+            Packing::OfPair => &self.of_pair,
+        }
+    }
 }
 
 impl Parcel {
     /// Packs what was read into it.
     pub(super) fn close(&mut self) {
-        if let Some(packed) = &mut self.packed {
-            packed.clear();
-            self.brief.pack(packed);
+        if let Some(Packed { whole, of_pair }) = &mut self.packed {
+            for (packing, bytes) in [(Packing::Whole, whole), (Packing::OfPair, of_pair)] {
+                bytes.clear();
+                self.brief.pack(packing, bytes);
+            }
         }
     }
 }
@@ -77,6 +98,7 @@ impl<V: Fold> Place<V> {
         match (&mut self.totals, &parcel.packed) {
             (None, Some(packed)) if self.packed.len() < Self::MAX_PACKED => {
                 self.read.take();
+                let packed = packed.of(V::PACKING);
                 // Most entries stay with one connection: no room for a second one is made ahead.
                 self.packed.reserve_exact(packed.len() + 1);
                 self.packed.push(u8::from(side == Side::Server));
@@ -190,7 +212,7 @@ fn unpack_into<V: Fold>(totals: &mut V, mut bytes: &[u8]) {
     while let Some((side, rest)) = bytes.split_first() {
         bytes = rest;
         let side = if *side == 0 { Side::Client } else { Side::Server };
-        if brief.unpack(&mut bytes).is_none() {
+        if brief.unpack(V::PACKING, &mut bytes).is_none() {
             return;
         }
         totals.fold(&brief, side);

@@ -1,11 +1,11 @@
-//! A [`Brief`] in about a hundred bytes, for entries of few connections.
+//! A [`Brief`] in about a hundred bytes, for entries of few connections; in a third of that for pairs.
 //!
 //! Numbers take seven bits a byte, lowest first (LEB128), times count from the one before; what is
 //! absent or signed is folded into the number, and what is one of few takes a byte. Nothing is lost.
 
 use std::net::IpAddr;
 
-use super::{Brief, Sent, Stay};
+use super::{Brief, Packing, Sent, Stay, exists};
 use crate::compat::zeek::ConnState;
 use crate::connection::{CloseOutcome, HandshakeOutcome, State};
 use crate::stamp::{FrameId, Span, Time};
@@ -24,8 +24,64 @@ mod has {
 }
 
 impl Brief {
-    /// Appends it.
-    pub(in crate::summary) fn pack(&self, into: &mut Vec<u8>) {
+    /// Appends as much of it as is wanted.
+    pub(in crate::summary) fn pack(&self, packing: Packing, into: &mut Vec<u8>) {
+        match packing {
+            Packing::Whole => self.pack_whole(into),
+            Packing::OfPair => self.pack_for_pair(into),
+        }
+    }
+
+    /// Becomes the one at the front of `bytes`, and takes it off; none where there is none. What was
+    /// not packed is as it was.
+    pub(in crate::summary) fn unpack(&mut self, packing: Packing, bytes: &mut &[u8]) -> Option<()> {
+        match packing {
+            Packing::Whole => self.unpack_whole(bytes),
+            Packing::OfPair => self.unpack_for_pair(bytes),
+        }
+    }
+
+    /// What a pair adds up: the client's port, and when sockets were there or in TIME-WAIT.
+    fn pack_for_pair(&self, into: &mut Vec<u8>) {
+        put(into, self.client.port.into());
+        put(into, self.id);
+        put(into, self.first_frame.file().into());
+        put(into, self.first_frame.number());
+        put_signed(into, self.known_until.nanos());
+        for side in Side::BOTH {
+            put_states(into, self.known_until, || self.states_for_pair(side));
+        }
+    }
+
+    fn unpack_for_pair(&mut self, bytes: &mut &[u8]) -> Option<()> {
+        self.client.port = take_small(bytes)?;
+        self.id = take(bytes)?;
+        let file = take_small(bytes)?;
+        self.first_frame = FrameId::new(file, take(bytes)?);
+        self.known_until = Time::from_nanos(take_signed(bytes)?);
+        for side in Side::BOTH {
+            take_states(bytes, self.known_until, self.states.of_mut(side))?;
+        }
+        Some(())
+    }
+
+    /// The states that a pair looks at: the first one and the last, TIME-WAIT and what follows it.
+    fn states_for_pair(&self, side: Side) -> impl Iterator<Item = Stay> {
+        let states = self.states.of(side);
+        let is_in_time_wait =
+            |stay: Option<&Stay>| stay.is_some_and(|it| it.state == State::TimeWait);
+        let first = states.iter().position(|stay| exists(stay.state));
+        states.iter().enumerate().filter_map(move |(place, stay)| {
+            let before = place.checked_sub(1).and_then(|place| states.get(place));
+            let is_wanted = Some(place) == first
+                || place + 1 == states.len()
+                || is_in_time_wait(Some(stay))
+                || is_in_time_wait(before);
+            is_wanted.then_some(*stay)
+        })
+    }
+
+    fn pack_whole(&self, into: &mut Vec<u8>) {
         let rare = [
             u64::from(self.syn_retransmissions),
             u64::from(self.syn_ack_retransmissions),
@@ -73,19 +129,11 @@ impl Brief {
         }
         for side in Side::BOTH {
             self.sent.of(side).pack(into);
-            let states = self.states.of(side);
-            put(into, states.len() as u64);
-            let mut before = self.first_time;
-            for stay in states {
-                into.push(place(&State::ALL, stay.state));
-                put_time(into, before, stay.from);
-                before = stay.from;
-            }
+            put_states(into, self.first_time, || self.states.of(side).iter().copied());
         }
     }
 
-    /// Becomes the one at the front of `bytes`, and takes it off; none where there is none.
-    pub(in crate::summary) fn unpack(&mut self, bytes: &mut &[u8]) -> Option<()> {
+    fn unpack_whole(&mut self, bytes: &mut &[u8]) -> Option<()> {
         let flags = take(bytes)?;
         let is = |bit| flags & bit != 0;
         self.client.address = if is(has::V6) {
@@ -124,18 +172,35 @@ impl Brief {
         self.copies = copies;
         for side in Side::BOTH {
             *self.sent.of_mut(side) = Sent::unpack(bytes)?;
-            let mut before = self.first_time;
-            let states = self.states.of_mut(side);
-            states.clear();
-            for _ in 0..take(bytes)? {
-                let [state] = take_array(bytes)?;
-                let from = take_time(bytes, before)?;
-                states.push(Stay { state: one_of(&State::ALL, state)?, from });
-                before = from;
-            }
+            take_states(bytes, self.first_time, self.states.of_mut(side))?;
         }
         Some(())
     }
+}
+
+/// How many states there are, and each with its distance from the one before.
+fn put_states<I: Iterator<Item = Stay>>(
+    into: &mut Vec<u8>,
+    mut before: Time,
+    states: impl Fn() -> I,
+) {
+    put(into, states().count() as u64);
+    for stay in states() {
+        into.push(place(&State::ALL, stay.state));
+        put_time(into, before, stay.from);
+        before = stay.from;
+    }
+}
+
+fn take_states(bytes: &mut &[u8], mut before: Time, states: &mut Vec<Stay>) -> Option<()> {
+    states.clear();
+    for _ in 0..take(bytes)? {
+        let [state] = take_array(bytes)?;
+        let from = take_time(bytes, before)?;
+        states.push(Stay { state: one_of(&State::ALL, state)?, from });
+        before = from;
+    }
+    Some(())
 }
 
 /// A time as its distance from an earlier one; wrapping, since a hostile capture may hold any.
@@ -258,6 +323,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::summary::Pair;
+    use crate::summary::place::Fold as _;
     use crate::summary::samples::{aborted, graceful, half_open, open, refused, unanswered};
 
     #[test]
@@ -274,15 +341,34 @@ mod tests {
         let briefs = records.map(|record| {
             let mut brief = Brief::default();
             brief.read(&record);
-            brief.pack(&mut bytes);
+            brief.pack(Packing::Whole, &mut bytes);
             brief
         });
         let (mut rest, mut unpacked) = (bytes.as_slice(), Brief::default());
         for brief in briefs {
-            assert_eq!(unpacked.unpack(&mut rest), Some(()));
+            assert_eq!(unpacked.unpack(Packing::Whole, &mut rest), Some(()));
             assert_eq!(unpacked, brief);
         }
-        assert_eq!(unpacked.unpack(&mut rest), None);
+        assert_eq!(unpacked.unpack(Packing::Whole, &mut rest), None);
+    }
+
+    #[test]
+    fn a_pair_adds_up_the_same_from_what_is_packed_for_it() {
+        let records = [open(1, 0, 90_000), graceful(2, 10, 90_000), aborted(6, 50, 3)];
+        let (mut whole, mut packed) = (Pair::default(), Pair::default());
+        for record in records {
+            let mut brief = Brief::default();
+            brief.read(&record);
+            whole.fold(&brief, Side::Client);
+            let mut bytes = Vec::new();
+            brief.pack(Packing::OfPair, &mut bytes);
+            let mut rest = bytes.as_slice();
+            let mut unpacked = Brief::default();
+            assert_eq!(unpacked.unpack(Packing::OfPair, &mut rest), Some(()));
+            assert!(rest.is_empty());
+            packed.fold(&unpacked, Side::Client);
+        }
+        assert_eq!(format!("{packed:?}"), format!("{whole:?}"));
     }
 
     proptest! {
@@ -320,13 +406,13 @@ mod tests {
             brief.sent.server = Sent { bad_checksums: counts[5], missing_bytes: counts[6], ..Sent::default() };
             brief.states.server.push(Stay { state: State::TimeWait, from: Time::from_nanos(stay) });
             let mut bytes = Vec::new();
-            brief.pack(&mut bytes);
+            brief.pack(Packing::Whole, &mut bytes);
             let (mut rest, mut unpacked) = (bytes.as_slice(), Brief::default());
-            prop_assert_eq!(unpacked.unpack(&mut rest), Some(()));
+            prop_assert_eq!(unpacked.unpack(Packing::Whole, &mut rest), Some(()));
             prop_assert_eq!(&unpacked, &brief);
             prop_assert!(rest.is_empty());
             for cut in 0..bytes.len() {
-                prop_assert_eq!(unpacked.unpack(&mut bytes.get(..cut).unwrap()), None);
+                prop_assert_eq!(unpacked.unpack(Packing::Whole, &mut bytes.get(..cut).unwrap()), None);
             }
         }
     }
