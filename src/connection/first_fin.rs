@@ -36,8 +36,8 @@ struct FirstFin {
     /// One segment filled its sender's window: after a SYN or SYN-ACK was lost (RFC 5681 3.1), or
     /// after a timeout (3.1, equation 4).
     narrow: bool,
-    /// Much was sent just before, by a sender far away: what of it was still in flight there, the tap
-    /// does not show.
+    /// Much is in flight; or was just sent by a sender far away: what of it was still in flight there,
+    /// the tap does not show.
     bulk: bool,
     /// The segment before it, of either side.
     before: Mark,
@@ -62,6 +62,10 @@ impl Connection {
         let data =
             [data_before.map(|it| it.time), (segment.payload_len > 0).then_some(segment.time)];
         let data = data.into_iter().flatten().max();
+        // What is in flight at the tap leaves room for no more, and it did not leave right behind it.
+        let in_flight = me.stream.end - 1 - me.stream.acknowledged;
+        let hindered = in_flight > UNHINDERED
+            && data.is_none_or(|data| segment.time.since(data) > CROSSING_SLACK);
         let just_before = data.is_some_and(|data| segment.time.since(data) <= path + path);
         let fin = FirstFin {
             mark: Mark::of(segment),
@@ -69,7 +73,7 @@ impl Connection {
             path,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             narrow: lost || timed_out,
-            bulk: path > NEAR && just_before && me.stream.end > UNHINDERED,
+            bulk: hindered || (path > NEAR && just_before && me.stream.end > UNHINDERED),
             before,
             data_before,
         };

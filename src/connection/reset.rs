@@ -107,6 +107,8 @@ impl Connection {
     /// closed already.
     fn reason_of_sender(&self, from: Side, segment: &Segment) -> Reason {
         let mark = Mark::of(segment);
+        let forward = (from == Side::Client) == self.client_is_forward;
+        let own_syn = self.stray_syn.as_ref().filter(|stray| stray.forward == forward);
         let gone = match self.sides.of(from).state {
             State::SynSent
             | State::Established
@@ -115,13 +117,16 @@ impl Connection {
             | State::LastAck
             | State::TimeWait => !segment.flags.ack(),
             // A FIN would have been acknowledged; what else may come after its own, an orphan resets.
-            State::FinWait2 => !segment.flags.ack() && self.sides.of(from.peer()).fin.is_some(),
+            State::FinWait2 => {
+                let answers_fin = self.sides.of(from.peer()).fin.is_some();
+                !segment.flags.ack() && (answers_fin || own_syn.is_some())
+            }
             State::Closed | State::Listen | State::SynReceived | State::FinWait1 => false,
         };
         // Data after its FIN resets an orphan, and meets none where that has died.
-        let may_be_gone = self.sides.of(from).state == State::FinWait1 && !segment.flags.ack();
-        let forward = (from == Side::Client) == self.client_is_forward;
-        match self.stray_syn.as_ref().filter(|stray| stray.forward == forward) {
+        let may_be_gone = !segment.flags.ack()
+            && matches!(self.sides.of(from).state, State::FinWait1 | State::FinWait2);
+        match own_syn {
             // It had already begun anew.
             Some(stray) if gone => {
                 Reason::inferred(Mark::of(&stray.segment), Cause::ConnectionGone)

@@ -54,12 +54,19 @@ impl Connection {
         }
     }
 
-    /// Whether the peer of `from` still waits for its own application to close, while the orphan at
-    /// `from` has run out of time: a SYN is answered with a challenge ACK, and that with a RST.
+    /// Whether the peer of `from` still has the connection, while the orphan at `from` has run out of
+    /// time, or no RST of `from` was accepted: a SYN is answered with a challenge ACK, and that with a
+    /// RST.
     pub(super) fn is_left_alone_by(&self, from: Side) -> bool {
         let ended = self.sides.of(from).last_entry().map(|last| last.cause);
-        ended == Some(Cause::FinWait2Expired)
-            && self.sides.of(from.peer()).state == State::CloseWait
+        let peer = self.sides.of(from.peer()).state;
+        match ended {
+            Some(Cause::FinWait2Expired) => peer == State::CloseWait,
+            Some(Cause::SentRst | Cause::ConnectionGone) => {
+                matches!(peer, State::Established | State::CloseWait)
+            }
+            _ => false,
+        }
     }
 
     /// The SYN that an open connection saw and that the next incarnation begins with: to be asked

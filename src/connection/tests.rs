@@ -246,6 +246,12 @@ fn a_syn_of_a_client_whose_orphan_ran_out_does_not_end_the_servers_close_wait() 
     let end = records[0].states.server.last().unwrap();
     assert_eq!((end.state, end.frame.unwrap().number()), (State::Closed, 8));
     assert_eq!(records[1].states.client[0].frame.unwrap().number(), 6);
+
+    let records = scenario("port-reuse-behind-a-reset-that-was-not-accepted.tcp");
+    assert_eq!(records.len(), 2);
+    let end = records[0].states.server.last().unwrap();
+    assert_eq!((end.state, end.frame.unwrap().number()), (State::Closed, 9));
+    assert_eq!(records[1].states.client[0].frame.unwrap().number(), 7);
 }
 
 #[test]
