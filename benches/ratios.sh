@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints what `cargo bench --features testkit` measured last: ns for each packet, GB/s, and how many
-# times the floor that is. Medians of wall time.
+# Prints what `cargo bench --features testkit` measured last: ns for each packet, or for each connection
+# where the shape is an output, GB/s, and how many times the floor that is. Medians of wall time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python3 - "${CARGO_TARGET_DIR:-target}/criterion" <<'P'
@@ -12,7 +12,7 @@ def measured(folder):
     amounts = benchmark["throughput"]["ElementsAndBytes"]
     return estimates["median"]["point_estimate"], amounts["elements"], amounts["bytes"]
 
-print("| shape | bench | ns/packet | GB/s | floor = 1 |")
+print("| shape | bench | ns each | GB/s | floor = 1 |")
 print("|---|---|---:|---:|---:|")
 for floor in sorted(pathlib.Path(sys.argv[1]).glob("*/floor/new")):
     group = floor.parent.parent

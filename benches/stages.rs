@@ -11,7 +11,7 @@
 )]
 
 use std::hint::black_box;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,11 +20,13 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use hashbrown::HashMap;
+use tcpautopsy::analysis::{JudgedConnection, JudgedSegment};
 use tcpautopsy::capture::{Context, Window};
 use tcpautopsy::decode::{self, Decoded, Outcome, decode, express};
 use tcpautopsy::detect::{Detectors, Selection, Thresholds};
-use tcpautopsy::flow::Batch;
-use tcpautopsy::pipeline::{Discard, Keep, Options, run};
+use tcpautopsy::flow::{Batch, ZeekRow};
+use tcpautopsy::pipeline::{Discard, Keep, Options, Sink, run};
+use tcpautopsy::report::{self, Connections};
 use tcpautopsy::settings::Settings;
 use tcpautopsy::testkit::{Format, Shape, generate, split};
 
@@ -120,6 +122,128 @@ fn archives(criterion: &mut Criterion) {
         }
     }
     group.finish();
+}
+
+/// Connections as text, beside copying that text: each format by itself from a run's connections, and
+/// whole runs that write it to nowhere.
+fn output(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["mix", "many_small"] {
+        let capture = Capture::new(&folder, name, Shape::named(name).unwrap());
+        let inputs = [capture.path.clone()];
+        let all = Options { keep: Keep::All, ..options(1) };
+        let analysis = run(&inputs, &all, &mut Discard, &|_| {}).unwrap().analysis;
+        let connections = &analysis.connections;
+        let lines = |bytes: &mut Vec<u8>, format: fn(&JudgedConnection, &mut Vec<u8>)| {
+            bytes.clear();
+            for connection in connections {
+                format(black_box(connection), bytes);
+            }
+            bytes.len()
+        };
+        let (mut text, mut bytes) = (Vec::new(), Vec::new());
+        lines(&mut text, report::write_connection);
+        lines(&mut bytes, report::write_connection_by_serde_json);
+        assert!(text == bytes, "both write the same");
+        let mut group = criterion.benchmark_group(format!("output_{name}"));
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: connections.len() as u64,
+            bytes: text.len() as u64,
+        });
+        group.sample_size(10).measurement_time(Duration::from_secs(3));
+        group.bench_function("floor", |bencher| {
+            bencher.iter(|| {
+                bytes.clear();
+                bytes.extend_from_slice(black_box(&text));
+                bytes.len()
+            });
+        });
+        group.bench_function("ndjson", |bencher| {
+            bencher.iter(|| lines(&mut bytes, report::write_connection));
+        });
+        group.bench_function("ndjson_by_serde_json", |bencher| {
+            bencher.iter(|| lines(&mut bytes, report::write_connection_by_serde_json));
+        });
+        group.bench_function("json_all", |bencher| {
+            bencher.iter(|| {
+                bytes.clear();
+                report::write_json(&analysis, Connections::All, &mut bytes).unwrap();
+                bytes.len()
+            });
+        });
+        for wanted in [Wanted::Nothing, Wanted::Lines, Wanted::Rows, Wanted::Segments] {
+            group.bench_function(format!("whole_{wanted:?}").to_lowercase(), |bencher| {
+                bencher.iter(|| {
+                    let mut sink = Nowhere { wanted, bytes: 0 };
+                    run(black_box(&inputs), &options(1), &mut sink, &|_| {}).unwrap();
+                    sink.bytes
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+/// What a run is to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Nothing,
+    Lines,
+    Rows,
+    Segments,
+}
+
+/// Takes what a run writes, and counts its bytes.
+struct Nowhere {
+    wanted: Wanted,
+    bytes: usize,
+}
+
+impl Nowhere {
+    fn take(&mut self, formatted: &[u8]) {
+        self.bytes += black_box(formatted).len();
+    }
+}
+
+impl Sink for Nowhere {
+    fn format(&self, connection: &JudgedConnection, into: &mut Vec<u8>) {
+        report::write_connection(connection, into);
+    }
+
+    fn write(&mut self, formatted: &[u8]) -> io::Result<()> {
+        self.take(formatted);
+        Ok(())
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted == Wanted::Lines
+    }
+
+    fn wants_segments(&self) -> bool {
+        self.wanted == Wanted::Segments
+    }
+
+    fn format_segment(&self, segment: &JudgedSegment<'_>, into: &mut Vec<u8>) {
+        report::write_segment(segment, into);
+    }
+
+    fn write_segment(&mut self, formatted: &[u8]) -> io::Result<()> {
+        self.take(formatted);
+        Ok(())
+    }
+
+    fn wants_zeek_rows(&self) -> bool {
+        self.wanted == Wanted::Rows
+    }
+
+    fn format_zeek_row(&self, row: &ZeekRow, into: &mut Vec<u8>) {
+        report::write_zeek_row(row, into);
+    }
+
+    fn write_zeek_row(&mut self, formatted: &[u8]) -> io::Result<()> {
+        self.take(formatted);
+        Ok(())
+    }
 }
 
 /// The least that any reader of flows does: 64 bytes of state for each.
@@ -227,5 +351,5 @@ fn stages(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, stages, compressed, archives);
+criterion_group!(benches, stages, compressed, archives, output);
 criterion_main!(benches);

@@ -25,6 +25,8 @@ mod zeek;
 mod tests;
 
 pub use json::write_json;
+#[cfg(feature = "testkit")]
+pub use ndjson::write_connection_by_serde_json;
 pub use ndjson::{write_connection, write_rest};
 pub use reference::reference;
 pub use schema::{Schema, schema};

@@ -21,6 +21,15 @@ pub fn write_connection(connection: &JudgedConnection, buffer: &mut Vec<u8>) {
     append_line(buffer, "connection", ConnectionDoc::from(connection));
 }
 
+/// The same by `serde_json`: what the benches hold [`write_connection`] against.
+#[cfg(feature = "testkit")]
+pub fn write_connection_by_serde_json(connection: &JudgedConnection, buffer: &mut Vec<u8>) {
+    let line = Line { kind: "connection", data: ConnectionDoc::from(connection) };
+    if serde_json::to_writer(&mut *buffer, &line).is_ok() {
+        buffer.push(b'\n');
+    }
+}
+
 /// Writes what is known only when all connections are over: the findings and the run.
 ///
 /// # Errors
