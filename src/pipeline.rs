@@ -136,7 +136,7 @@ impl Options {
     const SEGMENTS_ALONE: u64 = Self::CHUNK_SEGMENTS;
     /// Segments for each SYN with which a wave is no larger than that; in a flood, a shard's table is
     /// what should stay in the cache.
-    const SEGMENTS_A_SYN: u64 = 4;
+    const SEGMENTS_A_SYN: u64 = 16;
     /// Bytes of a wave at most where segments are written one by one: their lines take up to ten
     /// times as much, and wait for the wave to be over.
     pub const WAVE_OF_SEGMENTS: u64 = 8 << 20;
