@@ -21,9 +21,6 @@ pub(super) const BLOCK: usize = 64;
 /// Flows of a block that a segment is compared with, the latest ones.
 const RECENT: usize = 4;
 
-/// No flow is this, since the lower address comes first.
-const NO_FLOW: [u32; 3] = [u32::MAX, 0, 0];
-
 /// Where a segment's connection is.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::flow) enum Likely {
@@ -102,6 +99,13 @@ impl Places {
     }
 }
 
+/// An even number that flows seldom share.
+#[inline]
+fn number_of([low, high, ports]: [u32; 3]) -> u64 {
+    let addresses = u64::from(low) << 32 | u64::from(high);
+    (addresses ^ u64::from(ports).wrapping_mul(0x9e37_79b9_7f4a_7c15)) & !1
+}
+
 impl Shard {
     /// Looks up where the flows of some segments are, and touches what will be needed of them, so
     /// that the core waits for its memory once for all of them and not once for each.
@@ -112,15 +116,19 @@ impl Shard {
         let mut ahead = Ahead { slots: [None; BLOCK], strangers, next: [0; BLOCK] };
         let mut seen = Strangers::default();
         let mut firsts = [None; BLOCK];
-        // The latest flows: where in the block each was seen last, and its addresses and ports.
-        let (mut places, mut flows) = ([0_u8; RECENT], [NO_FLOW; RECENT]);
+        // The latest flows: where in the block each was seen last, and a number that is odd for none.
+        let (mut places, mut numbers) = ([0_u8; RECENT], [1_u64; RECENT]);
         let mut turn = 0;
         for ((packed, index), first) in block.iter().zip(0_u8..).zip(&mut firsts) {
             if packed.kind.contains(Kind::WIDE) {
                 continue;
             }
             let flow = packed.flow;
-            let known = flows.iter().zip(&mut places).find(|(known, _)| **known == flow);
+            let number = number_of(flow);
+            let is_last =
+                |place: u8| block.get(usize::from(place)).is_some_and(|before| before.flow == flow);
+            let mut known = numbers.iter().zip(&mut places);
+            let known = known.find(|(known, place)| **known == number && is_last(**place));
             let slot = if let Some((_, place)) = known {
                 let before = std::mem::replace(place, index);
                 if let Some(next) = ahead.next.get_mut(usize::from(before)) {
@@ -133,8 +141,9 @@ impl Shard {
                     ahead.strangers.add(usize::from(index));
                 }
                 *first = slot.filter(|slot| slot.is_live());
-                if let (Some(known), Some(place)) = (flows.get_mut(turn), places.get_mut(turn)) {
-                    (*known, *place) = (flow, index);
+                let entry = numbers.get_mut(turn).zip(places.get_mut(turn));
+                if let Some((known, place)) = entry {
+                    (*known, *place) = (number, index);
                 }
                 turn = (turn + 1) % RECENT;
                 slot
