@@ -9,6 +9,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
+
 use super::neighbours::{Kind, Turn};
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
@@ -22,13 +24,13 @@ const APART: Span = Span::from_millis(39);
 /// Sockets in TIME-WAIT, by host, and who found no place.
 #[derive(Debug, Default)]
 pub(super) struct Buckets {
-    flows: HashMap<FourTuple, Closing>,
+    flows: HashMap<FourTuple, Closing, RandomState>,
     /// When a flow is looked at again.
     ends: BinaryHeap<Reverse<(Time, FourTuple)>>,
     /// Sockets that hold a place.
-    held: HashMap<IpAddr, u32>,
+    held: HashMap<IpAddr, u32, RandomState>,
     /// Whoever found none: the socket, its peer, and when.
-    lacking: HashMap<FourTuple, Vec<Time>>,
+    lacking: HashMap<FourTuple, Vec<Time>, RandomState>,
 }
 
 /// What is known of a flow with a FIN. The first of each pair is the side of the canonical source.

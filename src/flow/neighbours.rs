@@ -50,7 +50,8 @@ impl Neighbours {
     /// Takes in, in the order of the capture, what stands before the places that `is_ready` says.
     pub fn settle(&mut self, is_ready: impl Fn(Horizon) -> bool, settings: &Settings) {
         let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.sort_unstable_by_key(|turn| turn.place);
+        // The runs that the batches were put into are found and merged.
+        waiting.sort_by_key(|turn| turn.place);
         let later = waiting.partition_point(|turn| is_ready(turn.place.0));
         self.waiting = waiting.split_off(later);
         for turn in &waiting {
@@ -101,7 +102,7 @@ impl Turn {
 }
 
 impl Batch {
-    /// What its segments change, in no order.
+    /// What its segments change, in the order of the batch.
     #[must_use]
     pub fn turns(&self) -> Vec<Turn> {
         let mut turns = Vec::new();
@@ -114,6 +115,7 @@ impl Batch {
                 turns.extend(Turn::of(self.place(strip, packed), tuple, &segment));
             }
         }
+        turns.sort_unstable_by_key(|turn| turn.place);
         turns
     }
 }

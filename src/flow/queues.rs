@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::neighbours::{Kind, Turn};
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
@@ -19,10 +21,10 @@ const AT_ONCE: Span = Span::from_millis(1);
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     /// From the client to the listener.
-    attempts: HashMap<FourTuple, Attempt>,
-    listeners: HashMap<Endpoint, Listener>,
+    attempts: HashMap<FourTuple, Attempt, RandomState>,
+    listeners: HashMap<Endpoint, Listener, RandomState>,
     /// Whoever found no place: the client, its listener, and when that answered.
-    crowded: HashMap<FourTuple, Vec<Time>>,
+    crowded: HashMap<FourTuple, Vec<Time>, RandomState>,
 }
 
 #[derive(Clone, Copy, Debug)]
