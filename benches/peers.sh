@@ -16,6 +16,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 "$generate" --shape mix --packets "$packets" -o "$folder/mix.pcap" 2>/dev/null
+"$generate" --shape mix_short --packets "$packets" -o "$folder/mix_short.pcap" 2>/dev/null
 "$generate" --shape mix --packets "$packets" --snaplen 96 -o "$folder/snaplen_96.pcap" 2>/dev/null
 "$generate" --shape flood --packets "$packets" -o "$folder/flood.pcap" 2>/dev/null
 
@@ -49,7 +50,7 @@ row() {
 
 echo "| capture | program | wall s | CPU s | peak MB | CPU ns/packet | CPU, ours = 1 |"
 echo "|---|---|---:|---:|---:|---:|---:|"
-for capture in mix snaplen_96 flood; do
+for capture in mix mix_short snaplen_96 flood; do
     file=$folder/$capture.pcap
     unset first
     row "tcpautopsy, 1 thread" "$capture" "$ours" analyze --threads 1 --no-progress \

@@ -31,7 +31,7 @@ use tcpautopsy::settings::Settings;
 use tcpautopsy::testkit::{Format, Shape, generate, split};
 
 const PACKETS: u64 = 300_000;
-const SHAPES: [&str; 5] = ["mix", "many_small", "few_large", "flood", "elephant"];
+const SHAPES: [&str; 6] = ["mix", "mix_short", "many_small", "few_large", "flood", "elephant"];
 
 /// A generated capture, in memory and in a file.
 struct Capture {

@@ -31,6 +31,8 @@ pub enum Traffic {
     /// Thousands of connections at once: requests and responses, bulk data, losses repaired by
     /// SACK or timeout, failed handshakes, every way to close, some IPv6, UDP and ARP.
     Mix,
+    /// The same with two short exchanges a connection: 24 segments each, five times as many connections.
+    MixShort,
     /// Eight connections that carry bulk data without end.
     FewLarge,
     /// Twenty thousand short connections at once: one request, one response, close.
@@ -59,8 +61,8 @@ pub struct Shape {
 
 impl Shape {
     /// The names that [`Shape::named`] knows.
-    pub const NAMES: [&str; 6] =
-        ["mix", "few_large", "many_small", "flood", "flood_answered", "elephant"];
+    pub const NAMES: [&str; 7] =
+        ["mix", "mix_short", "few_large", "many_small", "flood", "flood_answered", "elephant"];
 
     /// A classic pcap over Ethernet with whole frames.
     #[must_use]
@@ -73,6 +75,7 @@ impl Shape {
     pub fn named(name: &str) -> Option<Self> {
         let traffic = match name {
             "mix" => Traffic::Mix,
+            "mix_short" => Traffic::MixShort,
             "few_large" => Traffic::FewLarge,
             "many_small" => Traffic::ManySmall,
             "flood" => Traffic::Flood { answered: false },
@@ -110,6 +113,7 @@ pub fn generate(shape: Shape, packets: u64, seed: u64, out: &mut impl Write) -> 
             Flood::new(START, answered).run(packets, &mut random, &mut tap)?;
         }
         Traffic::Mix => connections(&Profile::MIX, packets, &mut random, &mut tap)?,
+        Traffic::MixShort => connections(&Profile::MIX_SHORT, packets, &mut random, &mut tap)?,
         Traffic::FewLarge => connections(&Profile::FEW_LARGE, packets, &mut random, &mut tap)?,
         Traffic::ManySmall => connections(&Profile::MANY_SMALL, packets, &mut random, &mut tap)?,
         Traffic::Elephant => connections(&Profile::ELEPHANT, packets, &mut random, &mut tap)?,

@@ -59,6 +59,8 @@ impl Profile {
         response_segments: 40,
         think_micros: 300_000,
     };
+    pub(super) const MIX_SHORT: Self =
+        Self { exchanges: Some(2), response_segments: 12, ..Self::MIX };
     pub(super) const FEW_LARGE: Self = Self {
         concurrent: 8,
         ramp_micros: 100_000,
