@@ -5,6 +5,7 @@
 //! stands in [`next`]; what counts as having arrived, and what later evidence corrects, stands in
 //! the parts beside it. Time is the capture's; there is no clock, no I/O and no thread here.
 
+mod acks_of_fin;
 mod anew;
 mod arrival;
 mod asleep;
@@ -13,10 +14,12 @@ mod before;
 mod bring_back;
 mod buckets;
 mod calm;
+mod clock;
 mod closing;
 mod control;
 mod cookie;
 mod coverage;
+mod earlier_syn;
 mod effects;
 mod endpoint;
 mod feedback;
@@ -65,6 +68,7 @@ pub use window::{Episode, Episodes};
 
 use serde::{Deserialize, Serialize};
 
+use attempts::Attempts;
 use endpoint::{Endpoint, Reason, Skip};
 use icmp::Quoted;
 use opening::Opening;
@@ -208,6 +212,7 @@ impl Connection {
         self.expire_timers(segment.time);
         let gap = self.note_gap(segment);
         self.sides.of_mut(from.peer()).unanswered = 0;
+        self.sides.of_mut(from).clock.read(segment);
         if self.is_seen_twice(from, segment, &mut effects) {
             self.last = Mark::of(segment);
             return effects;
@@ -310,13 +315,36 @@ impl Connection {
         if forward == self.client_is_forward { Side::Client } else { Side::Server }
     }
 
-    /// How long an answer of `side` takes to come back to the tap; zero where unknown.
+    /// The shortest time that an answer of `side` took to come back to the tap; zero where unknown.
     fn answer_time(&self, side: Side) -> Span {
-        let rtt = match side {
+        self.path(side).unwrap_or(Span::ZERO)
+    }
+
+    /// The same, none where unknown.
+    fn path(&self, side: Side) -> Option<Span> {
+        let sending = self.sides.of(side.peer()).stream.sending.as_ref();
+        let shortest = sending.and_then(|sending| sending.rtt.min());
+        let at_opening = match side {
             Side::Client => self.opening.client_rtt,
             Side::Server => self.opening.server_rtt,
         };
-        rtt.unwrap_or(Span::ZERO)
+        match (shortest, at_opening) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Whether `side` is so far from the tap that what is lost on the way is not seen here, and there
+    /// is loss.
+    fn is_lossy_beyond_tap(&self, side: Side) -> bool {
+        let opening = &self.opening;
+        let repeats = |it: &Sides<Attempts>| it.client.repeated() + it.server.repeated() > 0;
+        let troubled = |side: &Endpoint| side.stream.repair.is_some() || side.fin_repeats > 0;
+        self.answer_time(side) > CROSSING_SLACK
+            && (repeats(&opening.syns)
+                || repeats(&opening.syn_acks)
+                || troubled(&self.sides.client)
+                || troubled(&self.sides.server))
     }
 
     /// ACK, data and FIN: everything but SYN and RST.
@@ -335,6 +363,11 @@ impl Connection {
             self.sides.of_mut(from).stream.send(segment);
             return;
         }
+        let (me, peer) = self.sides.pair_mut(from);
+        let acknowledged = peer.stream.acknowledged;
+        if me.fin.is_some() && !segment.flags.fin() {
+            self.doubt_by_word(from, segment);
+        }
         if segment.flags.ack() {
             self.on_acknowledgment(from, segment, extras, effects);
         }
@@ -343,9 +376,20 @@ impl Connection {
             peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
         }
         let start = me.stream.offset(segment.seq);
-        if start > me.stream.end && me.skipped_to.is_none_or(|before| before.offset < start) {
+        if start > me.stream.end
+            && me.skipped_to.as_ref().is_none_or(|before| before.offset < start)
+        {
             let timestamp = segment.timestamps().map(|stamps| stamps.value);
-            me.skipped_to = Some(Skip { offset: start, mark, timestamp });
+            let latest_fin = peer.fin_stamps.filter(|_| peer.fin.is_some()).map(|it| it.value);
+            // A FIN that comes again is reported as a duplicate (RFC 2883).
+            let reports = me.stream.options.sack_permitted && peer.stream.options.sack_permitted;
+            let new = acknowledged..peer.stream.acknowledged;
+            let answers_fin = reports
+                && extras.sack.is_empty()
+                && segment.payload_len == 0
+                && peer.stream.fin.is_some_and(|fin| new.contains(&fin))
+                && segment.timestamps().is_some_and(|stamps| latest_fin == Some(stamps.echo));
+            me.skipped_to = Some(Box::new(Skip { offset: start, mark, timestamp, answers_fin }));
         }
         let opening = &self.opening;
         let data_before = me.stream.traffic.last_data;
@@ -458,6 +502,9 @@ const LONG_IDLE: Span = Span::from_secs(60);
 
 /// How long a closed connection waits for stragglers: the MSL of RFC 9293 3.4.3.
 const LINGER: Span = Span::from_secs(120);
+
+/// The longest path that is to be reckoned with where nothing shows how long it is.
+const ANY_PATH: Span = Span::from_millis(200);
 
 /// Added to every path delay before a segment counts as sent after, not before, what it crossed.
 const CROSSING_SLACK: Span = Span::from_millis(2);

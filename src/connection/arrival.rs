@@ -5,6 +5,7 @@
 //! acknowledgment tells: by the timestamp that it echoes, by SACK, and by the time that it took.
 
 use super::attempts::Attempt;
+use super::closing::newer;
 use super::endpoint::Endpoint;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::stamp::{FrameId, Span, Time};
@@ -12,6 +13,9 @@ use crate::tcp::{Extras, Segment, Side};
 
 /// A FIN that is not acknowledged is sent again after about this time: the timer of a path of 100 ms.
 const FIRST_TIMEOUT: Span = Span::from_millis(300);
+
+/// An answer that comes so much later than usual was to something that had been held up.
+const HELD_UP: Span = Span::from_millis(15);
 
 impl Connection {
     /// `from` acknowledges the peer's FIN in `segment`, and had acknowledged what lies before
@@ -23,7 +27,14 @@ impl Connection {
         extras: &Extras,
         before: i64,
     ) {
-        let soonest = segment.time - Span::from_nanos(self.answer_time(from).nanos() / 2);
+        let path = self.answer_time(from);
+        let sent = self.sides.of(from).clock.sent(segment);
+        let soonest = match sent {
+            Some(sent) => sent + CROSSING_SLACK - path,
+            None => segment.time - Span::from_nanos(self.answer_time(from).nanos() / 2),
+        };
+        // In FIN-WAIT a FIN is answered at once.
+        let held_until = sent.map(|sent| sent - path - HELD_UP);
         let (me, peer) = self.sides.pair_mut(from);
         let Some(fin) = peer.stream.fin.filter(|fin| before <= *fin) else { return };
         // A block below the acknowledgment reports a duplicate only where there was one: Linux still
@@ -35,7 +46,7 @@ impl Connection {
         } else {
             me.fin_that_arrived(segment, fin, before, soonest)
         };
-        me.receive_fin(segment, arrival);
+        me.receive_fin(segment, arrival, held_until);
     }
 
     /// `from`, in FIN-WAIT-2, still asks for the segment that had carried the acknowledgment of its
@@ -50,7 +61,7 @@ impl Connection {
         });
         let Some(entry) = lost else { return };
         me.revert(State::FinWait2);
-        match me.last_ack_of_fin.filter(|ack| Some(ack.frame) > entry.frame) {
+        match me.acks_of_fin.next(entry.frame, |_| true) {
             Some(ack) => {
                 let reason = Reason::observed(ack, Cause::ReceivedAckOfFin);
                 me.apply(Event::ReceiveAckOfFin, reason.corrected(Some(segment.frame)));
@@ -74,6 +85,11 @@ impl Endpoint {
     ) -> Option<Attempt> {
         let told_of = |attempt: &Attempt| attempt.start(fin) <= before;
         let echo = segment.timestamps().map(|stamps| stamps.echo);
+        // It would have been echoed.
+        let unheard = |it: &Attempt| {
+            let both = it.timestamp.zip(echo);
+            told_of(it) && both.is_some_and(|(value, echo)| newer(value, echo))
+        };
         let echoed = self
             .fin_arrivals
             .all()
@@ -84,7 +100,12 @@ impl Endpoint {
         }
         echoed
             .or_else(|| self.fin_that_stopped_ours())
-            .or_else(|| self.fin_arrivals.before(soonest))
+            .or_else(|| {
+                let possible = |it: &&Attempt| it.mark.time <= soonest && !unheard(it);
+                self.fin_arrivals.all().rfind(possible).copied()
+            })
+            .or_else(|| self.fin_arrivals.all().find(|it| !unheard(it)).copied())
+            .or_else(|| self.fin_arrivals.first())
     }
 
     /// A FIN of the peer that also acknowledges the own one, and after which that was not sent again
@@ -100,7 +121,14 @@ impl Endpoint {
     }
 
     /// It has received the peer's FIN with `arrival`, as its acknowledgment in `segment` proves.
-    fn receive_fin(&mut self, segment: &Segment, arrival: Option<Attempt>) {
+    /// It was on its way for longer than usual where it came before `held_until`: what was sent
+    /// after it overtook it.
+    fn receive_fin(
+        &mut self,
+        segment: &Segment,
+        arrival: Option<Attempt>,
+        held_until: Option<Time>,
+    ) {
         let reason = self.reason_of_fin(segment, arrival);
         let with_it = arrival.filter(|it| it.acknowledges_fin).map(|it| it.mark);
         // The FIN came with, or after, an acknowledgment of the own one, of which it was not sure
@@ -119,14 +147,25 @@ impl Endpoint {
             (Some(entry), Some(ack))
                 if entry.frame > reason.frame || self.rode_on_lost_fin(entry.frame, ack) =>
             {
-                let between = self.last_ack_of_fin.filter(|it| {
-                    Some(it.frame) > entry.frame
-                        && it.frame < ack.frame
-                        && !self.fin_arrivals.has(it.frame)
-                });
+                let is_between =
+                    |it: &Mark| it.frame < ack.frame && !self.fin_arrivals.has(it.frame);
+                let between = self.acks_of_fin.next(entry.frame, is_between);
                 self.revert(State::FinWait2);
                 let taken = Reason::observed(between.unwrap_or(ack), Cause::ReceivedAckOfFin);
                 self.apply(Event::ReceiveAckOfFin, taken.corrected(Some(segment.frame)));
+                self.apply(Event::ReceiveFin, reason);
+            }
+            (Some(entry), Some(ack))
+                if entry.frame == reason.frame
+                    && self.fin_arrivals.last() == arrival
+                    && held_until.is_some_and(|it| ack.time < it) =>
+            {
+                let until = held_until.unwrap_or(ack.time) + HELD_UP + CROSSING_SLACK;
+                if let Some(first) = self.acks_of_fin.next(entry.frame, |it| it.time <= until) {
+                    self.revert(State::FinWait2);
+                    let taken = Reason::inferred(first, Cause::ReceivedAckOfFin);
+                    self.apply(Event::ReceiveAckOfFin, taken.corrected(Some(segment.frame)));
+                }
                 self.apply(Event::ReceiveFin, reason);
             }
             // The acknowledgment of the own FIN came later than the peer's FIN: the FINs had crossed.

@@ -130,11 +130,6 @@ impl Attempts {
         matching.or_else(|| self.last())
     }
 
-    /// The latest one before `time`; the first where there is none.
-    pub(super) fn before(&self, time: Time) -> Option<Attempt> {
-        self.all().rfind(|attempt| attempt.mark.time <= time).copied().or(self.first)
-    }
-
     /// The first one that came no sooner than `time`.
     pub(super) fn since(&self, time: Time) -> Option<Attempt> {
         self.all().find(|attempt| attempt.mark.time >= time).copied()

@@ -5,17 +5,19 @@
 //! received when it passes the tap, which is taken back when the FIN is sent again.
 
 use super::endpoint::Endpoint;
-use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
+use super::{ANY_PATH, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
 use crate::certainty::Certainty;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Segment, Side};
+
+/// A FIN behind data that is lost again and again may be held up for so long.
+const LONG_HELD: Span = Span::from_secs(30);
 
 impl Connection {
     /// `from` sent a FIN, for the first time or again.
     /// `data_before` is the last segment with payload before.
     pub(super) fn on_fin_sent(&mut self, from: Side, segment: &Segment, data_before: Option<Mark>) {
         let mark = Mark::of(segment);
-        let crossing = self.answer_time(from) + CROSSING_SLACK;
         let Some(first) = self.sides.of(from).fin else {
             return self.on_first_fin(from, segment, data_before);
         };
@@ -34,21 +36,7 @@ impl Connection {
             me.acks_of_fin_ignored += 1;
         }
         // The FIN again, and not just crossing its acknowledgment: that one was lost.
-        let lost = me.last_entry().copied().filter(|entry| {
-            entry.cause == Cause::ReceivedAckOfFin && mark.time.since(entry.at) > crossing
-        });
-        if let Some(entry) = lost {
-            me.revert(entry.state);
-            me.correction = Some(mark.frame);
-            me.acks_of_fin_ignored += 1;
-            // A later acknowledgment may still be on its way to it.
-            let crossed = me.last_ack_of_fin.filter(|ack| mark.time.since(ack.time) <= crossing);
-            if let Some(ack) = crossed {
-                let correction = me.correction.take();
-                let reason = Reason::observed(ack, Cause::ReceivedAckOfFin).corrected(correction);
-                me.apply(Event::ReceiveAckOfFin, reason);
-            }
-        }
+        self.doubt_by_fin(from, segment);
     }
 
     /// A segment of `from` that may have completed its stream up to the FIN, for the peer.
@@ -88,8 +76,8 @@ impl Connection {
         if me.stream.offset(segment.seq_end()) < me.stream.acknowledged {
             return;
         }
-        peer.fin_acknowledged.get_or_insert(mark);
-        peer.last_ack_of_fin = Some(mark);
+        let in_order = me.stream.offset(segment.seq) <= me.stream.acknowledged;
+        peer.acks_of_fin.push(segment, in_order);
         if peer.acks_of_fin_ignored > 1 {
             // It ignored several: the next one proves nothing by itself.
             peer.pending_ack_of_fin.get_or_insert(mark);
@@ -111,7 +99,11 @@ impl Connection {
     /// that is known: it has not sent the FIN again since. That is sure once it should have.
     pub(super) fn settle_closing(&mut self, known_until: Time) {
         for side in Side::BOTH {
+            let loses = self.is_lossy_beyond_tap(side);
             let (me, peer) = self.sides.pair_mut(side);
+            if loses {
+                me.doubt_unconfirmed();
+            }
             // A side that acknowledges nothing of what else was sent to it hears nothing.
             let is_deaf = peer.stream.unacknowledged().is_some();
             if let Some(mark) = me.pending_ack_of_fin.filter(|_| !is_deaf) {
@@ -138,9 +130,13 @@ impl Connection {
     /// A side that speaks after it was taken for gone is not gone: timers and resets are estimates
     /// of what happened behind the tap.
     pub(super) fn take_back_false_end(&mut self, from: Side, segment: &Segment) {
-        let crossing = self.answer_time(from) + self.answer_time(from) + Span::from_millis(10);
+        let path = self.path(from).unwrap_or(ANY_PATH);
+        let crossing = path + path + Span::from_millis(10);
         if self.sides.of(from).state != State::Closed {
             return;
+        }
+        if segment.flags.ack() && self.sides.of(from).was_reset_while_opening() {
+            return self.opens_before_reset(from, segment);
         }
         let is_overtaken = self.was_sent_before_the_end(from, segment);
         let outdates = self.outdates_reset(from, segment) || self.had_lost_the_fin(from, segment);
@@ -199,6 +195,14 @@ impl Connection {
         }
     }
 
+    /// `from` answered the SYN-ACK before the RST came that followed that.
+    fn opens_before_reset(&mut self, from: Side, segment: &Segment) {
+        let Some(end) = self.sides.of_mut(from).revert(State::Closed) else { return };
+        self.join_opening(from, segment);
+        let reason = Reason::of(&end).corrected(Some(segment.frame));
+        self.sides.of_mut(from).apply(Event::ReceiveRst, reason);
+    }
+
     /// Whether a segment of `from` was overtaken by a FIN or RST: its sender's clock stood no later
     /// then than when it sent that, or than its peer had seen it when that sent it.
     fn was_sent_before_the_end(&self, from: Side, segment: &Segment) -> bool {
@@ -221,6 +225,33 @@ impl Endpoint {
             }
             (Some(_), None) => true,
             (None, _) => false,
+        }
+    }
+
+    /// Whether a RST ended it in SYN-SENT, for all that is known.
+    fn was_reset_while_opening(&self) -> bool {
+        matches!(
+            self.entries(),
+            [.., opening, end]
+                if opening.state == State::SynSent && end.cause == Cause::ReceivedRst
+        )
+    }
+
+    /// It is far away, over a path that loses segments: whether the acknowledgment that it got last
+    /// came, nothing confirms, and when it had room for its FIN, no tap here can know.
+    fn doubt_unconfirmed(&mut self) {
+        let held = self.stream.fin.is_some_and(|fin| fin > 1);
+        let data = self.stream.traffic.last_data.map(|mark| mark.time);
+        let count = self.entries().len();
+        for (index, entry) in self.entries_mut().iter_mut().enumerate() {
+            let doubtful = match entry.cause {
+                Cause::SentFin => held && data.is_none_or(|data| entry.at.since(data) < LONG_HELD),
+                Cause::ReceivedAckOfFin => index + 1 == count,
+                _ => false,
+            };
+            if doubtful && entry.certainty == Certainty::Observed {
+                entry.certainty = Certainty::Inferred;
+            }
         }
     }
 

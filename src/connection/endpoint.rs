@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::acks_of_fin::AcksOfFin;
 use super::attempts::Attempts;
+use super::clock::Clock;
 use super::stream::Stream;
 use super::{Cause, Entry, Event, Mark, State, next};
 use crate::certainty::Certainty;
@@ -18,6 +20,8 @@ pub(super) struct Endpoint {
     dropped: u32,
     /// What this side sent.
     pub(super) stream: Stream,
+    /// When it sent that, by its own clock.
+    pub(super) clock: Clock,
     /// Segments that may have brought the peer's FIN, complete with everything before it; which one
     /// did is settled by this side's acknowledgment.
     pub(super) fin_arrivals: Attempts,
@@ -49,14 +53,14 @@ pub(super) struct Endpoint {
     /// Timestamps of the latest FIN or RST: a repetition has newer ones, a copy made on the way, or
     /// what was overtaken, has not.
     pub(super) fin_stamps: Option<Timestamps>,
-    /// The latest acknowledgment of the FIN that passed the tap.
-    pub(super) last_ack_of_fin: Option<Mark>,
+    /// The acknowledgments of the FIN that passed the tap.
+    pub(super) acks_of_fin: AcksOfFin,
     /// Where in the peer's stream the data begins that carried the acknowledgment of the FIN that
     /// was taken; `i64::MIN` where it came alone.
     pub(super) ack_of_fin_rides_on: i64,
     /// The first segment with the highest number of those that show that something before them was
     /// not captured, or was overtaken. Perhaps it was the FIN.
-    pub(super) skipped_to: Option<Skip>,
+    pub(super) skipped_to: Option<Box<Skip>>,
     /// Probes and repetitions since the peer was last heard: it may hear nothing either.
     pub(super) unanswered: u8,
     /// Data in flight or a closed window may be holding back what the application wrote.
@@ -65,8 +69,6 @@ pub(super) struct Endpoint {
     pub(super) released: Time,
     /// First FIN sent.
     pub(super) fin: Option<Mark>,
-    /// When the peer's acknowledgment of the FIN passed the tap.
-    pub(super) fin_acknowledged: Option<Mark>,
 }
 
 /// A segment that came before what lies before it.
@@ -76,6 +78,8 @@ pub(super) struct Skip {
     pub(super) offset: i64,
     pub(super) mark: Mark,
     pub(super) timestamp: Option<u32>,
+    /// It answers the peer's latest FIN at once, as the first word since.
+    pub(super) answers_fin: bool,
 }
 
 /// Why a state is entered, and how sure that is.
@@ -141,6 +145,7 @@ impl Default for Endpoint {
             timeline: Vec::new(),
             dropped: 0,
             stream: Stream::default(),
+            clock: Clock::default(),
             fin_arrivals: Attempts::default(),
             timer: Time::MAX,
             timer_grace: Span::ZERO,
@@ -156,14 +161,13 @@ impl Default for Endpoint {
             resets: 0,
             fin_repeats: 0,
             fin_stamps: None,
-            last_ack_of_fin: None,
+            acks_of_fin: AcksOfFin::default(),
             ack_of_fin_rides_on: i64::MIN,
             skipped_to: None,
             unanswered: 0,
             held: false,
             released: Time::MIN,
             fin: None,
-            fin_acknowledged: None,
         }
     }
 }

@@ -6,13 +6,18 @@
 
 use super::closing::newer;
 use super::endpoint::{Endpoint, Skip};
-use super::{CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State, UNHINDERED};
+use super::{
+    ANY_PATH, CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State, UNHINDERED,
+};
 use crate::certainty::Certainty;
 use crate::stamp::Span;
 use crate::tcp::{Segment, Side};
 
 /// Sooner than this no timer sends anything again (Linux `TCP_RTO_MIN` is 200 ms).
 const BEFORE_TIMERS: Span = Span::from_millis(150);
+
+/// Nor within this after a FIN has come that brought no room for more.
+const SOON: Span = Span::from_micros(200);
 
 /// No application closes so soon after a FIN has come.
 const INSTANT: Span = Span::from_micros(20);
@@ -31,14 +36,18 @@ struct FirstFin {
     timestamp: Option<u32>,
     /// How long it takes from the tap to its sender and back.
     path: Span,
+    /// How long after an acknowledgment what it makes room for may pass the tap.
+    room_within: Span,
     /// It acknowledges the peer's FIN.
     knew: bool,
-    /// One segment filled its sender's window: after a SYN or SYN-ACK was lost (RFC 5681 3.1), or
-    /// after a timeout (3.1, equation 4).
+    /// One segment may have filled its sender's window: after a SYN or SYN-ACK was lost (RFC 5681
+    /// 3.1), or something else (3.1, equation 4).
     narrow: bool,
     /// Much is in flight; or was just sent by a sender far away: what of it was still in flight there,
     /// the tap does not show.
     bulk: bool,
+    /// What its sender sent before is not all acknowledged.
+    behind_data: bool,
     /// The segment before it, of either side.
     before: Mark,
     /// Its sender's last segment with payload before it.
@@ -55,10 +64,12 @@ impl Connection {
         self.take_back_early_open(from, segment);
         let attempts = [self.opening.syns.of(from), self.opening.syn_acks.of(from)];
         let (before, path) = (self.last, self.answer_time(from));
-        let late = from == Side::Server && path > SYN_TIMER;
+        let late = from == Side::Server && self.opening.server_rtt > Some(SYN_TIMER);
+        let room_within = self.path(from).unwrap_or(ANY_PATH) + CROSSING_SLACK;
         let lost = late || attempts.into_iter().any(|it| it.repeated() > 0);
         let (me, peer) = self.sides.pair_mut(from);
-        let timed_out = me.stream.repair.as_ref().is_some_and(|repair| repair.timeouts > 0);
+        let repeated = me.stream.repair.as_ref().is_some_and(|repair| repair.segments > 0);
+        let begins = me.stream.offset(segment.seq);
         let data =
             [data_before.map(|it| it.time), (segment.payload_len > 0).then_some(segment.time)];
         let data = data.into_iter().flatten().max();
@@ -71,9 +82,11 @@ impl Connection {
             mark: Mark::of(segment),
             timestamp: segment.timestamps().map(|stamps| stamps.value),
             path,
+            room_within,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
-            narrow: lost || timed_out,
+            narrow: lost || repeated,
             bulk: hindered || (path > NEAR && just_before && me.stream.end > UNHINDERED),
+            behind_data: begins > me.stream.acknowledged.max(1),
             before,
             data_before,
         };
@@ -126,9 +139,9 @@ impl Endpoint {
     fn send_first_fin(&mut self, fin: &FirstFin) {
         let left_before = self
             .skipped_to
-            .filter(|skip| self.stream.fin.is_some_and(|fin| skip.offset == fin + 1));
+            .take_if(|skip| self.stream.fin.is_some_and(|fin| skip.offset == fin + 1));
         match left_before {
-            Some(skip) => self.left_before(fin, skip),
+            Some(skip) => self.left_before(fin, *skip),
             None => self.leaves_now(fin),
         }
     }
@@ -141,7 +154,8 @@ impl Endpoint {
         }
         let waited = self.held
             || fin.bulk
-            || fin.mark.time.since(self.released) <= fin.path + CROSSING_SLACK
+            || (fin.narrow && fin.behind_data)
+            || fin.mark.time.since(self.released) <= fin.room_within
             || self.answers_acknowledgment(fin);
         let reason = if waited {
             Reason::inferred(fin.mark, Cause::SentFin)
@@ -153,7 +167,7 @@ impl Endpoint {
         let received = self.last_entry().copied().filter(|entry| {
             entry.state == State::CloseWait
                 && fin.narrow
-                && self.released >= entry.at
+                && (Span::ZERO..=SOON).contains(&self.released.since(entry.at))
                 && Some(fin.before.frame) > entry.frame
                 // What was written later had not been waiting.
                 && fin.data_before.is_none_or(|data| data.time <= entry.at + INSTANT)
@@ -219,7 +233,8 @@ impl Endpoint {
         let crossed = self.last_entry().is_some_and(|last| {
             let is_answer = last.corrected_by.is_none() && earlier.time.since(last.at) <= soon;
             let is_before = earlier.time < last.at;
-            last.state == State::CloseWait && (is_before || (is_answer && !(overtaken && fin.knew)))
+            last.state == State::CloseWait
+                && (is_before || ((skip.answers_fin || is_answer) && !(overtaken && fin.knew)))
         });
         let received = if crossed { self.revert(State::CloseWait) } else { None };
         let at = received.map_or(earlier.time, |entry| entry.at.min(earlier.time));

@@ -179,6 +179,7 @@ impl Connection {
         let repeated = self.opening.syn_acks.of(from).count() > 0;
         if repeated && me.stream.isn() == Some(segment.seq) {
             self.doubt_cookie(from, segment);
+            self.doubt_syn(from, segment);
             self.on_syn_ack_again(from, segment);
             return;
         }
@@ -214,7 +215,10 @@ impl Connection {
             peer.apply(Event::ReceiveSynAck, Reason::observed(mark, Cause::ReceivedSynAck));
         }
         self.opening.syn_acks.of_mut(from).push(segment, Cause::ReceivedSynAck);
-        if from == Side::Server {
+        if from == Side::Client {
+            // Of a simultaneous open.
+            self.opening.client_rtt = arrival.map(|syn| segment.time.since(syn.mark.time));
+        } else {
             self.opening.server_rtt = arrival
                 .map(|syn| segment.time.since(syn.mark.time))
                 .filter(|rtt| *rtt >= Span::ZERO);

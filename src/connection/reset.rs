@@ -40,6 +40,9 @@ impl Endpoint {
 /// So much longer than usual may be the way of what follows a burst.
 const QUEUED: Span = Span::from_millis(10);
 
+/// An answer is no quicker by more than this than the quickest one before.
+const NO_TIME: Span = Span::from_micros(500);
+
 /// How many probes and repetitions in a row go unanswered before the peer counts as deaf.
 const DEAF: u8 = 2;
 
@@ -64,6 +67,7 @@ impl Connection {
             self.reset_acknowledges(from, segment);
         }
         self.doubt_ack_before(from, segment);
+        self.doubt_what_crossed(from, segment);
         let states = self.states_now();
         let accepted = self.accepts(from.peer(), segment, settings);
         let kind = self.kind_of(from, segment, states);
@@ -207,6 +211,29 @@ impl Connection {
         let too_soon = since.is_some_and(|since| since < soonest);
         if too_soon || (is_older && crossed && !rst.flags.ack()) {
             me.revert(State::FinWait2);
+        }
+    }
+
+    /// A RST with ACK comes from a socket that lives. What passed the tap on its way there so shortly
+    /// before that no answer can have come back by now, it had not received yet.
+    fn doubt_what_crossed(&mut self, from: Side, rst: &Segment) {
+        let Some(path) = self.path(from).filter(|_| rst.flags.ack()) else { return };
+        let me = self.sides.of_mut(from);
+        while let Some(last) = me.last_entry().copied() {
+            let is_received = matches!(
+                last.cause,
+                Cause::ReceivedSynAck
+                    | Cause::ReceivedAckOfSyn
+                    | Cause::ReceivedFin
+                    | Cause::ReceivedAckOfFin
+            );
+            if !is_received
+                || last.state == State::Closed
+                || rst.time.since(last.at) + NO_TIME >= path
+            {
+                break;
+            }
+            me.revert(last.state);
         }
     }
 

@@ -37,8 +37,11 @@ impl Connection {
     /// Ends the states whose timers ran out before `now`.
     pub(super) fn expire_timers(&mut self, now: Time) {
         for side in Side::BOTH {
-            let endpoint = self.sides.of_mut(side);
-            if endpoint.timer <= now && now.since(endpoint.timer) >= endpoint.timer_grace {
+            let endpoint = self.sides.of(side);
+            let expires =
+                endpoint.timer <= now && now.since(endpoint.timer) >= endpoint.timer_grace;
+            if expires && !(endpoint.state == State::SynSent && self.has_heard_answer(side)) {
+                let endpoint = self.sides.of_mut(side);
                 let cause = match endpoint.state {
                     State::TimeWait => Cause::TimeWaitExpired,
                     State::FinWait2 => Cause::FinWait2Expired,
@@ -48,6 +51,17 @@ impl Connection {
                 endpoint.apply(Event::TimerExpires, Reason::timer(endpoint.timer, cause));
             }
         }
+    }
+
+    /// Whether a client that should have repeated its SYN did not, although a SYN-ACK was on its way:
+    /// it has had that, and nothing that it said since passed the tap.
+    fn has_heard_answer(&self, side: Side) -> bool {
+        let syns = self.opening.syns.of(side);
+        let answer = self.opening.syn_acks.of(side.peer()).last();
+        syns.last().zip(answer).is_some_and(|(syn, answer)| {
+            let due = syn.mark.time + Span::from_millis(1_300_i64 << syns.repeated().min(7));
+            answer.mark.time > due
+        })
     }
 
     /// Starts the timers that `segment` started, once its effects are settled.

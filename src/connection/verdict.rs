@@ -145,7 +145,7 @@ impl Connection {
             server: f(&self.sides.server),
         };
         let fin = both(&|side| side.fin);
-        let fin_acknowledged = both(&|side| side.fin_acknowledged);
+        let fin_acknowledged = both(&|side| side.acks_of_fin.first());
         let first_closer = match (fin.client, fin.server) {
             (Some(client), Some(server)) if server.frame < client.frame => Some(Side::Server),
             (Some(_), _) => Some(Side::Client),

@@ -228,14 +228,25 @@ impl Capture {
     }
 
     /// How long the segment in `frame` of `other` was on its way between the two captures: the
-    /// distance of the nearest sighting of the same segment here.
+    /// distance of the nearest sighting of the same segment here, of those that are no nearer than
+    /// the path is long (RSTs without timestamps are all alike).
     pub(crate) fn delay_of(&self, other: &Self, frame: u64) -> Option<i64> {
         let (tuple, wanted) = other.segment(frame)?;
-        self.segments
-            .values()
-            .filter(|(here, segment)| here == tuple && same(segment, wanted))
-            .map(|(_, segment)| (segment.time.nanos() - wanted.time.nanos()).abs())
-            .min()
+        let distances = |wanted: &Segment| -> Vec<i64> {
+            let alike = self.segments.values().filter(|it| it.0 == *tuple && same(&it.1, wanted));
+            alike.map(|it| (it.1.time.nanos() - wanted.time.nanos()).abs()).collect()
+        };
+        let all = distances(wanted);
+        let least = if wanted.flags.rst() && all.len() > 1 {
+            let with_stamps =
+                |it: &&(FourTuple, Segment)| it.0 == *tuple && it.1.timestamps().is_some();
+            let clear = other.segments.values().filter(with_stamps);
+            clear.filter_map(|it| distances(&it.1).into_iter().min()).min()
+        } else {
+            None
+        };
+        let possible = all.iter().filter(|it| **it >= least.unwrap_or(0) / 10 * 9).min();
+        possible.or_else(|| all.iter().min()).copied()
     }
 }
 

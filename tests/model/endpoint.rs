@@ -119,10 +119,17 @@ impl Peer {
         self.push(now)
     }
 
-    /// ABORT.
+    /// ABORT, where it shows: in the other states it sends nothing (3.10.5), and is not called.
     pub(crate) fn abort(&mut self, now: i64) -> Vec<Wire> {
-        let synchronized = matches!(self.state, State::Established | State::CloseWait);
-        if !synchronized {
+        let shows = matches!(
+            self.state,
+            State::SynReceived
+                | State::Established
+                | State::FinWait1
+                | State::FinWait2
+                | State::CloseWait
+        );
+        if !shows {
             return Vec::new();
         }
         let rst = Wire { rst: true, ..self.segment(self.next, 0, now) };
@@ -240,7 +247,7 @@ impl Peer {
             return vec![self.segment(self.next, 0, now)];
         }
         let Some(ack) = it.ack.map(|ack| ack.wrapping_sub(self.isn)) else { return Vec::new() };
-        if at <= next {
+        if at <= next && it.stamps.0.wrapping_sub(self.recent_stamp).cast_signed() >= 0 {
             self.recent_stamp = it.stamps.0;
         }
         if let Some(answer) = self.take_ack(ack, it, now) {

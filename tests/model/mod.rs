@@ -45,13 +45,25 @@ fn good_leg() -> impl Strategy<Value = Leg> {
 }
 
 fn bad_leg() -> impl Strategy<Value = Leg> {
-    (0_i64..20_000, 0_i64..10_000, 0_u64..150, 0_u64..80)
-        .prop_map(|(delay, jitter, loss, double)| Leg { delay, jitter, loss, double })
+    (
+        0_i64..20_000,
+        0_i64..10_000,
+        0_u64..150,
+        0_u64..80,
+        prop_oneof![3 => Just(0_u64), 1 => 0_u64..60],
+    )
+        .prop_map(|(delay, jitter, loss, double, late)| Leg {
+            delay,
+            jitter,
+            loss,
+            double,
+            late,
+        })
 }
 
 /// Loses and doubles, and keeps the order: what was swapped behind the tap no tap can know.
 fn lossy_leg() -> impl Strategy<Value = Leg> {
-    bad_leg().prop_map(|leg| Leg { jitter: 0, ..leg })
+    bad_leg().prop_map(|leg| Leg { jitter: 0, late: 0, ..leg })
 }
 
 fn plan(
@@ -66,7 +78,7 @@ fn plan(
 }
 
 /// What the tool makes of what the tap saw: the states of endpoints 0 and 1.
-fn reconstructed(seen: &[(i64, endpoint::Wire)]) -> [Vec<Entry>; 2] {
+fn reconstructed(seen: &[(i64, endpoint::Wire)], stamps: bool) -> [Vec<Entry>; 2] {
     let settings = Settings::default();
     let address = |who: usize| {
         let port = if who == 0 { 40_000 } else { 80 };
@@ -75,7 +87,10 @@ fn reconstructed(seen: &[(i64, endpoint::Wire)]) -> [Vec<Entry>; 2] {
     let mut connection: Option<(usize, Connection)> = None;
     let mut clock = Time::MIN;
     for (index, (at, it)) in seen.iter().enumerate() {
-        let segment = captured(*at, index, it);
+        let mut segment = captured(*at, index, it);
+        if !stamps {
+            (segment.timestamps, segment.marks) = (Timestamps::default(), Marks::default());
+        }
         clock = segment.time;
         let (first, connection) = connection.get_or_insert_with(|| {
             let tuple = FourTuple { source: address(it.from), destination: address(1 - it.from) };
@@ -161,67 +176,113 @@ fn is_settled(outcome: &network::Outcome) -> bool {
     outcome.peers.iter().all(|peer| matches!(peer.state, State::Closed | State::TimeWait))
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(1),
-        ..ProptestConfig::with_cases(4_000)
-    })]
+/// What a life is looked at with.
+#[derive(Clone, Copy, Debug)]
+struct View {
+    /// The segments have timestamps.
+    stamps: bool,
+    /// The capture begins while the connection is open.
+    middle: bool,
+}
 
-    #[test]
-    fn at_its_own_end_every_state_is_there_in_order_and_at_its_time(
-        plan in plan(Just(Leg::default()), bad_leg()),
-    ) {
-        let outcome = network::run(&plan);
-        let truth = &outcome.peers[0].history;
-        let tool = &reconstructed(&outcome.seen)[0];
-        let story = || story(&outcome.seen, tool, truth);
-        let states: Vec<State> = tool.iter().map(|entry| entry.state).collect();
-        if outcome.peers[0].fin_waited() {
-            let close = |entry: &&Entry| matches!(entry.state, State::FinWait1 | State::LastAck);
-            let observed = tool.iter().find(close).map(|entry| entry.certainty);
-            prop_assert_ne!(observed, Some(Certainty::Observed), "{}", story());
+fn views() -> impl Strategy<Value = View> {
+    (any::<bool>(), prop::bool::weighted(0.2)).prop_map(|(stamps, middle)| View { stamps, middle })
+}
+
+/// Whether the tool has exactly the states of endpoint `who`, those whose time nothing shows apart.
+fn compare(plan: &Plan, view: View, who: usize) -> Result<(), String> {
+    let outcome = network::run(plan);
+    let peer = &outcome.peers[who];
+    let (middle, seen, truth) = outcome.seen_from(view.middle);
+    let truth = &truth[who];
+    let tool = &reconstructed(&seen, view.stamps)[who];
+    let fail = |what: String| Err(format!("{what}\n{}", story(&seen, tool, truth)));
+    if peer.fin_waited() {
+        let close = |entry: &&Entry| matches!(entry.state, State::FinWait1 | State::LastAck);
+        let observed = tool.iter().find(close).map(|entry| entry.certainty);
+        if observed == Some(Certainty::Observed) {
+            return fail("a FIN that waited is observed".into());
+        }
+        return Ok(());
+    }
+    let tool = if middle { tool.get(1..).unwrap_or_default() } else { tool };
+    let states: Vec<State> = tool.iter().map(|entry| entry.state).collect();
+    if states != names(truth) {
+        return fail(format!("{states:?} instead of {:?}", names(truth)));
+    }
+    for (entry, (state, at)) in tool.iter().zip(truth) {
+        let off = entry.at.nanos() / 1_000 - at;
+        if off.abs() > AT_ONCE + plan.legs[who].delay {
+            return fail(format!("{state} {off} us off"));
+        }
+    }
+    Ok(())
+}
+
+/// How many lives each test draws, and from which seed; more by hand, as in
+/// `MODEL_LIVES=100000 MODEL_SEED=7 cargo test --test all model`.
+fn lives() -> (usize, TestRunner) {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let lives = number("MODEL_LIVES").map_or(4_000, |lives| usize::try_from(lives).unwrap());
+    let rng_seed = RngSeed::Fixed(number("MODEL_SEED").unwrap_or(1));
+    (lives, TestRunner::new(ProptestConfig { rng_seed, ..ProptestConfig::default() }))
+}
+
+/// Draws lives, and fails with the story of each that `judge` finds fault with, if they are more
+/// than `allowed` in a thousand.
+fn judge<T: std::fmt::Debug>(
+    strategy: &impl Strategy<Value = T>,
+    allowed: usize,
+    judge: impl Fn(&T) -> Result<(), String>,
+) {
+    let (lives, mut runner) = lives();
+    let drawn = (0..lives).map(|_| strategy.new_tree(&mut runner).unwrap().current());
+    let wrong: Vec<String> = drawn
+        .filter_map(|life| judge(&life).err().map(|story| format!("{life:?}\n{story}")))
+        .collect();
+    println!("{} of {lives} lives are told wrongly", wrong.len());
+    assert!(wrong.len() * 1_000 <= allowed * lives, "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn at_its_own_end_every_state_is_there_in_order_and_at_its_time() {
+    let life = (plan(Just(Leg::default()), bad_leg()), views());
+    judge(&life, 0, |(plan, view)| {
+        // Which numbers a RST may have is not known where the capture lacks what was sent before.
+        let aborts = plan.acts.iter().any(|act| matches!(act.2, Act::Abort));
+        compare(plan, View { middle: view.middle && !aborts, ..*view }, 0)
+    });
+}
+
+/// Of a capture that begins in the middle the length of the path is not known, so it is not asked
+/// here what crossed what. One life in a thousand is left to what crosses within half a millisecond
+/// of that length, and to the challenge of a side in SYN-RECEIVED (RFC 5961 3.2), which looks like a
+/// word of one that is open.
+#[test]
+fn without_loss_behind_the_tap_the_far_end_is_known_as_well() {
+    let life = (plan(bad_leg(), good_leg()), any::<bool>());
+    judge(&life, 1, |(plan, stamps)| {
+        if network::run(plan).came_too_soon {
             return Ok(());
         }
-        prop_assert_eq!(&states, &names(truth), "{}", story());
-        for (entry, (state, at)) in tool.iter().zip(truth) {
-            let off = entry.at.nanos() / 1_000 - at;
-            prop_assert!(off.abs() <= AT_ONCE, "{state} {off} us {}", story());
-        }
-    }
-
-    #[test]
-    fn without_loss_behind_the_tap_the_far_end_is_known_as_well(
-        plan in plan(bad_leg(), good_leg()),
-    ) {
-        let outcome = network::run(&plan);
-        let truth = &outcome.peers[1].history;
-        let tool = &reconstructed(&outcome.seen)[1];
-        let story = || story(&outcome.seen, tool, truth);
-        let states: Vec<State> = tool.iter().map(|entry| entry.state).collect();
-        if !outcome.peers[1].fin_waited() {
-            prop_assert_eq!(&states, &names(truth), "{}", story());
-        }
-    }
+        compare(plan, View { stamps: *stamps, middle: false }, 1)
+    });
 }
 
 /// With losses on both sides of the tap a few lives remain of which no tap can tell, as when two
-/// FINs cross, the first of each is lost, and nothing but the repetitions pass the tap.
+/// FINs cross, the first of each is lost, and nothing but the repetitions pass the tap. A RST that
+/// was lost behind the tap, and that nothing repeats, is not counted.
 #[test]
 fn wherever_the_tap_is_hardly_a_state_is_made_up() {
-    const LIVES: usize = 4_000;
-    let mut runner = TestRunner::deterministic();
-    let mut made_up = 0;
-    for _ in 0..LIVES {
-        let plan = plan(lossy_leg(), lossy_leg()).new_tree(&mut runner).unwrap().current();
-        let graceful = |act: &(i64, usize, Act)| !matches!(act.2, Act::Abort);
-        let acts = plan.acts.iter().copied().filter(graceful).collect();
-        let outcome = network::run(&Plan { acts, ..plan });
-        let tool = reconstructed(&outcome.seen);
-        made_up += (0..2).filter(|&who| is_made_up(&outcome, who, &tool[who])).count();
-    }
-    println!("{made_up} of {} endpoints have a state that they never had", 2 * LIVES);
-    assert!(made_up * 500 <= 2 * LIVES);
+    let life = (plan(lossy_leg(), lossy_leg()), any::<bool>());
+    judge(&life, 16, |(plan, stamps)| {
+        let outcome = network::run(plan);
+        let tool = reconstructed(&outcome.seen, *stamps);
+        let wrong = (0..2).find(|&who| is_made_up(&outcome, who, &tool[who]));
+        wrong.map_or(Ok(()), |who| {
+            Err(story(&outcome.seen, &tool[who], &outcome.peers[who].history))
+        })
+    });
 }
 
 /// Whether the tool has a state of a settled endpoint that it never had, at that place.

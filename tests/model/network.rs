@@ -6,6 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use tcpautopsy::connection::State;
+
 use super::endpoint::{Peer, Wire};
 
 /// What one leg does to segments: microseconds, and shares in thousandths.
@@ -15,7 +17,12 @@ pub(crate) struct Leg {
     pub(crate) jitter: i64,
     pub(crate) loss: u64,
     pub(crate) double: u64,
+    /// Copies that come long after everything else, of all that passes.
+    pub(crate) late: u64,
 }
+
+/// So late a copy comes at most, in microseconds.
+const LATEST: u64 = 3_000_000;
 
 /// What an application does, and when.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +48,38 @@ pub(crate) struct Outcome {
     pub(crate) peers: [Peer; 2],
     /// What the tap saw, with the time.
     pub(crate) seen: Vec<(i64, Wire)>,
+    /// A segment came to an endpoint that was not up yet: it was lost behind the tap.
+    pub(crate) came_too_soon: bool,
+}
+
+impl Outcome {
+    /// What a capture holds, and the states that it can show; in the middle it begins with the first
+    /// segment that passes the tap while both are open.
+    pub(crate) fn seen_from(
+        &self,
+        middle: bool,
+    ) -> (bool, Vec<(i64, Wire)>, [Vec<(State, i64)>; 2]) {
+        let open = |peer: &Peer| {
+            let mut states = peer.history.iter().skip_while(|it| it.0 != State::Established);
+            let opened = states.next().map(|it| it.1);
+            let until = states.next().map_or(i64::MAX, |it| it.1);
+            opened.map(|from| (from, until))
+        };
+        let spans = [open(&self.peers[0]), open(&self.peers[1])];
+        let from = match spans {
+            [Some(one), Some(other)] => one.0.max(other.0),
+            _ => i64::MIN,
+        };
+        let begin = self.seen.iter().position(|it| it.0 > from).filter(|&at| {
+            middle && spans.iter().all(|it| it.is_some_and(|span| self.seen[at].0 < span.1))
+        });
+        let history = |peer: &Peer| peer.history.clone();
+        let mut truth = [history(&self.peers[0]), history(&self.peers[1])];
+        if begin.is_some() {
+            truth.iter_mut().for_each(|it| it.retain(|state| state.1 > from));
+        }
+        (begin.is_some(), self.seen[begin.unwrap_or(0)..].to_vec(), truth)
+    }
 }
 
 /// An application acts no later, and a life lasts no longer than this, in microseconds.
@@ -75,7 +114,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         random: plan.seed | 1,
         legs: plan.legs,
     };
-    let mut seen = Vec::new();
+    let (mut seen, mut came_too_soon) = (Vec::new(), false);
     for (at, who, act) in &plan.acts {
         world.schedule(*at, Event::Act(*who, *act));
     }
@@ -102,7 +141,10 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
                 continue;
             }
             // An endpoint that has not opened yet, where both do so, is not up yet.
-            Event::AtPeer(who, _) if peers[who].is_unborn() => continue,
+            Event::AtPeer(who, _) if peers[who].is_unborn() => {
+                came_too_soon = true;
+                continue;
+            }
             Event::AtPeer(who, it) => (who, peers[who].receive(&it, now)),
             Event::Timer(who) => (who, peers[who].tick(now)),
         };
@@ -113,7 +155,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
             world.schedule(at, Event::Timer(who));
         }
     }
-    Outcome { peers, seen }
+    Outcome { peers, seen, came_too_soon }
 }
 
 impl World {
@@ -125,10 +167,12 @@ impl World {
 
     /// Sends `it` over the leg of endpoint `leg`.
     fn travel(&mut self, leg: usize, it: Wire, arrives: impl Fn(Wire) -> Event) {
-        let Leg { delay, jitter, loss, double } = self.legs[leg];
+        let Leg { delay, jitter, loss, double, late } = self.legs[leg];
         let copies = 1 + u64::from(self.below(1_000) < double);
-        for _ in 0..copies {
-            let late = if jitter > 0 { self.below(jitter.unsigned_abs()) } else { 0 };
+        let late = late > 0 && self.below(1_000) < late;
+        for copy in 0..copies + u64::from(late) {
+            let jitter = if copy < copies { jitter.unsigned_abs() } else { LATEST };
+            let late = if jitter > 0 { self.below(jitter) } else { 0 };
             if self.below(1_000) >= loss {
                 let at = self.now + delay + i64::try_from(late).unwrap();
                 self.schedule(at, arrives(it));

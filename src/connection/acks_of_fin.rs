@@ -1,0 +1,152 @@
+//! The acknowledgments of a FIN that passed the tap: which of them reached its sender?
+//!
+//! The first one did, for all that is known, until what that side says later shows that it had not
+//! come: the FIN again, a timestamp that echoes something older, or any word of a side that it
+//! would have closed.
+
+use serde::{Deserialize, Serialize};
+
+use super::closing::newer;
+use super::endpoint::Endpoint;
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
+use crate::stamp::{FrameId, Time};
+use crate::tcp::{Segment, Side};
+
+/// One acknowledgment of a FIN.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct AckOfFin {
+    mark: Mark,
+    timestamp: Option<u32>,
+    /// Its receiver had acknowledged all that its sender had sent before, so its timestamp counts
+    /// (RFC 7323 4.3).
+    in_order: bool,
+}
+
+/// Those of one FIN, in the order of capture.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct AcksOfFin {
+    first: Option<AckOfFin>,
+    /// Perf: a usual close has one or two; most have no need of this.
+    later: Option<Box<Later>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Later(Vec<AckOfFin>);
+
+impl AcksOfFin {
+    /// How many later ones are kept; beyond it the newest replaces the one before.
+    const MAX_LATER: usize = 15;
+
+    pub(super) fn push(&mut self, segment: &Segment, in_order: bool) {
+        let timestamp = segment.timestamps().map(|stamps| stamps.value);
+        let ack = AckOfFin { mark: Mark::of(segment), timestamp, in_order };
+        if self.first.is_none() {
+            self.first = Some(ack);
+            return;
+        }
+        let Later(later) = &mut **self.later.get_or_insert_default();
+        if later.len() < Self::MAX_LATER {
+            later.push(ack);
+        } else if let Some(last) = later.last_mut() {
+            *last = ack;
+        }
+    }
+
+    /// The first one.
+    pub(super) fn first(&self) -> Option<Mark> {
+        self.first.map(|ack| ack.mark)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &AckOfFin> {
+        self.first.iter().chain(self.later.iter().flat_map(|later| &later.0))
+    }
+
+    /// The first one after `frame` that is `possible`.
+    pub(super) fn next(
+        &self,
+        frame: Option<FrameId>,
+        possible: impl Fn(&Mark) -> bool,
+    ) -> Option<Mark> {
+        let after = |ack: &&AckOfFin| Some(ack.mark.frame) > frame && possible(&ack.mark);
+        self.all().find(after).map(|ack| ack.mark)
+    }
+
+    fn in_frame(&self, frame: Option<FrameId>) -> Option<AckOfFin> {
+        self.all().find(|ack| Some(ack.mark.frame) == frame).copied()
+    }
+}
+
+/// What a segment of a side tells of the acknowledgments of its FIN.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    /// What passed the tap before this had come by the time that it was sent, or never.
+    due: Time,
+    echo: Option<u32>,
+    /// It says by itself that no acknowledgment of the FIN had come.
+    denies_all: bool,
+}
+
+impl Word {
+    /// Whether `ack` had not come: it would have ended its receiver, or have been echoed.
+    fn denies(&self, ack: &AckOfFin) -> bool {
+        let unheard = self.echo.zip(ack.timestamp).is_some_and(|(echo, ack)| newer(ack, echo));
+        ack.mark.time < self.due && (self.denies_all || (ack.in_order && unheard))
+    }
+}
+
+impl Connection {
+    /// `from`, which has sent its FIN, says something: was the acknowledgment of that FIN, by which it
+    /// changed its state, really there by then?
+    pub(super) fn doubt_by_word(&mut self, from: Side, segment: &Segment) {
+        let Some(path) = self.path(from) else { return };
+        // A cookie that comes back late makes another socket.
+        let is_other = self.opening.cookie().is_some();
+        let me = self.sides.of_mut(from);
+        let Some(sent) = me.clock.sent(segment).filter(|_| !is_other) else { return };
+        let word = Word {
+            due: sent - path - CROSSING_SLACK,
+            echo: segment.timestamps().map(|stamps| stamps.echo),
+            denies_all: me.state == State::Closed,
+        };
+        let taken = me.last_entry().copied().filter(|it| it.cause == Cause::ReceivedAckOfFin);
+        let ack = taken.and_then(|entry| me.acks_of_fin.in_frame(entry.frame));
+        if let (Some(entry), Some(ack)) = (taken, ack.filter(|ack| word.denies(ack))) {
+            me.revert(entry.state);
+            me.correction = Some(segment.frame);
+            if !me.take_next_ack_of_fin(entry.frame, &word) {
+                // Unless the FIN comes again, it was only late.
+                me.pending_ack_of_fin = Some(ack.mark);
+            }
+        }
+    }
+
+    /// `from` sends its FIN again, which is no copy: what acknowledged it had not come.
+    pub(super) fn doubt_by_fin(&mut self, from: Side, segment: &Segment) {
+        let path = self.answer_time(from);
+        let me = self.sides.of_mut(from);
+        let sent = me.clock.sent(segment).unwrap_or(segment.time);
+        let word = Word { due: sent - path - CROSSING_SLACK, echo: None, denies_all: true };
+        let taken = me
+            .last_entry()
+            .copied()
+            .filter(|entry| entry.cause == Cause::ReceivedAckOfFin && entry.at < word.due);
+        let Some(entry) = taken else { return };
+        me.revert(entry.state);
+        me.correction = Some(segment.frame);
+        me.acks_of_fin_ignored += 1;
+        me.take_next_ack_of_fin(entry.frame, &word);
+    }
+}
+
+impl Endpoint {
+    /// The next acknowledgment of the FIN after `frame` is on its way to it still, or came.
+    fn take_next_ack_of_fin(&mut self, frame: Option<FrameId>, word: &Word) -> bool {
+        let possible = |ack: &&AckOfFin| Some(ack.mark.frame) > frame && !word.denies(ack);
+        let Some(next) = self.acks_of_fin.all().find(possible) else { return false };
+        let reason = Reason::observed(next.mark, Cause::ReceivedAckOfFin);
+        let correction = self.correction.take();
+        self.apply(Event::ReceiveAckOfFin, reason.corrected(correction));
+        self.ack_of_fin_rides_on = i64::MIN;
+        true
+    }
+}

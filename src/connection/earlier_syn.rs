@@ -1,0 +1,45 @@
+//! Which of several SYNs without timestamps made the half-open connection, as two SYN-ACKs tell.
+//!
+//! A listener that has taken a SYN sends its SYN-ACK again when its timer runs out, which is about
+//! when the client repeats its SYN, and once more when that arrives. So where two SYN-ACKs follow
+//! the last SYN, and the first one sooner than a SYN takes to be answered, that is the timer's.
+
+use super::{Connection, Mark, State};
+use crate::certainty::Certainty;
+use crate::stamp::Span;
+use crate::tcp::{Segment, Side};
+
+/// Two SYN-ACKs so close together may be one that the network doubled.
+const COPIES: Span = Span::from_micros(1_500);
+
+/// The second one comes before the timer runs out again.
+const BEFORE_TIMER: Span = Span::from_millis(900);
+
+impl Connection {
+    /// The server's second SYN-ACK: whether it is the answer to the client's last SYN, and the first
+    /// one was not.
+    pub(super) fn doubt_syn(&mut self, from: Side, syn_ack: &Segment) {
+        let (syns, syn_acks) = (&self.opening.syns.client, &self.opening.syn_acks.server);
+        if from == Side::Client || syn_ack.timestamps().is_some() || syn_acks.count() != 1 {
+            return;
+        }
+        let (Some(syn), Some(first)) = (syns.last(), syn_acks.first()) else { return };
+        let earlier = syns.all().rfind(|it| it.mark.time < syn.mark.time).copied();
+        let by_timer = first.mark.time.since(syn.mark.time);
+        let answer = syn_ack.time.since(syn.mark.time);
+        let tells = by_timer > Span::ZERO
+            && answer > by_timer + Span::from_nanos(by_timer.nanos() / 2).max(COPIES)
+            && answer < BEFORE_TIMER;
+        let Some(earlier) = earlier.filter(|_| tells) else { return };
+        let entry =
+            self.sides.server.entries_mut().iter_mut().find(|entry| {
+                entry.state == State::SynReceived && entry.frame == Some(syn.mark.frame)
+            });
+        if let Some(entry) = entry {
+            (entry.at, entry.frame) = (earlier.mark.time, Some(earlier.mark.frame));
+            entry.certainty = Certainty::Inferred;
+            entry.corrected_by = Some(Mark::of(syn_ack).frame);
+            self.opening.server_rtt = Some(answer);
+        }
+    }
+}
