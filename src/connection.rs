@@ -31,6 +31,7 @@ mod judge;
 mod late_copy;
 mod lone_syn;
 mod opening;
+mod path;
 mod record;
 mod recut;
 mod repair;
@@ -68,7 +69,6 @@ pub use window::{Episode, Episodes};
 
 use serde::{Deserialize, Serialize};
 
-use attempts::Attempts;
 use endpoint::{Endpoint, Reason, Skip};
 use icmp::Quoted;
 use opening::Opening;
@@ -315,38 +315,6 @@ impl Connection {
         if forward == self.client_is_forward { Side::Client } else { Side::Server }
     }
 
-    /// The shortest time that an answer of `side` took to come back to the tap; zero where unknown.
-    fn answer_time(&self, side: Side) -> Span {
-        self.path(side).unwrap_or(Span::ZERO)
-    }
-
-    /// The same, none where unknown.
-    fn path(&self, side: Side) -> Option<Span> {
-        let sending = self.sides.of(side.peer()).stream.sending.as_ref();
-        let shortest = sending.and_then(|sending| sending.rtt.min());
-        let at_opening = match side {
-            Side::Client => self.opening.client_rtt,
-            Side::Server => self.opening.server_rtt,
-        };
-        match (shortest, at_opening) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
-    }
-
-    /// Whether `side` is so far from the tap that what is lost on the way is not seen here, and there
-    /// is loss.
-    fn is_lossy_beyond_tap(&self, side: Side) -> bool {
-        let opening = &self.opening;
-        let repeats = |it: &Sides<Attempts>| it.client.repeated() + it.server.repeated() > 0;
-        let troubled = |side: &Endpoint| side.stream.repair.is_some() || side.fin_repeats > 0;
-        self.answer_time(side) > CROSSING_SLACK
-            && (repeats(&opening.syns)
-                || repeats(&opening.syn_acks)
-                || troubled(&self.sides.client)
-                || troubled(&self.sides.server))
-    }
-
     /// ACK, data and FIN: everything but SYN and RST.
     fn on_segment(
         &mut self,
@@ -502,9 +470,6 @@ const LONG_IDLE: Span = Span::from_secs(60);
 
 /// How long a closed connection waits for stragglers: the MSL of RFC 9293 3.4.3.
 const LINGER: Span = Span::from_secs(120);
-
-/// The longest path that is to be reckoned with where nothing shows how long it is.
-const ANY_PATH: Span = Span::from_millis(200);
 
 /// Added to every path delay before a segment counts as sent after, not before, what it crossed.
 const CROSSING_SLACK: Span = Span::from_millis(2);

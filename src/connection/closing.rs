@@ -5,7 +5,8 @@
 //! received when it passes the tap, which is taken back when the FIN is sent again.
 
 use super::endpoint::Endpoint;
-use super::{ANY_PATH, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
+use super::path::ANY_PATH;
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
 use crate::certainty::Certainty;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Segment, Side};

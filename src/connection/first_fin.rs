@@ -6,9 +6,8 @@
 
 use super::closing::newer;
 use super::endpoint::{Endpoint, Skip};
-use super::{
-    ANY_PATH, CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State, UNHINDERED,
-};
+use super::path::ANY_PATH;
+use super::{CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State, UNHINDERED};
 use crate::certainty::Certainty;
 use crate::stamp::Span;
 use crate::tcp::{Segment, Side};

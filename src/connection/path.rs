@@ -1,0 +1,44 @@
+//! How far each side is from the tap, and whether the way there is one on which segments are lost.
+
+use super::attempts::Attempts;
+use super::endpoint::Endpoint;
+use super::{CROSSING_SLACK, Connection};
+use crate::stamp::Span;
+use crate::tcp::{Side, Sides};
+
+/// The longest path that is to be reckoned with where nothing shows how long it is.
+pub(super) const ANY_PATH: Span = Span::from_millis(200);
+
+impl Connection {
+    /// The shortest time that an answer of `side` took to come back to the tap; zero where unknown.
+    pub(super) fn answer_time(&self, side: Side) -> Span {
+        self.path(side).unwrap_or(Span::ZERO)
+    }
+
+    /// The same, none where unknown.
+    pub(super) fn path(&self, side: Side) -> Option<Span> {
+        let sending = self.sides.of(side.peer()).stream.sending.as_ref();
+        let shortest = sending.and_then(|sending| sending.rtt.min());
+        let at_opening = match side {
+            Side::Client => self.opening.client_rtt,
+            Side::Server => self.opening.server_rtt,
+        };
+        match (shortest, at_opening) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Whether `side` is so far from the tap that what is lost on the way is not seen here, and there
+    /// is loss.
+    pub(super) fn is_lossy_beyond_tap(&self, side: Side) -> bool {
+        let opening = &self.opening;
+        let repeats = |it: &Sides<Attempts>| it.client.repeated() + it.server.repeated() > 0;
+        let troubled = |side: &Endpoint| side.stream.repair.is_some() || side.fin_repeats > 0;
+        self.answer_time(side) > CROSSING_SLACK
+            && (repeats(&opening.syns)
+                || repeats(&opening.syn_acks)
+                || troubled(&self.sides.client)
+                || troubled(&self.sides.server))
+    }
+}
