@@ -193,7 +193,7 @@ fn views() -> impl Strategy<Value = View> {
 fn compare(plan: &Plan, view: View, who: usize) -> Result<(), String> {
     let outcome = network::run(plan);
     let peer = &outcome.peers[who];
-    let (middle, seen, truth) = outcome.seen_from(view.middle);
+    let network::Seen { middle, segments: seen, truth } = outcome.seen_from(view.middle);
     let truth = &truth[who];
     let tool = &reconstructed(&seen, view.stamps)[who];
     let fail = |what: String| Err(format!("{what}\n{}", story(&seen, tool, truth)));

@@ -52,13 +52,20 @@ pub(crate) struct Outcome {
     pub(crate) came_too_soon: bool,
 }
 
+/// What a capture holds of a life.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// It begins while the connection is open.
+    pub(crate) middle: bool,
+    pub(crate) segments: Vec<(i64, Wire)>,
+    /// The states of both endpoints that it can show.
+    pub(crate) truth: [Vec<(State, i64)>; 2],
+}
+
 impl Outcome {
     /// What a capture holds, and the states that it can show; in the middle it begins with the first
     /// segment that passes the tap while both are open.
-    pub(crate) fn seen_from(
-        &self,
-        middle: bool,
-    ) -> (bool, Vec<(i64, Wire)>, [Vec<(State, i64)>; 2]) {
+    pub(crate) fn seen_from(&self, middle: bool) -> Seen {
         let open = |peer: &Peer| {
             let mut states = peer.history.iter().skip_while(|it| it.0 != State::Established);
             let opened = states.next().map(|it| it.1);
@@ -76,9 +83,12 @@ impl Outcome {
         let history = |peer: &Peer| peer.history.clone();
         let mut truth = [history(&self.peers[0]), history(&self.peers[1])];
         if begin.is_some() {
-            truth.iter_mut().for_each(|it| it.retain(|state| state.1 > from));
+            for states in &mut truth {
+                states.retain(|state| state.1 > from);
+            }
         }
-        (begin.is_some(), self.seen[begin.unwrap_or(0)..].to_vec(), truth)
+        let segments = self.seen[begin.unwrap_or(0)..].to_vec();
+        Seen { middle: begin.is_some(), segments, truth }
     }
 }
 
