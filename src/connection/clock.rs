@@ -94,7 +94,9 @@ mod tests {
 
     fn clock(seen: &[(i64, u32)]) -> Clock {
         let mut clock = Clock::default();
-        seen.iter().for_each(|(micros, value)| clock.read(&at(*micros, *value)));
+        for (micros, value) in seen {
+            clock.read(&at(*micros, *value));
+        }
         clock
     }
 
