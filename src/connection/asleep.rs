@@ -2,10 +2,9 @@
 //!
 //! The compact form is that of serde's data model without names. Every number has one bit that tells
 //! whether it is other than zero, as options and booleans have one; eight such bits lie in a byte
-//! before what they are about. A small number follows in a byte, one that was written before as its
-//! place among 64 recent ones, any other with its bytes. Times and frames have recent ones of their
-//! own, and otherwise are written as the distance from the one before: a connection tells the times
-//! of some fifteen segments about fifty times.
+//! before what they are about. A small number follows in a byte, any other with its bytes. A time or a
+//! frame that was written before is told by its place among 64 recent ones, and otherwise by the
+//! distance from the last one: a connection tells the times of some fifteen segments about fifty times.
 
 mod form;
 mod pack;

@@ -58,66 +58,55 @@ impl Kind {
 pub(super) mod first {
     /// So many bytes follow, less one: the lower ones first.
     pub(in super::super) const BYTES: u8 = 0x78;
-    /// The place of a number that was written before.
+    /// The place of a time or a frame that was written before.
     pub(in super::super) const RECENT: u8 = 0x80;
     /// The upper six bits of fourteen; a byte with the lower ones follows.
     pub(in super::super) const TWO: u8 = 0xc0;
 }
 
-/// Numbers that were written lately, each in a place of its own: a later one takes it.
+/// The times, or the frames, that were written lately: each has a place, until a later one takes it.
 #[derive(Clone, Copy, Debug)]
-struct Recent([u64; 1 << Self::BITS]);
+pub(super) struct Recent {
+    places: [u64; 1 << Self::BITS],
+    /// The one that was last written in full.
+    last: u64,
+}
 
 impl Recent {
     const BITS: u32 = 6;
     /// 2^64 divided by the golden ratio: spreads neighbours.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
+    /// Knows the times that stand for "none", which are no neighbours of any other.
+    pub(super) fn times() -> Self {
+        Self::with([Time::MAX.nanos().cast_unsigned(), Time::MIN.nanos().cast_unsigned()])
+    }
+
+    /// Knows the frame that stands for "none".
+    pub(super) fn frames() -> Self {
+        Self::with([FrameId::default().stored()])
+    }
+
+    fn with<const N: usize>(known: [u64; N]) -> Self {
+        let mut recent = Self { places: [0; 1 << Self::BITS], last: 0 };
+        for number in known {
+            recent.remember(number);
+        }
+        recent
+    }
+
     #[inline]
     const fn place(number: u64) -> u8 {
-        let [upper, ..] =
+        let [place, ..] =
             (number.wrapping_mul(Self::SPREAD) >> (u64::BITS - Self::BITS)).to_le_bytes();
-        upper
-    }
-}
-
-/// What was written before, which shortens what comes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Before {
-    numbers: Recent,
-    times: Recent,
-    frames: Recent,
-    /// The time and the frame that were last written in full.
-    last_time: u64,
-    last_frame: u64,
-}
-
-impl Before {
-    pub(super) fn new() -> Self {
-        let none = Recent([0; 1 << Recent::BITS]);
-        let mut before =
-            Self { numbers: none, times: none, frames: none, last_time: 0, last_frame: 0 };
-        // They stand for "none", and are no neighbours of any other.
-        before.remember(Kind::Time, Time::MAX.nanos().cast_unsigned());
-        before.remember(Kind::Time, Time::MIN.nanos().cast_unsigned());
-        before.remember(Kind::Frame, FrameId::default().stored());
-        before
+        place
     }
 
+    /// Where a number is, if it is known; else it is from now on.
     #[inline]
-    const fn recent(&mut self, kind: Kind) -> &mut [u64; 1 << Recent::BITS] {
-        match kind {
-            Kind::Plain => &mut self.numbers.0,
-            Kind::Time => &mut self.times.0,
-            Kind::Frame => &mut self.frames.0,
-        }
-    }
-
-    /// Where a number is, if it was written before; else it is from now on.
-    #[inline]
-    pub(super) fn remember(&mut self, kind: Kind, number: u64) -> Option<u8> {
-        let place = Recent::place(number);
-        let known = self.recent(kind).get_mut(usize::from(place))?;
+    pub(super) fn remember(&mut self, number: u64) -> Option<u8> {
+        let place = Self::place(number);
+        let known = self.places.get_mut(usize::from(place))?;
         if *known == number {
             return Some(place);
         }
@@ -127,31 +116,23 @@ impl Before {
 
     /// The number at `place`.
     #[inline]
-    pub(super) fn at(&mut self, kind: Kind, place: u8) -> Result<u64, NotPacked> {
-        self.recent(kind).get(usize::from(place)).copied().ok_or(NotPacked)
+    pub(super) fn at(&self, place: u8) -> Result<u64, NotPacked> {
+        self.places.get(usize::from(place)).copied().ok_or(NotPacked)
     }
 
     /// What is written in full for a number.
     #[inline]
-    pub(super) fn distance(&mut self, kind: Kind, number: u64) -> u64 {
-        let last = match kind {
-            Kind::Plain => return number,
-            Kind::Time => &mut self.last_time,
-            Kind::Frame => &mut self.last_frame,
-        };
-        zigzag(number.wrapping_sub(std::mem::replace(last, number)).cast_signed())
+    pub(super) const fn distance(&mut self, number: u64) -> u64 {
+        let last = std::mem::replace(&mut self.last, number);
+        zigzag(number.wrapping_sub(last).cast_signed())
     }
 
-    /// The number for which `distance` was written in full.
+    /// The number for which `distance` was written in full; it is known from now on.
     #[inline]
-    pub(super) fn number(&mut self, kind: Kind, distance: u64) -> u64 {
-        let last = match kind {
-            Kind::Plain => return distance,
-            Kind::Time => &mut self.last_time,
-            Kind::Frame => &mut self.last_frame,
-        };
-        *last = last.wrapping_add_signed(unzigzag(distance));
-        *last
+    pub(super) fn number(&mut self, distance: u64) -> u64 {
+        self.last = self.last.wrapping_add_signed(unzigzag(distance));
+        self.remember(self.last);
+        self.last
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::ser::{self, Serialize, Serializer};
 
-use super::form::{Before, Kind, NotPacked, first, zigzag};
+use super::form::{Kind, NotPacked, Recent, first, zigzag};
 
 /// Writes into the room that it is given.
 pub(super) struct Packer<'a> {
@@ -13,15 +13,23 @@ pub(super) struct Packer<'a> {
     /// How many more of them there are.
     left: u32,
     next: Kind,
-    before: Before,
+    times: Recent,
+    frames: Recent,
 }
 
 type Packed = Result<(), NotPacked>;
 
 /// The compact form of `value`, in `room`; an error where that is too small.
 pub(super) fn pack<'a, T: Serialize>(value: &T, room: &'a mut [u8]) -> Result<&'a [u8], NotPacked> {
-    let mut packer =
-        Packer { room, len: 0, bits: 0, left: 0, next: Kind::Plain, before: Before::new() };
+    let mut packer = Packer {
+        room,
+        len: 0,
+        bits: 0,
+        left: 0,
+        next: Kind::Plain,
+        times: Recent::times(),
+        frames: Recent::frames(),
+    };
     value.serialize(&mut packer)?;
     let Packer { room, len, .. } = packer;
     room.get(..len).ok_or(NotPacked)
@@ -51,22 +59,21 @@ impl Packer<'_> {
 
     #[inline]
     fn number(&mut self, number: u64) -> Packed {
-        self.number_of(Kind::Plain, number)
+        self.bit(number != 0)?;
+        if number == 0 { Ok(()) } else { self.in_full(number) }
     }
 
+    /// A time or a frame, which may have been written before.
     #[inline]
-    fn number_of(&mut self, kind: Kind, number: u64) -> Packed {
+    fn near(&mut self, recent: fn(&mut Self) -> &mut Recent, number: u64) -> Packed {
         self.bit(number != 0)?;
         if number == 0 {
             return Ok(());
         }
-        if kind == Kind::Plain && number < u64::from(first::BYTES) {
-            return self.in_full(number);
-        }
-        if let Some(place) = self.before.remember(kind, number) {
+        if let Some(place) = recent(self).remember(number) {
             return self.byte(first::RECENT | place);
         }
-        let distance = self.before.distance(kind, number);
+        let distance = recent(self).distance(number);
         self.in_full(distance)
     }
 
@@ -81,15 +88,12 @@ impl Packer<'_> {
             self.byte(first::TWO | second)?;
             return self.byte(lowest);
         }
-        // One to eight.
+        // One to eight; all eight are written, and what comes next is written over those that are zero.
         let [length, ..] = ((u64::BITS - number.leading_zeros()).div_ceil(u8::BITS)).to_le_bytes();
         self.byte(first::BYTES + (length - 1))?;
-        let end = self.len + usize::from(length);
-        let room = self.room.get_mut(self.len..end).ok_or(NotPacked)?;
-        for (place, byte) in room.iter_mut().zip(bytes) {
-            *place = byte;
-        }
-        self.len = end;
+        let room = self.room.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut);
+        *room.ok_or(NotPacked)? = bytes;
+        self.len += usize::from(length);
         Ok(())
     }
 
@@ -141,7 +145,7 @@ impl Serializer for &mut Packer<'_> {
     #[inline]
     fn serialize_i64(self, number: i64) -> Packed {
         match std::mem::take(&mut self.next) {
-            Kind::Time => self.number_of(Kind::Time, number.cast_unsigned()),
+            Kind::Time => self.near(|packer| &mut packer.times, number.cast_unsigned()),
             Kind::Plain | Kind::Frame => self.number(zigzag(number)),
         }
     }
@@ -149,7 +153,7 @@ impl Serializer for &mut Packer<'_> {
     #[inline]
     fn serialize_u64(self, number: u64) -> Packed {
         match std::mem::take(&mut self.next) {
-            Kind::Frame => self.number_of(Kind::Frame, number),
+            Kind::Frame => self.near(|packer| &mut packer.frames, number),
             Kind::Plain | Kind::Time => self.number(number),
         }
     }

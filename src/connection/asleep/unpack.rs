@@ -3,7 +3,7 @@
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, SeqAccess};
 use serde::de::{VariantAccess, Visitor};
 
-use super::form::{Before, Kind, NotPacked, first, unzigzag};
+use super::form::{Kind, NotPacked, Recent, first, unzigzag};
 
 /// Reads from the bytes that are left.
 struct Unpacker<'a> {
@@ -13,13 +13,20 @@ struct Unpacker<'a> {
     /// How many that are.
     left: u32,
     next: Kind,
-    before: Before,
+    times: Recent,
+    frames: Recent,
 }
 
 /// The value whose compact form `bytes` are.
 pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotPacked> {
-    let mut unpacker =
-        Unpacker { rest: bytes, bits: 0, left: 0, next: Kind::Plain, before: Before::new() };
+    let mut unpacker = Unpacker {
+        rest: bytes,
+        bits: 0,
+        left: 0,
+        next: Kind::Plain,
+        times: Recent::times(),
+        frames: Recent::frames(),
+    };
     T::deserialize(&mut unpacker)
 }
 
@@ -45,29 +52,47 @@ impl<'a> Unpacker<'a> {
 
     #[inline]
     fn number(&mut self) -> Result<u64, NotPacked> {
-        self.number_of(Kind::Plain)
-    }
-
-    #[inline]
-    fn number_of(&mut self, kind: Kind) -> Result<u64, NotPacked> {
         if !self.bit()? {
             return Ok(0);
         }
         let code = self.byte()?;
-        let distance = match code {
-            ..first::BYTES if kind == Kind::Plain => return Ok(code.into()),
-            ..first::BYTES => code.into(),
-            first::BYTES..first::RECENT => {
-                let length = usize::from(code - first::BYTES) + 1;
-                let (bytes, rest) = self.rest.split_at_checked(length).ok_or(NotPacked)?;
-                self.rest = rest;
-                bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
-            }
-            first::RECENT..first::TWO => return self.before.at(kind, code - first::RECENT),
-            first::TWO.. => (u64::from(code - first::TWO) << 8) | u64::from(self.byte()?),
+        self.in_full(code)
+    }
+
+    /// A time or a frame, which may have been read before.
+    #[inline]
+    fn near(&mut self, recent: fn(&mut Self) -> &mut Recent) -> Result<u64, NotPacked> {
+        if !self.bit()? {
+            return Ok(0);
+        }
+        let code = self.byte()?;
+        if (first::RECENT..first::TWO).contains(&code) {
+            return recent(self).at(code - first::RECENT);
+        }
+        let distance = self.in_full(code)?;
+        Ok(recent(self).number(distance))
+    }
+
+    /// The number that begins with `code`.
+    #[inline]
+    fn in_full(&mut self, code: u8) -> Result<u64, NotPacked> {
+        match code {
+            ..first::BYTES => Ok(code.into()),
+            first::BYTES..first::RECENT => self.bytes(code - first::BYTES),
+            first::RECENT..first::TWO => Err(NotPacked),
+            first::TWO.. => Ok((u64::from(code - first::TWO) << 8) | u64::from(self.byte()?)),
+        }
+    }
+
+    /// A number of one more byte than `more`, which is at most seven.
+    #[inline]
+    fn bytes(&mut self, more: u8) -> Result<u64, NotPacked> {
+        let (bytes, rest) = self.rest.split_at_checked(usize::from(more) + 1).ok_or(NotPacked)?;
+        let number = match self.rest.first_chunk() {
+            Some(eight) => u64::from_le_bytes(*eight) & (u64::MAX >> (56 - 8 * u32::from(more))),
+            None => bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte)),
         };
-        let number = self.before.number(kind, distance);
-        self.before.remember(kind, number);
+        self.rest = rest;
         Ok(number)
     }
 
@@ -116,7 +141,7 @@ impl<'de> Deserializer<'de> for &mut Unpacker<'de> {
     #[inline]
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
         visitor.visit_i64(match std::mem::take(&mut self.next) {
-            Kind::Time => self.number_of(Kind::Time)?.cast_signed(),
+            Kind::Time => self.near(|unpacker| &mut unpacker.times)?.cast_signed(),
             Kind::Plain | Kind::Frame => unzigzag(self.number()?),
         })
     }
@@ -124,7 +149,7 @@ impl<'de> Deserializer<'de> for &mut Unpacker<'de> {
     #[inline]
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
         visitor.visit_u64(match std::mem::take(&mut self.next) {
-            Kind::Frame => self.number_of(Kind::Frame)?,
+            Kind::Frame => self.near(|unpacker| &mut unpacker.frames)?,
             Kind::Plain | Kind::Time => self.number()?,
         })
     }
