@@ -38,6 +38,7 @@ mod repair;
 mod reset;
 mod rtt;
 mod rule;
+mod several;
 mod state;
 mod stray;
 mod stream;

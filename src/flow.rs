@@ -16,6 +16,7 @@ mod embryo;
 mod halves;
 mod horizon;
 mod identity;
+mod left_out;
 mod limits;
 mod lives;
 mod names;

@@ -193,15 +193,18 @@ impl Settings {
     /// Whether a host may answer with SYN cookies when its SYN queue is full.
     #[must_use]
     pub fn may_bake(&self) -> bool {
-        let hosts = self.hosts.iter().map(|(_, _, host)| host);
-        hosts.chain([&self.default]).any(|host| host.syncookies == Some(1))
+        self.all().any(|host| host.syncookies == Some(1))
     }
 
     /// Whether it is known of a host how many sockets it may have in TIME-WAIT.
     #[must_use]
     pub fn limits_time_wait(&self) -> bool {
-        let hosts = self.hosts.iter().map(|(_, _, host)| host);
-        hosts.chain([&self.default]).any(|host| host.max_tw_buckets.is_some())
+        self.all().any(|host| host.max_tw_buckets.is_some())
+    }
+
+    /// Those of the hosts that are known, and the default ones.
+    fn all(&self) -> impl Iterator<Item = &HostSettings> {
+        self.hosts.iter().map(|(_, _, host)| host).chain([&self.default])
     }
 
     /// The settings of the host with `address`.

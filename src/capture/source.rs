@@ -188,7 +188,10 @@ impl Source {
         let want = buffer.len().min(left);
         let file = match &self.store {
             Store::File(file) => file,
-            Store::Memory(bytes) => return Ok(copied(bytes, self.base + offset, buffer)),
+            Store::Memory(bytes) => {
+                let from = usize::try_from(self.base + offset).unwrap_or(usize::MAX);
+                return bytes.get(from..).unwrap_or_default().read(buffer);
+            }
         };
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..want).filter(|rest| !rest.is_empty()) {
@@ -201,17 +204,6 @@ impl Source {
         }
         Ok(filled)
     }
-}
-
-/// Copies what of `bytes` stands at `offset` into the buffer; returns how much that was.
-fn copied(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> usize {
-    let from = usize::try_from(offset).unwrap_or(usize::MAX);
-    let there = bytes.get(from..).unwrap_or_default();
-    let count = there.len().min(buffer.len());
-    for (to, from) in buffer.iter_mut().zip(there) {
-        *to = *from;
-    }
-    count
 }
 
 /// A source from some place on to its end.

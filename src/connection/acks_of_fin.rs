@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::closing::newer;
 use super::endpoint::Endpoint;
+use super::several::Several;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Segment, Side};
@@ -15,7 +16,7 @@ use crate::tcp::{Segment, Side};
 /// One acknowledgment of a FIN.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct AckOfFin {
-    mark: Mark,
+    pub(super) mark: Mark,
     timestamp: Option<u32>,
     /// Its receiver had acknowledged all that its sender had sent before, so its timestamp counts
     /// (RFC 7323 4.3).
@@ -24,55 +25,31 @@ pub(super) struct AckOfFin {
 
 /// Those of one FIN, in the order of capture.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct AcksOfFin {
-    first: Option<AckOfFin>,
-    /// Perf: a usual close has one or two; most have no need of this.
-    later: Option<Box<Later>>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Later(Vec<AckOfFin>);
+pub(super) struct AcksOfFin(Several<AckOfFin, 15>);
 
 impl AcksOfFin {
-    /// How many later ones are kept; beyond it the newest replaces the one before.
-    const MAX_LATER: usize = 15;
-
     pub(super) fn push(&mut self, segment: &Segment, in_order: bool) {
         let timestamp = segment.timestamps().map(|stamps| stamps.value);
-        let ack = AckOfFin { mark: Mark::of(segment), timestamp, in_order };
-        if self.first.is_none() {
-            self.first = Some(ack);
-            return;
-        }
-        let Later(later) = &mut **self.later.get_or_insert_default();
-        if later.len() < Self::MAX_LATER {
-            later.push(ack);
-        } else if let Some(last) = later.last_mut() {
-            *last = ack;
-        }
+        self.0.push(AckOfFin { mark: Mark::of(segment), timestamp, in_order });
     }
 
     /// The first one.
     pub(super) fn first(&self) -> Option<Mark> {
-        self.first.map(|ack| ack.mark)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &AckOfFin> {
-        self.first.iter().chain(self.later.iter().flat_map(|later| &later.0))
+        self.0.first().map(|ack| ack.mark)
     }
 
     /// The first one after `frame` that is `possible`.
     pub(super) fn next(
         &self,
         frame: Option<FrameId>,
-        possible: impl Fn(&Mark) -> bool,
+        possible: impl Fn(&AckOfFin) -> bool,
     ) -> Option<Mark> {
-        let after = |ack: &&AckOfFin| Some(ack.mark.frame) > frame && possible(&ack.mark);
-        self.all().find(after).map(|ack| ack.mark)
+        let after = |ack: &&AckOfFin| Some(ack.mark.frame) > frame && possible(ack);
+        self.0.all().find(after).map(|ack| ack.mark)
     }
 
     fn in_frame(&self, frame: Option<FrameId>) -> Option<AckOfFin> {
-        self.all().find(|ack| Some(ack.mark.frame) == frame).copied()
+        self.0.all().find(|ack| Some(ack.mark.frame) == frame).copied()
     }
 }
 
@@ -141,9 +118,9 @@ impl Connection {
 impl Endpoint {
     /// The next acknowledgment of the FIN after `frame` is on its way to it still, or came.
     fn take_next_ack_of_fin(&mut self, frame: Option<FrameId>, word: &Word) -> bool {
-        let possible = |ack: &&AckOfFin| Some(ack.mark.frame) > frame && !word.denies(ack);
-        let Some(next) = self.acks_of_fin.all().find(possible) else { return false };
-        let reason = Reason::observed(next.mark, Cause::ReceivedAckOfFin);
+        let next = self.acks_of_fin.next(frame, |ack| !word.denies(ack));
+        let Some(next) = next else { return false };
+        let reason = Reason::observed(next, Cause::ReceivedAckOfFin);
         let correction = self.correction.take();
         self.apply(Event::ReceiveAckOfFin, reason.corrected(correction));
         self.ack_of_fin_rides_on = i64::MIN;

@@ -4,6 +4,7 @@
 //! What passes the tap may be lost behind it, come late, or be overtaken. The receiver's next
 //! acknowledgment tells: by the timestamp that it echoes, by SACK, and by the time that it took.
 
+use super::acks_of_fin::AckOfFin;
 use super::attempts::Attempt;
 use super::closing::newer;
 use super::endpoint::Endpoint;
@@ -147,8 +148,9 @@ impl Endpoint {
             (Some(entry), Some(ack))
                 if entry.frame > reason.frame || self.rode_on_lost_fin(entry.frame, ack) =>
             {
-                let is_between =
-                    |it: &Mark| it.frame < ack.frame && !self.fin_arrivals.has(it.frame);
+                let is_between = |it: &AckOfFin| {
+                    it.mark.frame < ack.frame && !self.fin_arrivals.has(it.mark.frame)
+                };
                 let between = self.acks_of_fin.next(entry.frame, is_between);
                 self.revert(State::FinWait2);
                 let taken = Reason::observed(between.unwrap_or(ack), Cause::ReceivedAckOfFin);
@@ -161,7 +163,8 @@ impl Endpoint {
                     && held_until.is_some_and(|it| ack.time < it) =>
             {
                 let until = held_until.unwrap_or(ack.time) + HELD_UP + CROSSING_SLACK;
-                if let Some(first) = self.acks_of_fin.next(entry.frame, |it| it.time <= until) {
+                if let Some(first) = self.acks_of_fin.next(entry.frame, |it| it.mark.time <= until)
+                {
                     self.revert(State::FinWait2);
                     let taken = Reason::inferred(first, Cause::ReceivedAckOfFin);
                     self.apply(Event::ReceiveAckOfFin, taken.corrected(Some(segment.frame)));

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::closing::newer;
+use super::several::Several;
 use super::{Cause, Mark};
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Segment;
@@ -48,22 +49,13 @@ impl Attempt {
 /// Transmissions in the order of capture: the first one and, bounded, the later ones.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Attempts {
-    first: Option<Attempt>,
-    /// Few have any.
-    later: Option<Box<Later>>,
+    kept: Several<Attempt, 16>,
     count: u32,
     /// Sightings of the same transmission: a tap may deliver a frame twice.
     copies: u32,
 }
 
-/// What came after the first.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Later(Vec<Attempt>);
-
 impl Attempts {
-    /// How many later transmissions are kept; beyond it the newest replaces the one before.
-    const MAX_LATER: usize = 16;
-
     /// Adds a transmission.
     pub(super) fn push(&mut self, segment: &Segment, cause: Cause) {
         self.add(Attempt::of(segment, cause));
@@ -76,16 +68,7 @@ impl Attempts {
 
     fn add(&mut self, attempt: Attempt) {
         self.count = self.count.saturating_add(1);
-        if self.first.is_none() {
-            self.first = Some(attempt);
-            return;
-        }
-        let Later(later) = &mut **self.later.get_or_insert_default();
-        if later.len() < Self::MAX_LATER {
-            later.push(attempt);
-        } else if let Some(last) = later.last_mut() {
-            *last = attempt;
-        }
+        self.kept.push(attempt);
     }
 
     /// How many there were.
@@ -109,13 +92,13 @@ impl Attempts {
     }
 
     /// The first one.
-    pub(super) const fn first(&self) -> Option<Attempt> {
-        self.first
+    pub(super) fn first(&self) -> Option<Attempt> {
+        self.kept.first().copied()
     }
 
     /// The latest one.
     pub(super) fn last(&self) -> Option<Attempt> {
-        self.later().last().copied().or(self.first)
+        self.kept.last().copied()
     }
 
     /// The one that an answer echoing `echo` belongs to: the first with that timestamp, else the last
@@ -142,16 +125,12 @@ impl Attempts {
 
     /// All that are kept, in the order of capture.
     pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Attempt> {
-        self.first.iter().chain(self.later())
-    }
-
-    fn later(&self) -> &[Attempt] {
-        self.later.as_ref().map_or(&[], |later| &later.0)
+        self.kept.all()
     }
 
     /// Times between neighbours, at most `limit`.
     pub(super) fn gaps(&self, limit: usize) -> Vec<Span> {
-        if self.later.is_none() {
+        if self.kept.is_at_most_one() {
             return Vec::new();
         }
         let times = || self.all().map(|attempt| attempt.mark.time);

@@ -6,11 +6,13 @@
 //! well; that it has gone, the wire does not tell, so those are not counted.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
+use super::left_out::LeftOut;
 use super::neighbours::{Kind, Turn};
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
@@ -30,7 +32,7 @@ pub(super) struct Buckets {
     /// Sockets that hold a place.
     held: HashMap<IpAddr, u32, RandomState>,
     /// Whoever found none: the socket, its peer, and when.
-    lacking: HashMap<FourTuple, Vec<Time>, RandomState>,
+    lacking: LeftOut,
 }
 
 /// What is known of a flow with a FIN. The first of each pair is the side of the canonical source.
@@ -52,15 +54,13 @@ struct Fin {
 }
 
 impl Buckets {
-    /// Flows with a FIN that are followed at once, and sockets without a place that are remembered:
-    /// those beyond are taken to have found one.
+    /// Flows with a FIN that are followed at once: those beyond are taken to have found a place.
     const MAX_FLOWS: usize = 1 << 17;
 
     /// Whether the socket at the source of `tuple`, whose peer is its destination, found no place
     /// between two times.
     pub(super) fn had_none(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
-        let times = self.lacking.get(&tuple);
-        times.is_some_and(|times| times.iter().any(|time| (from..=until).contains(time)))
+        self.lacking.has(tuple, from, until)
     }
 
     pub(super) fn take(&mut self, turn: &Turn, settings: &Settings) {
@@ -150,9 +150,7 @@ impl Buckets {
         host.max_tw_buckets?;
         let is_full = self.is_full(tuple.source.address, settings);
         if is_full && !may_have_one {
-            if self.lacking.len() < Self::MAX_FLOWS || self.lacking.contains_key(&tuple) {
-                self.lacking.entry(tuple).or_default().push(at);
-            }
+            self.lacking.add(tuple, at);
             return None;
         }
         let held = self.held.entry(tuple.source.address).or_default();
@@ -185,8 +183,11 @@ impl Buckets {
         let Some(closing) = self.flows.remove(&tuple) else { return };
         let hosts = [tuple.source.address, tuple.destination.address];
         for (host, _) in hosts.into_iter().zip(closing.until).filter(|(_, it)| it.is_some()) {
-            if let Some(held) = self.held.get_mut(&host) {
-                *held = held.saturating_sub(1);
+            if let Entry::Occupied(mut held) = self.held.entry(host) {
+                *held.get_mut() = held.get().saturating_sub(1);
+                if *held.get() == 0 {
+                    held.remove();
+                }
             }
         }
     }

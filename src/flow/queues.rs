@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::left_out::LeftOut;
 use super::neighbours::{Kind, Turn};
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
@@ -24,7 +25,7 @@ pub(super) struct Queues {
     attempts: HashMap<FourTuple, Attempt, RandomState>,
     listeners: HashMap<Endpoint, Listener, RandomState>,
     /// Whoever found no place: the client, its listener, and when that answered.
-    crowded: HashMap<FourTuple, Vec<Time>, RandomState>,
+    crowded: LeftOut,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +48,8 @@ struct Listener {
 }
 
 impl Queues {
-    /// Attempts that are followed at once, and that are remembered: those beyond are taken to have
-    /// found room.
+    /// Attempts that are followed at once, and listeners: those beyond are taken to have found room,
+    /// or to have it.
     const MAX_ATTEMPTS: usize = 1 << 17;
 
     pub(super) fn take(&mut self, turn: &Turn, settings: &Settings) {
@@ -64,8 +65,7 @@ impl Queues {
 
     /// Whether `tuple` was crowded out between two times.
     pub(super) fn were_full(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
-        let times = self.crowded.get(&tuple);
-        times.is_some_and(|times| times.iter().any(|time| (from..=until).contains(time)))
+        self.crowded.has(tuple, from, until)
     }
 
     fn ask(&mut self, turn: &Turn, settings: &Settings) {
@@ -95,17 +95,20 @@ impl Queues {
 
     fn answer(&mut self, turn: &Turn) {
         let tuple = turn.tuple.reversed();
+        if self.listeners.len() >= Self::MAX_ATTEMPTS
+            && !self.listeners.contains_key(&tuple.destination)
+        {
+            return;
+        }
         let Some(attempt) = self.attempts.get_mut(&tuple).filter(|it| !it.answered) else { return };
         attempt.answered = true;
-        let listener = self.listeners.entry(turn.tuple.source).or_default();
+        let listener = self.listeners.entry(tuple.destination).or_default();
         listener.open = listener.open.saturating_add(1);
         let burst = listener.burst.filter(|(since, _)| turn.time.since(*since) <= AT_ONCE);
         let (since, before) = burst.unwrap_or((turn.time, 0));
         listener.burst = Some((since, before.saturating_add(1)));
-        if listener.room.is_some_and(|room| before >= room)
-            && (self.crowded.len() < Self::MAX_ATTEMPTS || self.crowded.contains_key(&tuple))
-        {
-            self.crowded.entry(tuple).or_default().push(turn.time);
+        if listener.room.is_some_and(|room| before >= room) {
+            self.crowded.add(tuple, turn.time);
         }
     }
 

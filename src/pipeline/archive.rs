@@ -55,17 +55,10 @@ impl Listing {
     /// Looks at the head of a member.
     fn look(&mut self, path: &Path, place: Place, head: &[u8], at_end: bool, len: u64) {
         match begins(head, at_end) {
-            Ok((first_time, is_shuffled)) => self.members.push(Planned {
-                path: path.to_path_buf(),
-                first_time,
-                is_shuffled,
-                is_outside: false,
-                open: None,
-                archive: false,
+            Ok(begins) => self.members.push(Planned {
                 len: Some(len),
-                bytes: None,
                 place: Some(place),
-                listing: None,
+                ..Planned::new(path, begins)
             }),
             // Of what lies in an archive, as in a folder, only the captures count.
             Err(error) if error.is_no_capture() => self.passed_over += 1,

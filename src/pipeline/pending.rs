@@ -47,7 +47,10 @@ impl Pending {
             let stays = !is_due(line);
             if stays {
                 let length = place.len();
-                bytes.copy_within(place, kept);
+                // Where nothing before it left, it is there already.
+                if place.start > kept {
+                    bytes.copy_within(place, kept);
+                }
                 kept += length;
                 line.end = kept;
             }

@@ -123,6 +123,22 @@ impl Pipe {
 }
 
 impl Planned {
+    /// One of which no more is known than when it begins, and whether it may be shuffled.
+    pub(super) fn new(path: &Path, (first_time, is_shuffled): (Time, bool)) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            first_time,
+            is_shuffled,
+            is_outside: false,
+            open: None,
+            archive: false,
+            len: None,
+            bytes: None,
+            place: None,
+            listing: None,
+        }
+    }
+
     /// It cannot be read beside others: an archive, or a capture whose first frames have no time.
     pub(super) fn is_alone(&self) -> bool {
         self.archive
@@ -230,7 +246,7 @@ fn look_at_file(
     let is_all = head.len() as u64 >= source.len();
     let early = if is_all { None } else { Context::open_early(head) };
     let early = early.and_then(|(context, used)| first_time(context, used, head, false));
-    let (first_time, is_shuffled) = if let Some(time) = early {
+    let begins = if let Some(time) = early {
         (time, false)
     } else {
         if !is_all {
@@ -238,22 +254,8 @@ fn look_at_file(
         }
         begins(head, head.len() as u64 >= source.len())?
     };
-    let (path, len) = (path.to_path_buf(), Some(source.len()));
-    let (is_outside, archive, open) = (false, false, None);
-    let (place, listing) = (None, None);
     let bytes = if is_all { shelf.keep(head) } else { None };
-    Ok(Some(Planned {
-        path,
-        first_time,
-        is_shuffled,
-        is_outside,
-        open,
-        archive,
-        len,
-        bytes,
-        place,
-        listing,
-    }))
+    Ok(Some(Planned { len: Some(source.len()), bytes, ..Planned::new(path, begins) }))
 }
 
 fn look_at_stream(
@@ -278,25 +280,13 @@ fn look_at_stream(
     if archive && is_file {
         let listing =
             if stream.is_open_archive() { places(path, head) } else { packed(path, head) };
-        let is_listed = listing.is_some();
-        let planned = Planned {
-            path: path.to_path_buf(),
-            first_time: Time::MAX,
-            is_shuffled: false,
-            is_outside: false,
-            open: None,
-            archive,
-            len: None,
-            bytes: None,
-            place: None,
-            listing: listing.map(Box::new),
-        };
-        if is_listed {
-            return Ok(Some(planned));
+        if let Some(listing) = listing.map(Box::new) {
+            let planned = Planned::new(path, (Time::MAX, false));
+            return Ok(Some(Planned { archive, listing: Some(listing), ..planned }));
         }
     }
     // In an archive, other members may be captures where the first is none.
-    let (first_time, is_shuffled) = match begins(head, at_end) {
+    let begins = match begins(head, at_end) {
         Err(error) if archive => {
             if may_be_other && error.is_no_capture() && !holds_capture(&mut stream) {
                 return Ok(None);
@@ -307,20 +297,7 @@ fn look_at_stream(
     };
     let open = (!is_file)
         .then(|| Box::new(Pipe { stream, member, head: head.clone(), found: false, only: None }));
-    let (path, is_outside, len) = (path.to_path_buf(), false, None);
-    let (bytes, place, listing) = (None, None, None);
-    Ok(Some(Planned {
-        path,
-        first_time,
-        is_shuffled,
-        is_outside,
-        open,
-        archive,
-        len,
-        bytes,
-        place,
-        listing,
-    }))
+    Ok(Some(Planned { open, archive, ..Planned::new(path, begins) }))
 }
 
 /// Whether one of the archive's further members is a capture, be it in a format that is not read.

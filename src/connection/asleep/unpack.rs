@@ -272,17 +272,7 @@ impl<'de> Deserializer<'de> for &mut Unpacker<'de> {
         Err(NotPacked)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, _: V) -> Result<V::Value, NotPacked> {
-        Err(NotPacked)
-    }
-
-    fn deserialize_identifier<V: Visitor<'de>>(self, _: V) -> Result<V::Value, NotPacked> {
-        Err(NotPacked)
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, NotPacked> {
-        Err(NotPacked)
-    }
+    serde::forward_to_deserialize_any! { map identifier ignored_any }
 
     fn is_human_readable(&self) -> bool {
         false

@@ -279,9 +279,8 @@ def fast_dial(net, data):
     return client
 
 
-@scenario(families=BOTH)
-def fast_open_cookie_then_data(net):
-    """TCP Fast Open: the first connection fetches a cookie, the second sends data with its SYN."""
+def known_fast_open(net):
+    """A listener whose cookie a first connection has fetched."""
     listener = fast_open(net)
     first = fast_dial(net, b"q" * 50)
     server = net.accept(listener)
@@ -290,6 +289,13 @@ def fast_open_cookie_then_data(net):
     net.reach(server, "CLOSE-WAIT")
     server.close()
     net.wait(0.05)
+    return listener
+
+
+@scenario(families=BOTH)
+def fast_open_cookie_then_data(net):
+    """TCP Fast Open: the first connection fetches a cookie, the second sends data with its SYN."""
+    listener = known_fast_open(net)
     second = fast_dial(net, b"q" * 50)
     server = net.accept(listener)
     net.read(server, 50)
@@ -304,14 +310,7 @@ def fast_open_cookie_then_data(net):
 @scenario(families=BOTH, relay=True)
 def fast_open_server_answers_early(net):
     """TFO: the server answers and closes before the final ACK: SYN-RECEIVED to FIN-WAIT-1."""
-    listener = fast_open(net)
-    first = fast_dial(net, b"q" * 50)
-    server = net.accept(listener)
-    net.read(server, 50)
-    first.close()
-    net.reach(server, "CLOSE-WAIT")
-    server.close()
-    net.wait(0.05)
+    listener = known_fast_open(net)
     net.relay.late(lambda p, side: side == "client" and not p.bare_syn, 0.05, count=None)
     fast_dial(net, b"q" * 50)
     server = net.accept(listener)
@@ -324,14 +323,8 @@ def fast_open_server_answers_early(net):
 @scenario(families=BOTH, relay=True, delay=0.01)
 def fast_open_closes_early(net):
     """TFO over a long way: the server answers and closes, or resets, while the final ACK is on its way."""
-    listener = fast_open(net)
-    first = fast_dial(net, b"q" * 50)
-    server = net.accept(listener)
-    net.read(server, 50)
-    first.close()
-    net.reach(server, "CLOSE-WAIT")
-    server.close()
-    net.wait(0.1)
+    listener = known_fast_open(net)
+    net.wait(0.05)
     second = fast_dial(net, b"q" * 50)
     server = net.accept(listener)
     net.read(server, 50)
