@@ -30,6 +30,7 @@ mod icmp;
 mod judge;
 mod late_copy;
 mod lone_syn;
+mod numbers;
 mod opening;
 mod path;
 mod record;
@@ -48,6 +49,7 @@ mod timers;
 mod traffic;
 mod transition;
 mod unheard;
+mod unseen;
 mod verdict;
 mod window;
 
@@ -325,6 +327,10 @@ impl Connection {
         effects: &mut Effects,
     ) {
         let mark = Mark::of(segment);
+        let (me, peer) = self.sides.pair_mut(from);
+        if me.state < State::Established || me.fin.is_some() || peer.fin.is_some() {
+            me.stream.read_number();
+        }
         self.bring_back_cookie(from, segment);
         self.note_bring_back(from, segment);
         self.take_back_false_end(from, segment);
@@ -350,14 +356,10 @@ impl Connection {
         {
             let timestamp = segment.timestamps().map(|stamps| stamps.value);
             let latest_fin = peer.fin_stamps.filter(|_| peer.fin.is_some()).map(|it| it.value);
-            // A FIN that comes again is reported as a duplicate (RFC 2883).
-            let reports = me.stream.options.sack_permitted && peer.stream.options.sack_permitted;
             let new = acknowledged..peer.stream.acknowledged;
-            let answers_fin = reports
-                && extras.sack.is_empty()
-                && segment.payload_len == 0
-                && peer.stream.fin.is_some_and(|fin| new.contains(&fin))
-                && segment.timestamps().is_some_and(|stamps| latest_fin == Some(stamps.echo));
+            let answers_fin = peer.stream.fin.is_some_and(|fin| new.contains(&fin))
+                && me.answers_at_once(peer, acknowledged, segment, extras)
+                && segment.timestamps().is_none_or(|stamps| latest_fin == Some(stamps.echo));
             me.skipped_to = Some(Box::new(Skip { offset: start, mark, timestamp, answers_fin }));
         }
         let opening = &self.opening;

@@ -8,12 +8,17 @@ use super::acks_of_fin::AckOfFin;
 use super::attempts::Attempt;
 use super::closing::newer;
 use super::endpoint::Endpoint;
+use super::unseen::Answer;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
+use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Extras, Segment, Side};
 
 /// A FIN that is not acknowledged is sent again after about this time: the timer of a path of 100 ms.
 const FIRST_TIMEOUT: Span = Span::from_millis(300);
+
+/// What is nearer than this to the tap is seen there whole, in segments larger than those of the wire.
+const NEAR: Span = Span::from_micros(100);
 
 /// An answer that comes so much later than usual was to something that had been held up.
 const HELD_UP: Span = Span::from_millis(15);
@@ -42,12 +47,11 @@ impl Connection {
         // lists what it had out of order in the acknowledgment that ends it.
         let block = extras.sack.as_slice().first().filter(|_| peer.fin_repeats > 0);
         let twice = block.is_some_and(|it| peer.stream.is_duplicate_report(*it, segment.ack));
-        let arrival = if twice {
-            me.fin_arrivals.first()
-        } else {
-            me.fin_that_arrived(segment, fin, before, soonest)
-        };
-        me.receive_fin(segment, arrival, held_until);
+        let is_all = before == fin && me.stream.offset(segment.seq) <= me.stream.end + 1;
+        let sender = me.stream.sender(segment).filter(|_| path > NEAR);
+        let answer = Answer { sender, soonest, is_all, twice, is_fin: segment.flags.fin() };
+        let arrival = me.fin_that_arrived(segment, fin, before, answer);
+        me.receive_fin(segment, arrival, held_until, answer);
     }
 
     /// `from`, in FIN-WAIT-2, still asks for the segment that had carried the acknowledgment of its
@@ -82,7 +86,7 @@ impl Endpoint {
         segment: &Segment,
         fin: i64,
         before: i64,
-        soonest: Time,
+        answer: Answer,
     ) -> Option<Attempt> {
         let told_of = |attempt: &Attempt| attempt.start(fin) <= before;
         let echo = segment.timestamps().map(|stamps| stamps.echo);
@@ -96,13 +100,17 @@ impl Endpoint {
             .all()
             .find(|it| told_of(it) && echo.is_some() && it.timestamp == echo)
             .copied();
-        if echo.is_some() && self.fin_arrivals.all().all(told_of) {
+        if !answer.twice && echo.is_some() && self.fin_arrivals.all().all(told_of) {
             return echoed.or_else(|| self.fin_arrivals.answered_by(echo));
         }
+        // What comes twice is echoed again.
         echoed
+            .filter(|_| !answer.twice)
+            .or_else(|| self.fin_by_number(answer))
+            .or_else(|| self.fin_arrivals.first().filter(|_| answer.twice))
             .or_else(|| self.fin_that_stopped_ours())
             .or_else(|| {
-                let possible = |it: &&Attempt| it.mark.time <= soonest && !unheard(it);
+                let possible = |it: &&Attempt| it.mark.time <= answer.soonest && !unheard(it);
                 self.fin_arrivals.all().rfind(possible).copied()
             })
             .or_else(|| self.fin_arrivals.all().find(|it| !unheard(it)).copied())
@@ -129,6 +137,7 @@ impl Endpoint {
         segment: &Segment,
         arrival: Option<Attempt>,
         held_until: Option<Time>,
+        answer: Answer,
     ) {
         let reason = self.reason_of_fin(segment, arrival);
         let with_it = arrival.filter(|it| it.acknowledges_fin).map(|it| it.mark);
@@ -170,6 +179,25 @@ impl Endpoint {
                     self.apply(Event::ReceiveAckOfFin, taken.corrected(Some(segment.frame)));
                 }
                 self.apply(Event::ReceiveFin, reason);
+            }
+            // Its FIN was sent again, which was not seen: the acknowledgment had not come.
+            (Some(entry), Some(ack))
+                if answer.misses_some() && entry.frame < reason.frame && !self.reads_after_fin =>
+            {
+                let next = self.acks_of_fin.next(entry.frame, |_| true).unwrap_or(ack);
+                self.revert(State::FinWait2);
+                let taken = Reason::inferred(next, Cause::ReceivedAckOfFin);
+                self.apply(Event::ReceiveAckOfFin, taken.corrected(Some(segment.frame)));
+                self.apply(Event::ReceiveFin, reason);
+            }
+            // An orphan that is in FIN-WAIT-2 when the FIN comes, is no socket any more.
+            (Some(entry), None)
+                if answer.is_of_rest()
+                    && entry.frame > reason.frame
+                    && self.fin_arrivals.repeated() == 0 =>
+            {
+                let late = Reason { certainty: Certainty::Inferred, ..reason };
+                self.apply(Event::ReceiveFin, late.corrected(Some(segment.frame)));
             }
             // The acknowledgment of the own FIN came later than the peer's FIN: the FINs had crossed.
             (Some(entry), _) if entry.frame > reason.frame => {

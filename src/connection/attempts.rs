@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::closing::newer;
 use super::several::Several;
 use super::{Cause, Mark};
-use crate::stamp::{FrameId, Span, Time};
+use crate::stamp::{FrameId, Span};
 use crate::tcp::Segment;
 
 /// One transmission.
@@ -111,11 +111,6 @@ impl Attempts {
             self.all().find(fits).or_else(|| self.all().rfind(not_newer)).copied()
         });
         matching.or_else(|| self.last())
-    }
-
-    /// The first one that came no sooner than `time`.
-    pub(super) fn since(&self, time: Time) -> Option<Attempt> {
-        self.all().find(|attempt| attempt.mark.time >= time).copied()
     }
 
     /// Whether `frame` is one of them.

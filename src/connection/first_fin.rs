@@ -18,8 +18,9 @@ const BEFORE_TIMERS: Span = Span::from_millis(150);
 /// Nor within this after a FIN has come that brought no room for more.
 const SOON: Span = Span::from_micros(200);
 
-/// No application closes so soon after a FIN has come.
+/// No application closes so soon after a FIN has come; from afar two segments do not keep their distance.
 const INSTANT: Span = Span::from_micros(20);
+const INSTANT_AFAR: Span = Span::from_micros(100);
 
 /// A SYN-ACK that comes so long after the SYN that it answers is not the first one: the timer of that
 /// starts with 1 s (RFC 6298 2.1).
@@ -163,6 +164,7 @@ impl Endpoint {
         };
         // The peer's FIN made room for it, and it left behind the acknowledgment of that at once: it
         // had been waiting, and the FINs had crossed.
+        let instant = if fin.path > NEAR { INSTANT_AFAR } else { INSTANT };
         let received = self.last_entry().copied().filter(|entry| {
             entry.state == State::CloseWait
                 && fin.narrow
@@ -170,7 +172,7 @@ impl Endpoint {
                 && Some(fin.before.frame) > entry.frame
                 // What was written later had not been waiting.
                 && fin.data_before.is_none_or(|data| data.time <= entry.at + INSTANT)
-                && fin.mark.time.since(fin.before.time) <= INSTANT
+                && fin.mark.time.since(fin.before.time) <= instant
         });
         if let Some(entry) = received {
             self.revert(State::CloseWait);

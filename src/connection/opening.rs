@@ -10,6 +10,7 @@ use super::attempts::{Attempt, Attempts};
 use super::closing::newer;
 use super::cookie::Baker;
 use super::late_copy::LateCopy;
+use super::numbers::Sender;
 use super::unheard::Tries;
 use super::{
     Blocked, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn,
@@ -73,15 +74,21 @@ impl Opening {
         self.last_ack_number.is_some_and(|(acknowledged, _)| acknowledged == number)
     }
 
-    /// The SYN-ACK that `segment` of its receiver answers: the echo tells, or else that `side` did
-    /// not send its SYN again after it.
-    fn syn_ack_that_reached(&self, side: Side, segment: &Segment) -> Option<Attempt> {
+    /// The SYN-ACK that `segment` of its receiver answers: the echo tells, or what the `sender` of the
+    /// segment had sent before, or else that `side` did not send its SYN again after it.
+    fn syn_ack_that_reached(
+        &self,
+        side: Side,
+        segment: &Segment,
+        sender: Option<Sender>,
+    ) -> Option<Attempt> {
         let syn_acks = self.syn_acks.of(side.peer());
         if let Some(stamps) = segment.timestamps() {
             return syn_acks.answered_by(Some(stamps.echo));
         }
-        let last_syn = self.syns.of(side).last();
-        last_syn.and_then(|syn| syn_acks.since(syn.mark.time)).or_else(|| syn_acks.last())
+        let last_syn = self.syns.of(side).last().map(|syn| syn.mark.time);
+        let told = last_syn.and_then(|syn| syn_acks.answered_by_number(syn, sender));
+        told.or_else(|| syn_acks.last())
     }
 }
 
@@ -290,7 +297,8 @@ impl Connection {
         }
         match me.state {
             State::SynSent => {
-                if let Some(syn_ack) = self.opening.syn_ack_that_reached(from, segment) {
+                let sender = me.stream.sender(segment);
+                if let Some(syn_ack) = self.opening.syn_ack_that_reached(from, segment, sender) {
                     let reason = Reason::observed(syn_ack.mark, syn_ack.cause);
                     me.apply(Event::ReceiveSynAck, reason);
                     if from == Side::Client {

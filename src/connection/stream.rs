@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::coverage::Coverage;
 use super::flight::{Flight, Sent};
+use super::numbers::Numbers;
 use super::opening::Opening;
 use super::repair::Repair;
 use super::rtt::Rtt;
@@ -41,8 +42,11 @@ pub(super) struct Stream {
     pub(super) traffic: Counters,
     last_data_sent: Option<Mark>,
     repeated_unacknowledged: u32,
-    /// IP identification, checksum and sequence number of the last segment, and its place.
-    print: (u64, u16),
+    /// IP identification, checksum and sequence number of the last segment.
+    print: u64,
+    /// Its place.
+    place: u16,
+    pub(super) numbers: Numbers,
     /// The acknowledgment that last moved `acknowledged`, and the time of the last one of any kind.
     pub(super) advanced: Mark,
     pub(super) last_ack: Time,
@@ -121,7 +125,9 @@ impl Default for Stream {
             traffic: Counters::default(),
             last_data_sent: None,
             repeated_unacknowledged: 0,
-            print: (0, 0),
+            print: 0,
+            place: 0,
+            numbers: Numbers::default(),
             advanced: Mark::default(),
             last_ack: Time::MIN,
             window_edge: i64::MAX,
@@ -284,7 +290,7 @@ impl Stream {
     /// Whether `segment` is the packet that this side sent last, delivered twice by the tap: same IP
     /// identification, checksum and sequence number, almost the same time.
     pub(super) fn is_same_packet(&self, segment: &Segment) -> bool {
-        let within = if self.print.1 == segment.place() { SAME_FRAME } else { ELSEWHERE };
+        let within = if self.place == segment.place() { SAME_FRAME } else { ELSEWHERE };
         self.resembles_last(segment)
             && self
                 .traffic
@@ -296,8 +302,7 @@ impl Stream {
     /// identification, only at another place.
     #[inline]
     pub(super) fn resembles_last(&self, segment: &Segment) -> bool {
-        let (packet, place) = print(segment);
-        self.print.0 == packet && (segment.ip_id != 0 || self.print.1 != place)
+        self.print == print(segment) && (segment.ip_id != 0 || self.place != segment.place())
     }
 
     /// Whether `seq` comes after the last byte sent.
@@ -380,6 +385,8 @@ impl Stream {
         traffic.ip_bytes += u64::from(segment.payload_len) + u64::from(segment.header_len);
         traffic.last_segment = Some(Mark::of(segment));
         self.print = print(segment);
+        self.place = segment.place();
+        self.numbers.last = segment.ip_id;
     }
 
     #[inline]
@@ -472,14 +479,14 @@ impl Stream {
 /// Without an identification, whatever it acknowledges has to tell: a checksum that is left to the
 /// network card is the same for all acknowledgments.
 #[inline]
-fn print(segment: &Segment) -> (u64, u16) {
+fn print(segment: &Segment) -> u64 {
     let mut low = u32::from(segment.ip_id) << 16 | u32::from(segment.checksum);
     if segment.ip_id == 0 {
         let stamps = segment.timestamps;
         let clocks = stamps.value.rotate_left(8) ^ stamps.echo.rotate_left(20);
         low ^= segment.ack.0.wrapping_mul(0x9e37_79b1) ^ clocks ^ u32::from(segment.window) << 16;
     }
-    (u64::from(segment.seq.0) << 32 | u64::from(low), segment.place())
+    u64::from(segment.seq.0) << 32 | u64::from(low)
 }
 
 #[cfg(test)]

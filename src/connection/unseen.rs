@@ -1,0 +1,121 @@
+//! What a side sent that the tap never saw tells which transmission had reached it: of a FIN, and of
+//! a SYN-ACK, where no timestamp does.
+//!
+//! Each that came was answered. An answer that follows right upon what was seen before is the first
+//! one; where so many are missing, so many earlier ones had come. In TIME-WAIT no socket answers.
+
+use super::attempts::{Attempt, Attempts};
+use super::endpoint::Endpoint;
+use super::numbers::Sender;
+use crate::stamp::{Span, Time};
+use crate::tcp::{Extras, Segment};
+
+/// What is known of a segment that acknowledges a FIN for the first time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// Who sent it.
+    pub(super) sender: Option<Sender>,
+    /// What passed the tap later than this it does not answer.
+    pub(super) soonest: Time,
+    /// All before the FIN had been acknowledged, so that nothing else was to be answered, and no data
+    /// is missing before it.
+    pub(super) is_all: bool,
+    /// It reports that the FIN came twice.
+    pub(super) twice: bool,
+    /// It is its sender's own FIN, so what was not seen may be that FIN before.
+    pub(super) is_fin: bool,
+}
+
+/// No sooner than this is a FIN sent again (Linux `TCP_RTO_MIN`; a probe waits as long for one that is
+/// alone).
+const FIN_TIMER: Span = Span::from_millis(200);
+
+impl Answer {
+    /// It comes from what is left of the socket.
+    pub(super) fn is_of_rest(&self) -> bool {
+        self.sender == Some(Sender::Rest)
+    }
+
+    /// It comes from the socket, which sent something before it that was not seen.
+    pub(super) fn misses_some(&self) -> bool {
+        matches!(self.sender, Some(Sender::Socket { unseen: 1.. })) && self.is_all
+    }
+}
+
+impl Endpoint {
+    /// The peer's FIN that arrived first, as the sender of its acknowledgment tells.
+    pub(super) fn fin_by_number(&self, answer: Answer) -> Option<Attempt> {
+        let arrivals = &self.fin_arrivals;
+        if arrivals.repeated() == 0 {
+            return None;
+        }
+        let by = |limit: Time| arrivals.all().filter(move |it| it.mark.time <= limit);
+        let with_ack = || arrivals.all().all(|it| it.acknowledges_fin);
+        let possible = || by(answer.soonest);
+        let found = match answer.sender? {
+            // It answers each FIN with what is left, the first as well, where it had come to
+            // FIN-WAIT-2 before.
+            Sender::Rest => {
+                let in_time_wait = self.reads_after_fin || !self.was_acknowledged_alone();
+                // It sends its FIN until the acknowledgment comes that is in all of them.
+                let since = self.last_fin.or(self.fin).filter(|_| in_time_wait && with_ack())?;
+                possible().find(|it| it.mark.time >= since.time)
+            }
+            // In FIN-WAIT the socket is gone with the first FIN.
+            Sender::Socket { .. } if self.fin.is_some() && with_ack() => possible().next_back(),
+            Sender::Socket { unseen: 0 } if !answer.twice => possible().next_back(),
+            Sender::Socket { .. } if self.fin.is_some() || !answer.is_all => None,
+            Sender::Socket { unseen } if answer.is_fin && !answer.twice => {
+                let timers = FIN_TIMER.nanos() * i64::from(unseen);
+                by(answer.soonest - Span::from_nanos(timers)).next_back()
+            }
+            Sender::Socket { unseen } => {
+                let came = usize::from(unseen.max(u16::from(answer.twice))) + 1;
+                possible().nth(possible().count().saturating_sub(came))
+            }
+        };
+        found.copied()
+    }
+
+    /// Whether `segment`, which acknowledges the FIN of `peer` that begins behind what had been
+    /// acknowledged `before`, and comes behind the own FIN that was not seen, answers the first that
+    /// came: a FIN that comes again is reported as a duplicate (RFC 2883). In CLOSE-WAIT a FIN is
+    /// acknowledged with the own one, in FIN-WAIT-1 by itself: that is one more, unless a timer was due.
+    pub(super) fn answers_at_once(
+        &self,
+        peer: &Self,
+        before: i64,
+        segment: &Segment,
+        extras: &Extras,
+    ) -> bool {
+        let reports = self.stream.options.sack_permitted && peer.stream.options.sack_permitted;
+        let is_one_more = || {
+            let sender = self.stream.sender(segment);
+            peer.stream.fin == Some(before)
+                && peer.fin_repeats == 1
+                && peer.fin.is_some_and(|fin| segment.time.since(fin.time) < FIN_TIMER)
+                && matches!(sender, Some(Sender::Socket { unseen: 2.. }))
+        };
+        reports && segment.payload_len == 0 && (extras.sack.is_empty() || is_one_more())
+    }
+
+    /// Its FIN was acknowledged by something else than the peer's FIN.
+    fn was_acknowledged_alone(&self) -> bool {
+        self.acks_of_fin.next(None, |ack| !self.fin_arrivals.has(ack.mark.frame)).is_some()
+    }
+}
+
+impl Attempts {
+    /// The SYN-ACK behind the last SYN, at `syn`, that its receiver answers as `sender`: the last one
+    /// if that is its first word since, an earlier one if it had said more; the first where nothing
+    /// tells.
+    pub(super) fn answered_by_number(&self, syn: Time, sender: Option<Sender>) -> Option<Attempt> {
+        let behind = |it: &&Attempt| it.mark.time >= syn;
+        let came = match sender {
+            Some(Sender::Socket { unseen }) => usize::from(unseen) + 1,
+            Some(Sender::Rest) | None => usize::MAX,
+        };
+        let count = self.all().filter(behind).count();
+        self.all().filter(behind).nth(count.saturating_sub(came)).copied()
+    }
+}
