@@ -53,7 +53,7 @@ mod unseen;
 mod verdict;
 mod window;
 
-pub use asleep::Asleep;
+pub use asleep::{Asleep, Room};
 pub use before::{Blocked, TimeWaitBefore};
 pub use cookie::CookieSign;
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};

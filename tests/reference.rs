@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use tcpautopsy::capture::{Context, Window};
-use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark, TimeWaitBefore};
+use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark, Room, TimeWaitBefore};
 use tcpautopsy::decode::{self, Decoded, Outcome};
 use tcpautopsy::flow::{Answers, Horizon, Neighbours, Turn};
 use tcpautopsy::settings::Settings;
@@ -140,7 +140,7 @@ impl<'s> Reference<'s> {
         let live = self.live.get_mut(&key).unwrap();
         live.observe(forward, segment, extras, settings);
         if self.naps {
-            let asleep = live.fall_asleep(&mut vec![0; 1 << 16]).expect("room enough");
+            let asleep = live.fall_asleep(&mut Room::new(1 << 16)).expect("room enough");
             *live = *asleep.wake().expect("as it was");
         }
     }

@@ -1,9 +1,9 @@
 //! A connection in few bytes, for one that is silent: most never see another segment.
 //!
-//! The compact form is that of serde's data model without names. Every number has one bit that tells
-//! whether it is other than zero, as options and booleans have one; eight such bits lie in a byte
-//! before what they are about. A small number follows in a byte, any other with its bytes. A time or a
-//! frame that was written before is told by its place among 64 recent ones, and otherwise by the
+//! The compact form is that of serde's data model without names. A number takes as many bytes as it
+//! needs, perhaps none; sixteen are written at once, behind a word that tells how many bytes each takes.
+//! What takes a few bits (options, booleans, variants) lies together in words before all numbers. A time
+//! or a frame that was written before is told by its place among 64 recent ones, and otherwise by the
 //! distance from the last one: a connection tells the times of some fifteen segments about fifty times.
 
 mod form;
@@ -12,7 +12,8 @@ mod unpack;
 
 use super::Connection;
 use crate::tcp::TunnelLayer;
-use pack::pack;
+pub(super) use form::seldom;
+pub use pack::Room;
 use unpack::unpack;
 
 /// All that a connection knows, in about a fifth of the room.
@@ -29,8 +30,8 @@ type Tunnels = (Vec<TunnelLayer>, Option<Box<[TunnelLayer]>>);
 impl Connection {
     /// Puts it to sleep, by way of `room`; none where that is too small. What is left here is of no
     /// use then.
-    pub fn fall_asleep(&mut self, room: &mut [u8]) -> Option<Asleep> {
-        let bytes = Box::from(pack(self, room).ok()?);
+    pub fn fall_asleep(&mut self, room: &mut Room) -> Option<Asleep> {
+        let bytes = room.pack(self).ok()?.to_bytes();
         let tunnels = (std::mem::take(&mut self.tunnel), self.other_tunnel.take());
         let is_bare = tunnels.0.is_empty() && tunnels.1.is_none();
         Some(Asleep { bytes, tunnels: (!is_bare).then(|| Box::new(tunnels)) })

@@ -97,12 +97,13 @@ impl Rtt {
 /// Few buckets are in use on one path; four of them need no memory of their own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Histogram {
+    #[serde(with = "super::asleep::seldom")]
     few: [Bucket; Self::FEW],
     /// All buckets in order, once there are more than fit in `few`; at most 64 * 16.
     many: Vec<Bucket>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Bucket {
     index: u16,
     count: u32,

@@ -411,7 +411,8 @@ impl Stream {
         self.last_data_sent = Some(mark);
         let flight = u64::try_from(end - self.acknowledged).unwrap_or(0);
         traffic.max_in_flight = traffic.max_in_flight.max(flight);
-        self.sending.get_or_insert_default().flight.push(Sent::new(start, segment), troubled);
+        let flight = &mut self.sending.get_or_insert_default().flight;
+        flight.push_made(segment.time, troubled, || Sent::new(start, segment));
         if end >= self.window_edge {
             self.fill_window(mark);
         }

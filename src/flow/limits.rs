@@ -2,6 +2,7 @@
 
 use super::deal::SHARDS;
 use super::lives::Lives;
+use super::table::Slot;
 
 /// How many connections a shard remembers at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +64,18 @@ impl Limits {
     #[must_use]
     pub const fn per_shard(self) -> Self {
         Self {
-            embryonic: self.embryonic.div_ceil(SHARDS),
-            connections: self.connections.div_ceil(SHARDS),
+            embryonic: at_most(Slot::MOST, self.embryonic.div_ceil(SHARDS)),
+            connections: at_most(Slot::MOST / Lives::FOR_ONE, self.connections.div_ceil(SHARDS)),
             over: self.over.div_ceil(SHARDS),
             awake: self.awake.div_ceil(SHARDS),
             closed_awake: self.closed_awake.div_ceil(SHARDS),
         }
     }
+}
+
+/// The smaller of two numbers.
+const fn at_most(most: u32, wanted: usize) -> usize {
+    if wanted < most as usize { wanted } else { most as usize }
 }
 
 impl Default for Limits {

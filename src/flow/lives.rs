@@ -5,14 +5,11 @@
 
 use super::slab::Slab;
 use super::table::Key;
-use crate::connection::{Asleep, Connection};
+use crate::connection::{Asleep, Connection, Room};
 use crate::stamp::Time;
 
-/// Bytes of a connection that falls asleep, at most; one that remembers more stays awake.
+/// Bytes of numbers of a connection that falls asleep, at most; one that remembers more stays awake.
 const MAX_ASLEEP: usize = 8 << 10;
-
-/// So many connections asleep take the room of one that is awake, about.
-const ASLEEP_FOR_ONE: usize = 4;
 
 /// The connections of a shard.
 #[derive(Debug)]
@@ -20,8 +17,8 @@ pub(super) struct Lives {
     all: Slab<Member>,
     /// How many are awake.
     awake: usize,
-    /// Where connections are put into few bytes.
-    room: Box<[u8]>,
+    /// Where connections are put into few bytes; made for the first one.
+    room: Option<Box<Room>>,
     /// The place that is looked at next for a silent connection.
     hand: u32,
 }
@@ -54,11 +51,14 @@ enum Body {
 }
 
 impl Lives {
+    /// So many connections asleep take the room of one that is awake, about.
+    pub(super) const FOR_ONE: u32 = 4;
+
     /// Bytes of a connection's own state, without what it points to.
     pub(super) const SIZE: usize = size_of::<Option<Member>>() + size_of::<Connection>();
 
     pub(super) fn new() -> Self {
-        Self { all: Slab::new(), awake: 0, room: Box::default(), hand: 0 }
+        Self { all: Slab::new(), awake: 0, room: None, hand: 0 }
     }
 
     /// How many there are.
@@ -73,7 +73,7 @@ impl Lives {
 
     /// How many of those that are awake would take as much room as all of them do.
     pub(super) const fn weight(&self) -> usize {
-        self.awake + (self.len() - self.awake).div_ceil(ASLEEP_FOR_ONE)
+        self.awake + (self.len() - self.awake).div_ceil(Self::FOR_ONE as usize)
     }
 
     /// Adds one, awake and without a deadline.
@@ -154,12 +154,10 @@ impl Lives {
 
     /// Puts one to sleep.
     pub(super) fn put_to_sleep(&mut self, index: u32) {
-        if self.room.is_empty() {
-            self.room = vec![0; MAX_ASLEEP].into();
-        }
+        let room = self.room.get_or_insert_with(|| Box::new(Room::new(MAX_ASLEEP)));
         if let Some(Member { body, .. }) = self.all.get_mut(index)
             && let Body::Awake(connection) = body
-            && let Some(asleep) = connection.fall_asleep(&mut self.room)
+            && let Some(asleep) = connection.fall_asleep(room)
         {
             *body = Body::Asleep(asleep);
             self.awake -= 1;

@@ -309,9 +309,10 @@ impl Shard {
         }
         let index = slot.index();
         let Some((live, connection)) = self.live.wake(index) else { return };
-        let Arrival { forward, segment, extras, clock, .. } = *arrival;
-        if !(segment.flags.syn() && connection.is_replaced_by(forward, &segment)) {
-            let effects = connection.observe(forward, &segment, extras, settings);
+        // Perf: the segment is not copied, see [`Shard::arrive`].
+        let Arrival { forward, ref segment, extras, clock, .. } = *arrival;
+        if !(segment.flags.syn() && connection.is_replaced_by(forward, segment)) {
+            let effects = connection.observe(forward, segment, extras, settings);
             arrival.tell((connection, effects), emit);
             live.touched = true;
             if live.ticket.take().is_some() {
@@ -319,8 +320,8 @@ impl Shard {
             }
             return self.arm(index, clock, segment.time);
         }
-        let stray = connection.take_stray_syn(&segment);
-        let by = Some(Mark::of(stray.as_ref().map_or(&segment, |(_, first, _)| first)));
+        let stray = connection.take_stray_syn(segment);
+        let by = Some(Mark::of(stray.as_ref().map_or(segment, |(_, first, _)| first)));
         let leave = Leave { at: clock, ending: Ending::Replaced, by };
         let before = self.finish_live(index, leave, settings, emit);
         let Some((towards, first, options)) = stray else {
@@ -337,7 +338,7 @@ impl Shard {
         };
         let Some((index, _)) = self.begin(&stray, before, settings, emit) else { return };
         if let Some((_, connection)) = self.live.wake(index) {
-            let effects = connection.observe(forward, &segment, extras, settings);
+            let effects = connection.observe(forward, segment, extras, settings);
             arrival.tell((connection, effects), emit);
         }
         self.arm(index, clock, segment.time);

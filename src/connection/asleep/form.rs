@@ -54,26 +54,67 @@ impl Kind {
     }
 }
 
-/// First bytes of a number other than zero. Those below are the number itself.
-pub(super) mod first {
-    /// So many bytes follow, less one: the lower ones first.
-    pub(in super::super) const BYTES: u8 = 0x78;
-    /// The place of a time or a frame that was written before.
-    pub(in super::super) const RECENT: u8 = 0x80;
-    /// The upper six bits of fourteen; a byte with the lower ones follows.
-    pub(in super::super) const TWO: u8 = 0xc0;
+/// Numbers that are written at once, one after the other in as few bytes as each needs, behind a word
+/// that tells how many bytes those are: four bits for each number.
+///
+/// Perf: so all that this takes stays in the core's registers.
+pub(super) const GROUP: usize = 16;
+
+/// Bytes of a word, and of the longest number.
+pub(super) const WORD: usize = size_of::<u64>();
+
+/// What is told in bits, which lie together in words before all numbers. None crosses from one word
+/// into the next.
+pub(super) mod bits {
+    /// A time or a frame was written before: its place among the recent ones follows.
+    pub(in super::super) const KNOWN: u32 = 1;
+    /// A place among the recent ones.
+    pub(in super::super) const PLACE: u32 = 6;
+    /// Which variant it is, or [`MANY`].
+    pub(in super::super) const VARIANT: u32 = 4;
+    /// In place of a variant's index: one that is not smaller follows as a number.
+    pub(in super::super) const MANY: u32 = 15;
+    /// Words of bits that a value may have.
+    pub(in super::super) const WORDS: usize = 255;
+}
+
+/// Four places, of which most are empty as a rule: a bit each tells.
+pub(in super::super) mod seldom {
+    use serde::ser::SerializeTuple;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[inline]
+    pub(in super::super::super) fn serialize<T: Serialize + Default + PartialEq, S: Serializer>(
+        places: &[T; 4],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut parts = to.serialize_tuple(places.len())?;
+        for place in places {
+            parts.serialize_element(&Some(place).filter(|place| **place != T::default()))?;
+        }
+        parts.end()
+    }
+
+    #[inline]
+    pub(in super::super::super) fn deserialize<'de, T, D>(from: D) -> Result<[T; 4], D::Error>
+    where
+        T: Deserialize<'de> + Default,
+        D: Deserializer<'de>,
+    {
+        let places = <[Option<T>; 4]>::deserialize(from)?;
+        Ok(places.map(Option::unwrap_or_default))
+    }
 }
 
 /// The times, or the frames, that were written lately: each has a place, until a later one takes it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recent {
-    places: [u64; 1 << Self::BITS],
+    places: [u64; 1 << bits::PLACE],
     /// The one that was last written in full.
     last: u64,
 }
 
 impl Recent {
-    const BITS: u32 = 6;
     /// 2^64 divided by the golden ratio: spreads neighbours.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -88,7 +129,7 @@ impl Recent {
     }
 
     fn with<const N: usize>(known: [u64; N]) -> Self {
-        let mut recent = Self { places: [0; 1 << Self::BITS], last: 0 };
+        let mut recent = Self { places: [0; 1 << bits::PLACE], last: 0 };
         for number in known {
             recent.remember(number);
         }
@@ -98,7 +139,7 @@ impl Recent {
     #[inline]
     const fn place(number: u64) -> u8 {
         let [place, ..] =
-            (number.wrapping_mul(Self::SPREAD) >> (u64::BITS - Self::BITS)).to_le_bytes();
+            (number.wrapping_mul(Self::SPREAD) >> (u64::BITS - bits::PLACE)).to_le_bytes();
         place
     }
 
@@ -116,8 +157,12 @@ impl Recent {
 
     /// The number at `place`.
     #[inline]
-    pub(super) fn at(&self, place: u8) -> Result<u64, NotPacked> {
-        self.places.get(usize::from(place)).copied().ok_or(NotPacked)
+    pub(super) fn at(&self, place: u64) -> u64 {
+        usize::try_from(place)
+            .ok()
+            .and_then(|place| self.places.get(place))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// What is written in full for a number.

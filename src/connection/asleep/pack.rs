@@ -2,111 +2,198 @@
 
 use serde::ser::{self, Serialize, Serializer};
 
-use super::form::{Kind, NotPacked, Recent, first, zigzag};
+use super::form::{GROUP, Kind, NotPacked, Recent, WORD, bits, zigzag};
 
-/// Writes into the room that it is given.
+/// Where values are put into few bytes.
+#[derive(Debug)]
+pub struct Room {
+    words: [u64; bits::WORDS],
+    numbers: Box<[u8]>,
+}
+
+/// What a value became.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packed<'a> {
+    words: &'a [u64],
+    pub(super) numbers: &'a [u8],
+}
+
+/// Writes into a room.
+///
+/// Perf: what does not fit is left out, and told at the end, so that nothing on the way asks for it.
 pub(super) struct Packer<'a> {
-    room: &'a mut [u8],
+    room: &'a mut Room,
+    /// Words of bits that are full.
+    full: usize,
+    bits: u64,
+    /// How many bits the present word has.
+    count: u32,
+    group: [u64; GROUP],
+    /// How many numbers the group has.
+    waiting: usize,
+    /// How many bytes of numbers there are.
     len: usize,
-    /// Where the bits of the present group are.
-    bits: usize,
-    /// How many more of them there are.
-    left: u32,
+    /// Something did not fit.
+    is_cut: bool,
     next: Kind,
     times: Recent,
     frames: Recent,
 }
 
-type Packed = Result<(), NotPacked>;
+type Done = Result<(), NotPacked>;
 
-/// The compact form of `value`, in `room`; an error where that is too small.
-pub(super) fn pack<'a, T: Serialize>(value: &T, room: &'a mut [u8]) -> Result<&'a [u8], NotPacked> {
-    let mut packer = Packer {
-        room,
-        len: 0,
-        bits: 0,
-        left: 0,
-        next: Kind::Plain,
-        times: Recent::times(),
-        frames: Recent::frames(),
-    };
-    value.serialize(&mut packer)?;
-    let Packer { room, len, .. } = packer;
-    room.get(..len).ok_or(NotPacked)
+impl Room {
+    /// Room for so many bytes of numbers.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self { words: [0; bits::WORDS], numbers: vec![0; bytes].into() }
+    }
+
+    /// The compact form of `value`; an error where that is too long.
+    pub(super) fn pack<T: Serialize>(&mut self, value: &T) -> Result<Packed<'_>, NotPacked> {
+        let mut packer = Packer {
+            room: self,
+            full: 0,
+            bits: 0,
+            count: 0,
+            group: [0; GROUP],
+            waiting: 0,
+            len: 0,
+            is_cut: false,
+            next: Kind::Plain,
+            times: Recent::times(),
+            frames: Recent::frames(),
+        };
+        value.serialize(&mut packer)?;
+        packer.close_word();
+        if packer.waiting > 0 {
+            packer.close_group();
+        }
+        let Packer { room, full, len, is_cut, .. } = packer;
+        match (room.words.get(..full), room.numbers.get(..len)) {
+            (Some(words), Some(numbers)) if !is_cut => Ok(Packed { words, numbers }),
+            _ => Err(NotPacked),
+        }
+    }
+}
+
+impl Packed<'_> {
+    /// All of it: how many words of bits there are, those words, and the numbers.
+    pub(super) fn to_bytes(self) -> Box<[u8]> {
+        let mut bytes = Vec::with_capacity(1 + WORD * self.words.len() + self.numbers.len());
+        bytes.push(u8::try_from(self.words.len()).unwrap_or(u8::MAX));
+        for word in self.words {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(self.numbers);
+        bytes.into()
+    }
 }
 
 impl Packer<'_> {
+    /// Adds so many bits.
     #[inline]
-    fn byte(&mut self, byte: u8) -> Packed {
-        *self.room.get_mut(self.len).ok_or(NotPacked)? = byte;
-        self.len += 1;
-        Ok(())
+    fn put(&mut self, bits: u64, count: u32) {
+        if self.count + count > u64::BITS {
+            self.close_word();
+        }
+        self.bits |= bits << self.count;
+        self.count += count;
+    }
+
+    #[inline(never)]
+    fn close_word(&mut self) {
+        match self.room.words.get_mut(self.full) {
+            Some(word) => *word = self.bits,
+            None => self.is_cut = true,
+        }
+        self.full += 1;
+        (self.bits, self.count) = (0, 0);
     }
 
     #[inline]
-    fn bit(&mut self, bit: bool) -> Packed {
-        if self.left == 0 {
-            self.bits = self.len;
-            self.byte(0)?;
-            self.left = u8::BITS;
+    fn number(&mut self, number: u64) {
+        if self.waiting == GROUP {
+            self.close_group();
         }
-        self.left -= 1;
-        if bit && let Some(bits) = self.room.get_mut(self.bits) {
-            *bits |= 1 << self.left;
+        if let Some(place) = self.group.get_mut(self.waiting) {
+            *place = number;
         }
-        Ok(())
+        self.waiting += 1;
     }
 
-    #[inline]
-    fn number(&mut self, number: u64) -> Packed {
-        self.bit(number != 0)?;
-        if number == 0 { Ok(()) } else { self.in_full(number) }
+    /// Writes the numbers that wait.
+    ///
+    /// Perf: into a place that is large enough for any, so that it is asked for once.
+    #[inline(never)]
+    fn close_group(&mut self) {
+        let place = self.room.numbers.get_mut(self.len..);
+        let place = place.and_then(<[u8]>::split_first_chunk_mut::<WORD>);
+        let Some((first, Some(place))) =
+            place.map(|(first, rest)| (first, rest.first_chunk_mut::<{ GROUP * WORD }>()))
+        else {
+            self.is_cut = true;
+            return;
+        };
+        let (mut lengths, mut end) = (0, 0);
+        for (number, shift) in self.group.iter().zip((0..).step_by(4)) {
+            // All bytes of a word: those that are not needed are written over by the next number.
+            let word = place.get_mut(end % (GROUP * WORD)..).and_then(<[u8]>::first_chunk_mut);
+            if let Some(word) = word {
+                *word = number.to_le_bytes();
+            }
+            let highest = u64::BITS - 1 - (number | 1).leading_zeros();
+            let length = highest / u8::BITS + u32::from(*number != 0);
+            lengths |= u64::from(length) << shift;
+            end += length as usize;
+        }
+        *first = u64::to_le_bytes(lengths);
+        self.len += WORD + end;
+        (self.group, self.waiting) = ([0; GROUP], 0);
     }
 
     /// A time or a frame, which may have been written before.
     #[inline]
-    fn near(&mut self, recent: fn(&mut Self) -> &mut Recent, number: u64) -> Packed {
-        self.bit(number != 0)?;
-        if number == 0 {
-            return Ok(());
-        }
+    fn near(&mut self, recent: fn(&mut Self) -> &mut Recent, number: u64) {
         if let Some(place) = recent(self).remember(number) {
-            return self.byte(first::RECENT | place);
+            self.put(1, bits::KNOWN);
+            return self.put(place.into(), bits::PLACE);
         }
+        self.put(0, bits::KNOWN);
         let distance = recent(self).distance(number);
-        self.in_full(distance)
+        self.number(distance);
+    }
+
+    /// Which of several kinds a value is of.
+    #[inline]
+    fn variant(&mut self, index: u32) {
+        let few = index.min(bits::MANY);
+        self.put(few.into(), bits::VARIANT);
+        if few == bits::MANY {
+            self.number(index.into());
+        }
     }
 
     #[inline]
-    fn in_full(&mut self, number: u64) -> Packed {
-        let bytes = number.to_le_bytes();
-        let [lowest, second, ..] = bytes;
-        if number < u64::from(first::BYTES) {
-            return self.byte(lowest);
-        }
-        if number < 1 << 14 {
-            self.byte(first::TWO | second)?;
-            return self.byte(lowest);
-        }
-        // One to eight; all eight are written, and what comes next is written over those that are zero.
-        let [length, ..] = ((u64::BITS - number.leading_zeros()).div_ceil(u8::BITS)).to_le_bytes();
-        self.byte(first::BYTES + (length - 1))?;
-        let room = self.room.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut);
-        *room.ok_or(NotPacked)? = bytes;
-        self.len += usize::from(length);
+    fn length(&mut self, length: usize) -> Done {
+        self.number(u64::try_from(length).map_err(|_| NotPacked)?);
         Ok(())
     }
 
-    fn length(&mut self, length: usize) -> Packed {
-        self.number(u64::try_from(length).map_err(|_| NotPacked)?)
-    }
-
-    fn raw(&mut self, bytes: &[u8]) -> Packed {
+    fn raw(&mut self, bytes: &[u8]) -> Done {
         self.length(bytes.len())?;
-        let end = self.len + bytes.len();
-        self.room.get_mut(self.len..end).ok_or(NotPacked)?.copy_from_slice(bytes);
-        self.len = end;
+        for byte in bytes {
+            self.byte(*byte);
+        }
         Ok(())
+    }
+
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        self.put((byte != 0).into(), 1);
+        if byte != 0 {
+            self.put(byte.into(), u8::BITS);
+        }
     }
 }
 
@@ -114,8 +201,9 @@ impl Packer<'_> {
 macro_rules! numbers {
     ($($method:ident($kind:ty) => $fold:expr;)*) => {$(
         #[inline]
-        fn $method(self, number: $kind) -> Packed {
-            self.number($fold(number))
+        fn $method(self, number: $kind) -> Done {
+            self.number($fold(number));
+            Ok(())
         }
     )*};
 }
@@ -143,62 +231,67 @@ impl Serializer for &mut Packer<'_> {
     }
 
     #[inline]
-    fn serialize_i64(self, number: i64) -> Packed {
+    fn serialize_i64(self, number: i64) -> Done {
         match std::mem::take(&mut self.next) {
             Kind::Time => self.near(|packer| &mut packer.times, number.cast_unsigned()),
             Kind::Plain | Kind::Frame => self.number(zigzag(number)),
         }
+        Ok(())
     }
 
     #[inline]
-    fn serialize_u64(self, number: u64) -> Packed {
+    fn serialize_u64(self, number: u64) -> Done {
         match std::mem::take(&mut self.next) {
             Kind::Frame => self.near(|packer| &mut packer.frames, number),
             Kind::Plain | Kind::Time => self.number(number),
         }
+        Ok(())
     }
 
     #[inline]
-    fn serialize_bool(self, bit: bool) -> Packed {
-        self.bit(bit)
+    fn serialize_u8(self, byte: u8) -> Done {
+        self.byte(byte);
+        Ok(())
     }
 
     #[inline]
-    fn serialize_u8(self, byte: u8) -> Packed {
-        self.bit(byte != 0)?;
-        if byte == 0 { Ok(()) } else { self.byte(byte) }
+    fn serialize_bool(self, bit: bool) -> Done {
+        self.put(bit.into(), 1);
+        Ok(())
     }
 
-    fn serialize_str(self, text: &str) -> Packed {
+    fn serialize_str(self, text: &str) -> Done {
         self.raw(text.as_bytes())
     }
 
-    fn serialize_bytes(self, bytes: &[u8]) -> Packed {
+    fn serialize_bytes(self, bytes: &[u8]) -> Done {
         self.raw(bytes)
     }
 
     #[inline]
-    fn serialize_none(self) -> Packed {
-        self.bit(false)
+    fn serialize_none(self) -> Done {
+        self.put(0, 1);
+        Ok(())
     }
 
     #[inline]
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Packed {
-        self.bit(true)?;
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
+        self.put(1, 1);
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Packed {
+    fn serialize_unit(self) -> Done {
         Ok(())
     }
 
-    fn serialize_unit_struct(self, _: &'static str) -> Packed {
+    fn serialize_unit_struct(self, _: &'static str) -> Done {
         Ok(())
     }
 
     #[inline]
-    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> Packed {
-        self.number(u64::from(index))
+    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> Done {
+        self.variant(index);
+        Ok(())
     }
 
     #[inline]
@@ -206,7 +299,7 @@ impl Serializer for &mut Packer<'_> {
         self,
         name: &'static str,
         value: &T,
-    ) -> Packed {
+    ) -> Done {
         self.next = Kind::wrapped_by(name);
         value.serialize(self)
     }
@@ -218,8 +311,8 @@ impl Serializer for &mut Packer<'_> {
         index: u32,
         _: &'static str,
         value: &T,
-    ) -> Packed {
-        self.number(u64::from(index))?;
+    ) -> Done {
+        self.variant(index);
         value.serialize(self)
     }
 
@@ -247,7 +340,7 @@ impl Serializer for &mut Packer<'_> {
         _: &'static str,
         _: usize,
     ) -> Result<Self, NotPacked> {
-        self.number(u64::from(index))?;
+        self.variant(index);
         Ok(self)
     }
 
@@ -268,7 +361,7 @@ impl Serializer for &mut Packer<'_> {
         _: &'static str,
         _: usize,
     ) -> Result<Self, NotPacked> {
-        self.number(u64::from(index))?;
+        self.variant(index);
         Ok(self)
     }
 
@@ -285,12 +378,12 @@ macro_rules! parts {
             type Error = NotPacked;
 
             #[inline]
-            fn $method<T: Serialize + ?Sized>(&mut self, $($name: &'static str,)? value: &T) -> Packed {
+            fn $method<T: Serialize + ?Sized>(&mut self, $($name: &'static str,)? value: &T) -> Done {
                 value.serialize(&mut **self)
             }
 
             #[inline]
-            fn end(self) -> Packed {
+            fn end(self) -> Done {
                 Ok(())
             }
         }

@@ -3,117 +3,186 @@
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, SeqAccess};
 use serde::de::{VariantAccess, Visitor};
 
-use super::form::{Kind, NotPacked, Recent, first, unzigzag};
+use super::form::{GROUP, Kind, NotPacked, Recent, WORD, bits, unzigzag};
 
 /// Reads from the bytes that are left.
+///
+/// Perf: where there are none, it reads zeros and remembers that, so that nothing on the way asks for
+/// it.
 struct Unpacker<'a> {
-    rest: &'a [u8],
-    /// What is left of the present group's bits, the next one uppermost.
-    bits: u8,
-    /// How many that are.
+    /// Words of bits that are left.
+    words: &'a [u8],
+    bits: u64,
+    /// How many bits of the present word are left.
     left: u32,
+    /// Numbers that are left.
+    numbers: &'a [u8],
+    group: [u64; GROUP],
+    /// How many numbers of the present group were read.
+    read: usize,
     next: Kind,
     times: Recent,
     frames: Recent,
+    /// Bytes were missing.
+    is_short: bool,
 }
 
 /// The value whose compact form `bytes` are.
 pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotPacked> {
+    let (words, rest) = bytes.split_first().ok_or(NotPacked)?;
+    let (words, numbers) = rest.split_at_checked(usize::from(*words) * WORD).ok_or(NotPacked)?;
     let mut unpacker = Unpacker {
-        rest: bytes,
+        words,
         bits: 0,
         left: 0,
+        numbers,
+        group: [0; GROUP],
+        read: GROUP,
         next: Kind::Plain,
         times: Recent::times(),
         frames: Recent::frames(),
+        is_short: false,
     };
-    T::deserialize(&mut unpacker)
+    let value = T::deserialize(&mut unpacker)?;
+    if unpacker.is_short { Err(NotPacked) } else { Ok(value) }
 }
 
-impl<'a> Unpacker<'a> {
+/// What numbers of 0 to 8 bytes are made of; there are no longer ones.
+const MASKS: [u64; 16] = {
+    const fn bytes(length: u32) -> u64 {
+        u64::MAX >> (u64::BITS - u8::BITS * length)
+    }
+    let long = bytes(8);
+    [
+        0,
+        bytes(1),
+        bytes(2),
+        bytes(3),
+        bytes(4),
+        bytes(5),
+        bytes(6),
+        bytes(7),
+        long,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]
+};
+
+impl Unpacker<'_> {
     #[inline]
-    fn byte(&mut self) -> Result<u8, NotPacked> {
-        let (byte, rest) = self.rest.split_first().ok_or(NotPacked)?;
-        self.rest = rest;
-        Ok(*byte)
+    fn take(&mut self, count: u32) -> u64 {
+        if self.left < count {
+            self.next_word();
+        }
+        let taken = self.bits & !(u64::MAX << count);
+        self.bits >>= count;
+        self.left = self.left.saturating_sub(count);
+        taken
+    }
+
+    #[inline(never)]
+    fn next_word(&mut self) {
+        let Some((word, rest)) = self.words.split_first_chunk() else {
+            (self.is_short, self.bits) = (true, 0);
+            return;
+        };
+        self.words = rest;
+        (self.bits, self.left) = (u64::from_le_bytes(*word), u64::BITS);
     }
 
     #[inline]
-    fn bit(&mut self) -> Result<bool, NotPacked> {
-        if self.left == 0 {
-            self.bits = self.byte()?;
-            self.left = u8::BITS;
-        }
-        self.left -= 1;
-        let bit = self.bits & 0x80 != 0;
-        self.bits <<= 1;
-        Ok(bit)
+    fn bit(&mut self) -> bool {
+        self.take(1) != 0
     }
 
     #[inline]
-    fn number(&mut self) -> Result<u64, NotPacked> {
-        if !self.bit()? {
-            return Ok(0);
+    fn number(&mut self) -> u64 {
+        if self.read == GROUP {
+            self.next_group();
         }
-        let code = self.byte()?;
-        self.in_full(code)
+        let number = self.group.get(self.read).copied().unwrap_or_default();
+        self.read += 1;
+        number
+    }
+
+    #[inline(never)]
+    fn next_group(&mut self) {
+        self.read = 0;
+        let Some((lengths, mut rest)) = self.numbers.split_first_chunk() else {
+            (self.is_short, self.group) = (true, [0; GROUP]);
+            return;
+        };
+        let mut lengths = u64::from_le_bytes(*lengths);
+        for number in &mut self.group {
+            let length = (lengths & 0xf) as usize;
+            lengths >>= 4;
+            let word = match rest.first_chunk() {
+                Some(word) => u64::from_le_bytes(*word),
+                None => last_word(rest),
+            };
+            *number = word & MASKS.get(length).copied().unwrap_or_default();
+            match rest.get(length..) {
+                Some(left) => rest = left,
+                None => self.is_short = true,
+            }
+        }
+        self.numbers = rest;
     }
 
     /// A time or a frame, which may have been read before.
     #[inline]
-    fn near(&mut self, recent: fn(&mut Self) -> &mut Recent) -> Result<u64, NotPacked> {
-        if !self.bit()? {
-            return Ok(0);
+    fn near(&mut self, recent: fn(&mut Self) -> &mut Recent) -> u64 {
+        if self.take(bits::KNOWN) == 0 {
+            let distance = self.number();
+            return recent(self).number(distance);
         }
-        let code = self.byte()?;
-        if (first::RECENT..first::TWO).contains(&code) {
-            return recent(self).at(code - first::RECENT);
-        }
-        let distance = self.in_full(code)?;
-        Ok(recent(self).number(distance))
-    }
-
-    /// The number that begins with `code`.
-    #[inline]
-    fn in_full(&mut self, code: u8) -> Result<u64, NotPacked> {
-        match code {
-            ..first::BYTES => Ok(code.into()),
-            first::BYTES..first::RECENT => self.bytes(code - first::BYTES),
-            first::RECENT..first::TWO => Err(NotPacked),
-            first::TWO.. => Ok((u64::from(code - first::TWO) << 8) | u64::from(self.byte()?)),
-        }
-    }
-
-    /// A number of one more byte than `more`, which is at most seven.
-    #[inline]
-    fn bytes(&mut self, more: u8) -> Result<u64, NotPacked> {
-        let (bytes, rest) = self.rest.split_at_checked(usize::from(more) + 1).ok_or(NotPacked)?;
-        let number = match self.rest.first_chunk() {
-            Some(eight) => u64::from_le_bytes(*eight) & (u64::MAX >> (56 - 8 * u32::from(more))),
-            None => bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte)),
-        };
-        self.rest = rest;
-        Ok(number)
+        let place = self.take(bits::PLACE);
+        recent(self).at(place)
     }
 
     fn length(&mut self) -> Result<usize, NotPacked> {
-        usize::try_from(self.number()?).map_err(|_| NotPacked)
+        usize::try_from(self.number()).map_err(|_| NotPacked)
     }
 
-    fn raw(&mut self) -> Result<&'a [u8], NotPacked> {
+    fn raw(&mut self) -> Result<Vec<u8>, NotPacked> {
         let length = self.length()?;
-        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(NotPacked)?;
-        self.rest = rest;
+        let mut bytes = Vec::new();
+        while bytes.len() < length && !self.is_short {
+            bytes.push(self.byte());
+        }
         Ok(bytes)
     }
 
-    fn text(&mut self) -> Result<&'a str, NotPacked> {
-        std::str::from_utf8(self.raw()?).map_err(|_| NotPacked)
+    fn text(&mut self) -> Result<String, NotPacked> {
+        String::from_utf8(self.raw()?).map_err(|_| NotPacked)
     }
 
-    fn variant(&mut self) -> Result<u32, NotPacked> {
-        u32::try_from(self.number()?).map_err(|_| NotPacked)
+    #[inline]
+    fn byte(&mut self) -> u8 {
+        if !self.bit() {
+            return 0;
+        }
+        let [byte, ..] = self.take(u8::BITS).to_le_bytes();
+        byte
     }
+
+    #[inline]
+    fn variant(&mut self) -> Result<u32, NotPacked> {
+        let few = self.take(bits::VARIANT);
+        let index = if few < bits::MANY.into() { few } else { self.number() };
+        u32::try_from(index).map_err(|_| NotPacked)
+    }
+}
+
+/// The bytes that are left, where they are fewer than a word, and zeros behind them.
+#[cold]
+fn last_word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << u8::BITS | u64::from(*byte))
 }
 
 /// One method for each kind of number: as it is, or unfolded by `unzigzag`.
@@ -121,8 +190,8 @@ macro_rules! numbers {
     ($($method:ident => $visit:ident($kind:ty), $unfold:expr;)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-            let number: $kind = $unfold(self.number()?).try_into().map_err(|_| NotPacked)?;
-            visitor.$visit(number)
+            let number = $unfold(self.number());
+            visitor.$visit(<$kind>::try_from(number).map_err(|_| NotPacked)?)
         }
     )*};
 }
@@ -141,63 +210,62 @@ impl<'de> Deserializer<'de> for &mut Unpacker<'de> {
     #[inline]
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
         visitor.visit_i64(match std::mem::take(&mut self.next) {
-            Kind::Time => self.near(|unpacker| &mut unpacker.times)?.cast_signed(),
-            Kind::Plain | Kind::Frame => unzigzag(self.number()?),
+            Kind::Time => self.near(|unpacker| &mut unpacker.times).cast_signed(),
+            Kind::Plain | Kind::Frame => unzigzag(self.number()),
         })
     }
 
     #[inline]
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
         visitor.visit_u64(match std::mem::take(&mut self.next) {
-            Kind::Frame => self.near(|unpacker| &mut unpacker.frames)?,
-            Kind::Plain | Kind::Time => self.number()?,
+            Kind::Frame => self.near(|unpacker| &mut unpacker.frames),
+            Kind::Plain | Kind::Time => self.number(),
         })
     }
 
     #[inline]
     fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        let byte = if self.bit()? { self.byte()? } else { 0 };
-        visitor.visit_u8(byte)
+        visitor.visit_u8(self.byte())
     }
 
     #[inline]
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        visitor.visit_bool(self.bit()?)
+        visitor.visit_bool(self.bit())
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        let bits = u32::try_from(self.number()?).map_err(|_| NotPacked)?;
+        let bits = u32::try_from(self.number()).map_err(|_| NotPacked)?;
         visitor.visit_f32(f32::from_bits(bits))
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        visitor.visit_f64(f64::from_bits(self.number()?))
+        visitor.visit_f64(f64::from_bits(self.number()))
     }
 
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        let number = u32::try_from(self.number()?).map_err(|_| NotPacked)?;
+        let number = u32::try_from(self.number()).map_err(|_| NotPacked)?;
         visitor.visit_char(char::from_u32(number).ok_or(NotPacked)?)
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        visitor.visit_borrowed_str(self.text()?)
+        visitor.visit_string(self.text()?)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        visitor.visit_borrowed_str(self.text()?)
+        visitor.visit_string(self.text()?)
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        visitor.visit_borrowed_bytes(self.raw()?)
+        visitor.visit_byte_buf(self.raw()?)
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        visitor.visit_borrowed_bytes(self.raw()?)
+        visitor.visit_byte_buf(self.raw()?)
     }
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        if self.bit()? { visitor.visit_some(self) } else { visitor.visit_none() }
+        if self.bit() { visitor.visit_some(self) } else { visitor.visit_none() }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
@@ -231,30 +299,30 @@ impl<'de> Deserializer<'de> for &mut Unpacker<'de> {
     #[inline]
     fn deserialize_tuple<V: Visitor<'de>>(
         self,
-        left: usize,
+        _: usize,
         visitor: V,
     ) -> Result<V::Value, NotPacked> {
-        visitor.visit_seq(Parts { of: self, left })
+        visitor.visit_seq(Fields(self))
     }
 
     #[inline]
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        left: usize,
+        _: usize,
         visitor: V,
     ) -> Result<V::Value, NotPacked> {
-        visitor.visit_seq(Parts { of: self, left })
+        visitor.visit_seq(Fields(self))
     }
 
     #[inline]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        fields: &'static [&'static str],
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, NotPacked> {
-        visitor.visit_seq(Parts { of: self, left: fields.len() })
+        visitor.visit_seq(Fields(self))
     }
 
     #[inline]
@@ -279,7 +347,22 @@ impl<'de> Deserializer<'de> for &mut Unpacker<'de> {
     }
 }
 
-/// The parts of a value that follow one another.
+/// The fields of a value, which asks for as many as it has.
+struct Fields<'u, 'de>(&'u mut Unpacker<'de>);
+
+impl<'de> SeqAccess<'de> for Fields<'_, 'de> {
+    type Error = NotPacked;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, NotPacked> {
+        seed.deserialize(&mut *self.0).map(Some)
+    }
+}
+
+/// The elements of a list.
 struct Parts<'u, 'de> {
     of: &'u mut Unpacker<'de>,
     left: usize,
@@ -293,7 +376,7 @@ impl<'de> SeqAccess<'de> for Parts<'_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, NotPacked> {
-        if self.left == 0 {
+        if self.left == 0 || self.of.is_short {
             return Ok(None);
         }
         self.left -= 1;
@@ -332,20 +415,16 @@ impl<'de> VariantAccess<'de> for &mut Unpacker<'de> {
     }
 
     #[inline]
-    fn tuple_variant<V: Visitor<'de>>(
-        self,
-        left: usize,
-        visitor: V,
-    ) -> Result<V::Value, NotPacked> {
-        visitor.visit_seq(Parts { of: self, left })
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, NotPacked> {
+        visitor.visit_seq(Fields(self))
     }
 
     #[inline]
     fn struct_variant<V: Visitor<'de>>(
         self,
-        fields: &'static [&'static str],
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, NotPacked> {
-        visitor.visit_seq(Parts { of: self, left: fields.len() })
+        visitor.visit_seq(Fields(self))
     }
 }

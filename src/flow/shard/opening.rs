@@ -10,6 +10,9 @@ use crate::settings::Settings;
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{FourTuple, TunnelLayer};
 
+/// So many embryos in one shard are a flood.
+const MANY: usize = 2_048;
+
 impl Shard {
     /// Begins a connection on a flow that has none, or had one that left `before` behind.
     pub(super) fn open(
@@ -19,15 +22,21 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) {
-        let Arrival { flow, forward, segment, clock, .. } = *arrival;
+        // Perf: the segment is not copied, see [`Shard::arrive`].
+        let Arrival { flow, forward, ref segment, clock, .. } = *arrival;
         let plain = before.is_none() && self.limits.embryonic > 0;
         if plain && let Some(options) = Embryos::accepts(arrival) {
             while self.embryos.len() >= self.limits.embryonic {
                 self.evict_embryo(clock, settings, emit);
             }
             let key = self.table.claim(flow);
-            let index = self.embryos.begin(key, forward, &segment, options);
-            let Self { table, embryos, live, queue, .. } = self;
+            let index = self.embryos.begin(key, forward, segment, options);
+            let Self { table, embryos, live, queue, limits, .. } = self;
+            if table.is_full() && embryos.len() >= MANY {
+                // A flood: it will not end before there are as many as there may be.
+                let more = limits.embryonic.saturating_sub(embryos.len());
+                table.reserve(more, |slot| key_of(embryos, live, slot));
+            }
             table.bind(key, Slot::embryo(index), |slot| key_of(embryos, live, slot));
             remember(queue, (index, half(segment.frame)), embryos.len(), |(index, frame)| {
                 embryos.get(index).is_some_and(|embryo| half(embryo.frame()) == frame)
@@ -67,15 +76,15 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) -> Option<(u32, Effects)> {
-        let Arrival { id, flow, forward, segment, extras, clock, .. } = *arrival;
+        let Arrival { id, flow, forward, ref segment, extras, clock, .. } = *arrival;
         self.make_room(clock, settings, emit);
         let key = self.table.claim(flow);
         let (canonical, tunnel) = self.table.flow(key)?;
         let tuple = if forward { canonical } else { canonical.reversed() };
         let beginning = Beginning { id, tuple, forward, tunnel };
-        let mut connection = Box::new(Connection::new(beginning, &segment));
+        let mut connection = Box::new(Connection::new(beginning, segment));
         connection.comes_after(before);
-        let effects = connection.observe(forward, &segment, extras, settings);
+        let effects = connection.observe(forward, segment, extras, settings);
         let hatched = Hatched { connection, id, key, time: segment.time, embryo: None };
         Some((self.install(hatched, clock), effects))
     }

@@ -1,7 +1,10 @@
 //! A [`Brief`] in about a hundred bytes, for entries of few connections; in a third of that for pairs.
 //!
-//! Numbers take seven bits a byte, lowest first (LEB128), times count from the one before; what is
-//! absent or signed is folded into the number, and what is one of few takes a byte. Nothing is lost.
+//! Numbers take seven bits a byte, times count from the one before; what is absent or signed is folded
+//! into the number, and what is one of few takes a byte. Nothing is lost.
+//!
+//! How many bytes a number takes is told by the lowest bit that is set in its first byte, so that it is
+//! written and read in one step. One of more than eight bytes follows a zero.
 
 use std::net::IpAddr;
 
@@ -266,13 +269,18 @@ impl Sent {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
-fn put(into: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        into.push(value as u8 | 0x80);
-        value >>= 7;
+#[inline]
+fn put(into: &mut Vec<u8>, value: u64) {
+    let length = (u64::BITS - value.leading_zeros()).max(1).div_ceil(SEVEN);
+    if length > EIGHT {
+        into.push(0);
+        into.extend_from_slice(&value.to_le_bytes());
+        return;
     }
-    into.push(value as u8);
+    let end = into.len() + length as usize;
+    // All eight: what is not needed is taken off again.
+    into.extend_from_slice(&((value << 1 | 1) << (length - 1)).to_le_bytes());
+    into.truncate(end);
 }
 
 /// Small numbers of either sign become small ones without.
@@ -280,18 +288,29 @@ fn put_signed(into: &mut Vec<u8>, value: i64) {
     put(into, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
 
+#[inline]
 fn take(bytes: &mut &[u8]) -> Option<u64> {
-    let (mut value, mut shift) = (0_u64, 0_u32);
-    loop {
-        let (byte, rest) = bytes.split_first()?;
+    let word = bytes.first_chunk().copied().map_or_else(|| last_word(bytes), u64::from_le_bytes);
+    let length = word.trailing_zeros() + 1;
+    if length > EIGHT {
+        let (zero, rest) = bytes.split_first()?;
         *bytes = rest;
-        value |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-        shift += 7;
+        return (*zero == 0).then_some(u64::from_le_bytes(take_array(bytes)?));
     }
+    *bytes = bytes.get(length as usize..)?;
+    Some(word << (u64::BITS - u8::BITS * length) >> (u64::BITS - SEVEN * length))
 }
+
+/// The bytes that are left, where they are fewer than eight, and zeros behind them.
+#[cold]
+fn last_word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << u8::BITS | u64::from(*byte))
+}
+
+/// Bits of a byte that hold a number.
+const SEVEN: u32 = u8::BITS - 1;
+/// Bytes of a number that is written in one step, at most.
+const EIGHT: u32 = u64::BITS / u8::BITS;
 
 fn take_signed(bytes: &mut &[u8]) -> Option<i64> {
     let value = take(bytes)?;
