@@ -23,8 +23,10 @@ mod earlier_syn;
 mod effects;
 mod endpoint;
 mod feedback;
+mod fin_number;
 mod first_fin;
 mod flight;
+mod half_open;
 mod halves;
 mod icmp;
 mod judge;
@@ -207,6 +209,9 @@ impl Connection {
     ) -> Effects {
         let from = self.side_of(forward);
         let mut effects = Effects::none(from);
+        if self.keeps_for_next(from, segment, extras) {
+            return effects;
+        }
         self.completeness.observe(segment);
         // Zeek takes such a SYN for the next connection's.
         if !self.zeek.is_stray(forward, segment) {
@@ -363,7 +368,7 @@ impl Connection {
             me.skipped_to = Some(Box::new(Skip { offset: start, mark, timestamp, answers_fin }));
         }
         let opening = &self.opening;
-        let data_before = me.stream.traffic.last_data;
+        let (data_before, fin_before) = (me.stream.traffic.last_data, me.stream.fin);
         let repeats = me.stream.transmit(segment, || Legs::of(opening, from), effects);
         // One below what is acknowledged, with no more than one byte: asks for a sign of life. What
         // lies further back was overtaken.
@@ -372,7 +377,10 @@ impl Connection {
             me.unanswered = me.unanswered.saturating_add(1);
             self.doubt_unheard(from, mark);
         }
-        if segment.flags.fin() && !effects.repeat.is_some_and(Repeat::is_copy) {
+        if segment.flags.fin()
+            && !effects.repeat.is_some_and(Repeat::is_copy)
+            && self.is_own_fin(from, segment, fin_before)
+        {
             self.on_fin_sent(from, segment, data_before);
         }
         if repeats || segment.flags.fin() || segment.payload_len > 0 {
@@ -417,6 +425,9 @@ impl Connection {
         extras: &Extras,
         effects: &mut Effects,
     ) {
+        if self.is_out_of_window(from, segment) {
+            return;
+        }
         let peer = self.sides.of_mut(from.peer());
         let before = peer.stream.acknowledged;
         let Some(offset) = peer.stream.hear(segment, extras, effects) else { return };
@@ -433,7 +444,9 @@ impl Connection {
         if self.sides.of(from).state == State::FinWait2 {
             self.doubt_ack_of_fin(from, segment, offset);
         }
-        if self.sides.of(from.peer()).stream.fin.is_some_and(|fin| offset > fin) {
+        if self.sides.of(from.peer()).stream.fin.is_some_and(|fin| offset > fin)
+            && !self.is_older_than_own_fin(from, segment)
+        {
             self.on_fin_acknowledged(from, segment, extras, before);
         }
     }

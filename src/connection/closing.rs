@@ -5,7 +5,7 @@
 //! received when it passes the tap, which is taken back when the FIN is sent again.
 
 use super::endpoint::Endpoint;
-use super::path::ANY_PATH;
+use super::path::{ANY_PATH, NEAR};
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
 use crate::certainty::Certainty;
 use crate::stamp::{Span, Time};
@@ -101,12 +101,14 @@ impl Connection {
     pub(super) fn settle_closing(&mut self, known_until: Time) {
         for side in Side::BOTH {
             let loses = self.is_lossy_beyond_tap(side);
+            let is_near = self.path(side).is_some_and(|path| path < NEAR);
             let (me, peer) = self.sides.pair_mut(side);
             if loses {
                 me.doubt_unconfirmed();
             }
             // A side that acknowledges nothing of what else was sent to it hears nothing.
-            let is_deaf = peer.stream.unacknowledged().is_some();
+            let is_deaf =
+                peer.stream.unacknowledged().is_some() || (is_near && peer.unanswered > 0);
             if let Some(mark) = me.pending_ack_of_fin.filter(|_| !is_deaf) {
                 let overdue = known_until.since(mark.time) > me.fin_gap + me.fin_gap + me.fin_gap;
                 let certainty = if overdue { Certainty::Inferred } else { Certainty::Assumed };

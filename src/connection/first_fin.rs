@@ -52,6 +52,8 @@ struct FirstFin {
     before: Mark,
     /// Its sender's last segment with payload before it.
     data_before: Option<Mark>,
+    /// It comes with data right behind other data of its sender: what held that up held it up too.
+    with_data: bool,
 }
 
 impl Connection {
@@ -89,6 +91,10 @@ impl Connection {
             behind_data: begins > me.stream.acknowledged.max(1),
             before,
             data_before,
+            with_data: segment.payload_len > 0
+                && data_before.is_some_and(|data| {
+                    peer.stream.traffic.last_data.is_none_or(|it| it.time < data.time)
+                }),
         };
         me.fin = Some(fin.mark);
         me.fin_stamps = segment.timestamps();
@@ -154,6 +160,7 @@ impl Endpoint {
         }
         let waited = self.held
             || fin.bulk
+            || fin.with_data
             || (fin.narrow && fin.behind_data)
             || fin.mark.time.since(self.released) <= fin.room_within
             || self.answers_acknowledgment(fin);

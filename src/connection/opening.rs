@@ -148,13 +148,15 @@ impl Connection {
         let forward = (from == Side::Client) == self.client_is_forward;
         self.sides.of_mut(from).stream.count(segment);
         if self.stray_syn.as_ref().is_none_or(|stray| stray.segment.seq != segment.seq) {
+            self.count_kept_syn();
             let into_time_wait =
                 self.sides.of(from.peer()).state == State::TimeWait || self.is_left_alone_by(from);
             self.stray_syn = Some(Box::new(StraySyn {
                 forward,
                 segment: *segment,
                 extras: *extras,
-                into_time_wait,
+                is_attempt: into_time_wait,
+                is_kept: false,
             }));
         }
     }
@@ -218,7 +220,7 @@ impl Connection {
             me.apply(Event::ReceiveSynAck, reason);
         }
         // In a simultaneous open the peer is past SYN-SENT already, and this is its ACK.
-        if peer.state == State::SynReceived {
+        if peer.state == State::SynReceived && peer.was_in(State::SynSent) {
             peer.apply(Event::ReceiveSynAck, Reason::observed(mark, Cause::ReceivedSynAck));
         }
         self.opening.syn_acks.of_mut(from).push(segment, Cause::ReceivedSynAck);
@@ -339,10 +341,13 @@ impl Connection {
             return;
         }
         let covers_syn_data = self.opening.fast_open && self.opening.last_ack.is_none();
-        let me = self.sides.of_mut(from);
-        if me.state != State::SynReceived || covers_syn_data {
+        if self.sides.of(from).state != State::SynReceived
+            || covers_syn_data
+            || self.goes_on_half_open(from, segment)
+        {
             return;
         }
+        let me = self.sides.of_mut(from);
         let reason = match self.opening.last_ack {
             Some(ack) if self.opening.tries.is_guess() => {
                 Reason::inferred(ack, Cause::ReceivedAckOfSyn)
@@ -450,6 +455,9 @@ impl Connection {
         }
         if peer.state == State::TimeWait && !self.is_taken_by_time_wait(from, segment) {
             return false;
+        }
+        if self.may_live_on(from.peer(), segment) {
+            return self.stray_syn.is_some();
         }
         let gone = |state| {
             matches!(

@@ -9,6 +9,9 @@ use crate::tcp::{Side, Sides};
 /// The longest path that is to be reckoned with where nothing shows how long it is.
 pub(super) const ANY_PATH: Span = Span::from_millis(200);
 
+/// A tap that sees answers sooner than this is at their sender: what it sees reaches that.
+pub(super) const NEAR: Span = Span::from_millis(1);
+
 impl Connection {
     /// The shortest time that an answer of `side` took to come back to the tap; zero where unknown.
     pub(super) fn answer_time(&self, side: Side) -> Span {

@@ -5,9 +5,11 @@
 //! have received since; a RST within that range counts.
 
 use super::endpoint::Endpoint;
+use super::path::NEAR;
 use super::{
     CROSSING_SLACK, Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State,
 };
+use crate::certainty::Certainty;
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side, Sides};
@@ -46,6 +48,9 @@ const NO_TIME: Span = Span::from_micros(500);
 /// How many probes and repetitions in a row go unanswered before the peer counts as deaf.
 const DEAF: u8 = 2;
 
+/// An answer to what comes again is out by then, delayed or not (RFC 1122 4.2.3.2; Linux 40 to 200 ms).
+const AT_LEISURE: Span = Span::from_millis(250);
+
 impl Connection {
     /// A segment with RST.
     pub(super) fn on_reset(&mut self, from: Side, segment: &Segment, settings: &Settings) {
@@ -66,6 +71,7 @@ impl Connection {
         if segment.flags.ack() && self.sides.of(from).state != State::SynSent {
             self.reset_acknowledges(from, segment);
         }
+        self.had_died_before_ack(from, segment);
         self.doubt_ack_before(from, segment);
         self.doubt_what_crossed(from, segment);
         let states = self.states_now();
@@ -85,7 +91,7 @@ impl Connection {
         }
         let received = Reason::observed(mark, Cause::ReceivedRst);
         // A peer that has left several questions unanswered hears nothing, the RST neither.
-        let heard = self.sides.of(from).unanswered < DEAF;
+        let heard = !self.is_deaf(from.peer(), segment);
         let reached =
             accepted && heard && self.sides.of_mut(from.peer()).apply(Event::ReceiveRst, received);
         if self.opening.ack.is_none() {
@@ -103,6 +109,44 @@ impl Connection {
                 idle: segment.time.since(self.last.time).max(self.last_gap),
                 seq: segment.seq,
             }));
+        }
+    }
+
+    /// Whether `side` hears nothing any more, as its silence says to what `rst` comes after.
+    fn is_deaf(&self, side: Side, rst: &Segment) -> bool {
+        let is_near = self.path(side).is_some_and(|path| path < NEAR);
+        let waited = rst.time.since(self.last.time) > AT_LEISURE;
+        self.sides.of(side.peer()).unanswered >= if is_near && waited { 1 } else { DEAF }
+    }
+
+    /// A RST without ACK that answers the one acknowledgment of its sender's FIN, and nothing else: the
+    /// socket had been gone before that came.
+    fn had_died_before_ack(&mut self, from: Side, rst: &Segment) {
+        let path = self.answer_time(from);
+        let (me, peer) = self.sides.pair_mut(from);
+        let Some(taken) = me.last_entry().copied() else { return };
+        let answered = peer.stream.traffic.last_segment.map(|last| last.frame);
+        let only = me.acks_of_fin.first().map(|ack| ack.frame);
+        // On a longer way the network may have doubled what it answers.
+        let is_sure = path < NEAR || me.state == State::TimeWait;
+        let may_die = match me.state {
+            State::Closed | State::TimeWait => true,
+            // Where data met an orphan, that died of it.
+            State::FinWait2 => me.fin_repeats > 0 && me.ack_of_fin_rides_on == i64::MIN,
+            _ => false,
+        };
+        if may_die
+            && !rst.flags.ack()
+            && taken.cause == Cause::ReceivedAckOfFin
+            && rst.time.since(taken.at) <= path + path + CROSSING_SLACK
+            && [answered, only] == [taken.frame, taken.frame]
+            && me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) == fin + 1)
+        {
+            if is_sure {
+                me.revert(taken.state);
+            } else if let Some(last) = me.entries_mut().last_mut() {
+                last.certainty = last.certainty.min(Certainty::Inferred);
+            }
         }
     }
 

@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::cookie::Baker;
-use super::{Cause, Connection, State, TimeWaitBefore};
+use super::{Cause, Connection, Entry, State, TimeWaitBefore};
+use crate::stamp::Span;
 use crate::tcp::{Control, Extras, Segment, Side};
+
+/// How long a RST that ended a connection is doubted when its port pair is used again.
+const LATELY: Span = Span::from_secs(10);
 
 /// A SYN that did not fit the connection in which it was seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -12,8 +16,11 @@ pub(super) struct StraySyn {
     pub(super) forward: bool,
     pub(super) segment: Segment,
     pub(super) extras: Extras,
-    /// Its receiver was in TIME-WAIT, or waited to close, and did not take it.
-    pub(super) into_time_wait: bool,
+    /// It begins an attempt of its own: its receiver was in TIME-WAIT, or waited to close, and did not
+    /// take it; or may have.
+    pub(super) is_attempt: bool,
+    /// It was not looked at here.
+    pub(super) is_kept: bool,
 }
 
 impl StraySyn {
@@ -50,7 +57,64 @@ impl Connection {
                 self.stray_syn.as_ref().is_some_and(|stray| stray.is_accepted_by(forward, segment))
                     || self.answers_unseen_syn(from, segment)
             }
-            Control::Rst | Control::Fin | Control::None => false,
+            // Nobody listens there any more.
+            Control::Rst => {
+                segment.flags.ack()
+                    && self
+                        .stray_syn
+                        .as_ref()
+                        .is_some_and(|stray| stray.is_accepted_by(forward, segment))
+            }
+            Control::Fin | Control::None => false,
+        }
+    }
+
+    /// Whether `side` may still have the connection when its peer sends the SYN of another: it is half
+    /// open, or a RST ended it lately that may not have come. Its answer will tell: an acknowledgment of
+    /// the old numbers, or a SYN-ACK.
+    pub(super) fn may_live_on(&self, side: Side, syn: &Segment) -> bool {
+        let me = self.sides.of(side);
+        let was_reset = |last: &Entry| {
+            last.cause == Cause::ReceivedRst
+                && syn.time.since(last.at) < LATELY
+                && me.was_in(State::Established)
+        };
+        let is_half_open = me.state == State::SynReceived
+            && self.opening.syns.of(side.peer()).count() > 0
+            && self.opening.cookie().is_none();
+        is_half_open || me.last_entry().is_some_and(was_reset)
+    }
+
+    /// A SYN that will begin another connection, whatever comes: it is kept, and nothing else made of it.
+    pub(super) fn keeps_for_next(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        extras: &Extras,
+    ) -> bool {
+        let is_other = segment.control() == Control::Syn
+            && self.stray_syn.is_none()
+            && self.sides.of(from).stream.isn().is_some_and(|isn| isn != segment.seq)
+            && self.may_live_on(from.peer(), segment);
+        if is_other {
+            let forward = (from == Side::Client) == self.client_is_forward;
+            let (segment, extras) = (*segment, *extras);
+            self.stray_syn = Some(Box::new(StraySyn {
+                forward,
+                segment,
+                extras,
+                is_attempt: true,
+                is_kept: true,
+            }));
+        }
+        is_other
+    }
+
+    /// The SYN that was kept begins nothing after all.
+    pub(super) fn count_kept_syn(&mut self) {
+        if let Some(stray) = self.stray_syn.take_if(|stray| stray.is_kept) {
+            let from = self.side_of(stray.forward);
+            self.sides.of_mut(from).stream.count(&stray.segment);
         }
     }
 
@@ -74,7 +138,7 @@ impl Connection {
     #[must_use]
     pub fn take_stray_syn(&mut self, replacing: &Segment) -> Option<(bool, Segment, Extras)> {
         let stray = self.stray_syn.take_if(|stray| match replacing.control() {
-            Control::SynAck => true,
+            Control::SynAck | Control::Rst => true,
             _ => stray.segment.seq == replacing.seq,
         })?;
         Some((stray.forward, stray.segment, stray.extras))
@@ -84,7 +148,7 @@ impl Connection {
     /// connection is about to be finished. The attempt is a connection of its own.
     #[must_use]
     pub fn take_turned_away(&mut self) -> Option<(bool, Segment, Extras)> {
-        let stray = self.stray_syn.take_if(|stray| stray.into_time_wait)?;
+        let stray = self.stray_syn.take_if(|stray| stray.is_attempt)?;
         Some((stray.forward, stray.segment, stray.extras))
     }
 }

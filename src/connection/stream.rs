@@ -263,13 +263,8 @@ impl Stream {
             }
         }
         if segment.flags.fin() {
-            match self.fin {
-                Some(known) => {
-                    let is_copy = effects.repeat.is_some_and(Repeat::is_copy);
-                    repeats |= !is_copy && known >= self.acknowledged && known == end;
-                }
-                None => self.fin = Some(end),
-            }
+            let is_copy = effects.repeat.is_some_and(Repeat::is_copy);
+            repeats |= self.take_fin(end) && !is_copy;
             self.end = self.end.max(end + 1);
         }
         self.end = self.end.max(end);

@@ -11,6 +11,9 @@ use crate::tcp::{Segment, Side};
 /// kernel's wheel is up to an eighth late; what is concluded too early is taken back.
 const LATENESS: i64 = 16;
 
+/// Linux `TCP_TIMEWAIT_LEN`.
+const TIME_WAIT: Span = Span::from_secs(60);
+
 impl Connection {
     /// When the connection can leave memory if nothing more comes; `Time::MAX` while it is open.
     #[must_use]
@@ -97,7 +100,7 @@ impl Connection {
 
     /// FIN-WAIT-2 of an orphan: not for a side that still reads.
     fn arm_fin_wait_2(&mut self, side: Side, settings: &Settings) {
-        let length = settings.of(self.addresses.of(side).address).fin_timeout;
+        let length = orphaned_for(settings.of(self.addresses.of(side).address).fin_timeout);
         let endpoint = self.sides.of_mut(side);
         if endpoint.reads_after_fin || endpoint.outlived_timer {
             endpoint.timer = Time::MAX;
@@ -142,6 +145,13 @@ impl Connection {
         let timer = give_up(host, last.mark.time, syns.repeated(), &syns.gaps(2));
         self.sides.of_mut(side).timer = timer;
     }
+}
+
+/// How long an orphan stays in FIN-WAIT-2. Beyond the length of TIME-WAIT, what is left over counts, and
+/// twice: once for the full socket, and once for what replaces it (Linux `tcp_keepalive_timer`).
+fn orphaned_for(fin_timeout: Span) -> Span {
+    let beyond = Span::from_nanos(fin_timeout.nanos() - TIME_WAIT.nanos());
+    if beyond > Span::ZERO { beyond + beyond } else { fin_timeout }
 }
 
 /// When a client gives up that sent its last SYN at `last`, after `repeated` earlier ones with the

@@ -24,7 +24,7 @@ impl Connection {
         replaced_by: Option<Mark>,
         settings: &Settings,
     ) -> ConnectionRecord {
-        let known_until = replaced_by.map_or(clock.max(self.last.time), |mark| mark.time);
+        let known_until = replaced_by.map_or(clock, |mark| mark.time).max(self.last.time);
         let retries = settings.of(self.addresses.server.address).synack_retries;
         self.settle_opening(known_until, retries);
         self.settle_closing(known_until);

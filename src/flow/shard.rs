@@ -311,7 +311,8 @@ impl Shard {
         let Some((live, connection)) = self.live.wake(index) else { return };
         // Perf: the segment is not copied, see [`Shard::arrive`].
         let Arrival { forward, ref segment, extras, clock, .. } = *arrival;
-        if !(segment.flags.syn() && connection.is_replaced_by(forward, segment)) {
+        let begins = segment.flags.syn() || segment.flags.rst();
+        if !(begins && connection.is_replaced_by(forward, segment)) {
             let effects = connection.observe(forward, segment, extras, settings);
             arrival.tell((connection, effects), emit);
             live.touched = true;

@@ -76,6 +76,13 @@ const KNOWN: &[Known] = &[
                  first timer looks like one that does not wait",
     },
     Known {
+        run: "destroyed_in_closing",
+        place: Place::Other,
+        faults: 2,
+        reason: "the FIN was held back behind the tap and overtaken by the \
+                 acknowledgment of the other",
+    },
+    Known {
         run: "each_frame_eaten_by_server_client_aborts",
         place: Place::Other,
         faults: 1,
@@ -102,6 +109,13 @@ const KNOWN: &[Known] = &[
         faults: 31,
         reason: "SYN cookies without options or timestamps, and the capture ends before \
                  their SYN-ACKs would have been due again",
+    },
+    Known {
+        run: "old_acknowledgment_in_closing",
+        place: Place::Other,
+        faults: 1,
+        reason: "a third party's FIN looks like the peer's, and what came with it is not \
+                 acknowledged again",
     },
     Known {
         run: "orphans_die_in_closing",

@@ -180,6 +180,31 @@ def orphan_fin_wait_2_long_timeout(net):
     net.wait(0.1)
 
 
+@scenario(seconds=6, client={"tcp_fin_timeout": 61})
+def orphan_fin_wait_2_little_longer(net):
+    """tcp_fin_timeout of 61 s: a second, and a second more; then data finds nobody."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    client.close()
+    net.await_table(net.client, "FIN-WAIT-2")
+    net.await_table(net.client, "FIN-WAIT-2", 0)
+    net.wait(0.2)
+    server.sendall(b"late")
+    net.reach(server, "CLOSED")
+
+
+@scenario(families=BOTH, seconds=4)
+def paced_close(net):
+    """A socket that may send 200 kB/s (SO_MAX_PACING_RATE) is closed behind its data: the FIN waits."""
+    client, server = net.pair(setup=lambda s: s.setsockopt(socket.SOL_SOCKET, 47, 200_000))
+    client.sendall(b"q" * 60_000)
+    client.close()
+    net.read(server, 60_000)
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.await_table(net.client, "TIME-WAIT")
+
+
 @scenario(families=BOTH)
 def orphan_fin_wait_2_gets_data(net):
     """Data for a closed socket in FIN-WAIT-2: answered with RST, both ends are CLOSED."""

@@ -40,6 +40,17 @@ def keep_alive_dead(net):
     net.reach(client, "CLOSED")
 
 
+@scenario(families=BOTH, seconds=6)
+def keep_alive_dead_at_once(net):
+    """A single keep-alive probe stays unanswered; the peer does not get the RST either."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    keep_alive(client, probes=1)
+    silence(net)
+    net.reach(client, "CLOSED")
+    net.wait(0.05)
+
+
 @scenario(families=BOTH, seconds=5)
 def keep_alive_meets_reset(net):
     """The peer lost the connection: the first keep-alive probe gets RST."""

@@ -188,6 +188,28 @@ def bad_ack_in_syn_received(net):
 
 
 @scenario(families=BOTH, relay=True)
+def strange_segments_in_syn_received(net):
+    """While the final ACK is held up, the server gets an acknowledgment from outside the window, a SYN
+    with another number and a RST that is not exact: it answers each, and stays in SYN-RECEIVED."""
+    listener = net.listen()
+    net.relay.hold(final_ack)
+    client = net.dial(80, source=4321)
+    net.await_table(net.server, "SYN-RECEIVED")
+    net.reach(client, "ESTABLISHED")
+    source, target = net.at(net.client, 4321), net.at(net.server, 80)
+    first = net.last_sent(net.server, source, lambda p: p.bare_syn)
+    answer = net.last_sent(net.server, target, lambda p: p.syn_ack)
+    for seq, ack, flags in ((first.end + 80_000_000, answer.end, ACK), (first.seq + 90_000_000, 0, SYN),
+                            (first.end + 50, 0, RST), (first.end - 1, answer.end, ACK)):
+        net.relay.inject("server", net.forge(source, target, seq, ack, flags))
+        net.wait(0.02)
+    net.relay.release()
+    net.accept(listener)
+    client.sendall(b"q" * 10)
+    net.wait(0.1)
+
+
+@scenario(families=BOTH, relay=True)
 def bad_syn_ack_gets_reset(net):
     """A SYN-ACK with a wrong acknowledgment in SYN-SENT: RST, and the SYN is repeated soon."""
     listener = net.listen()
@@ -382,6 +404,22 @@ def cookies_final_ack_lost(net):
     client.sendall(b"q" * 10)
     server = net.accept(listener)
     net.read(server, 10)
+
+
+@scenario(families=BOTH, relay=True, seconds=4)
+def simultaneous_open_closed_early(net):
+    """SYNs cross, and the SYN-ACKs are lost: one side closes in SYN-RECEIVED."""
+    net.relay.drop(lambda p, side: p.syn_ack, count=None)
+    net.relay.late(lambda p, side: p.bare_syn, 0.02, count=2)
+    one = net.dial(5001, source=5000)
+    other = net.dial(5000, source=5001, host=net.server)
+    net.await_table(net.client, "SYN-RECEIVED")
+    net.await_table(net.server, "SYN-RECEIVED")
+    one.close()
+    net.reach(other, "CLOSE-WAIT")
+    net.wait(0.1)
+    other.close()
+    net.await_table(net.client, "TIME-WAIT")
 
 
 @scenario(families=BOTH)

@@ -348,6 +348,29 @@ def reset_in_closing(net):
     reset_in(closing, net)
 
 
+def destroyed_in(reach_state, net):
+    """The FIN of the side that is destroyed is on its way: its acknowledgment finds nobody."""
+    _, target = reach_state(net)
+    (net.client if host_of(net, target) is net.client else net.server).kill(
+        "sport", "=", f":{target.getsockname()[1]}")
+    net.reach(target, "CLOSED")
+    net.wait(0.02)
+    net.relay.release()
+    net.wait(0.1)
+
+
+@scenario(families=BOTH, relay=True)
+def destroyed_in_last_ack(net):
+    """An administrator destroys the socket in LAST-ACK: no RST, but the last acknowledgment gets one."""
+    destroyed_in(last_ack, net)
+
+
+@scenario(families=BOTH, relay=True)
+def destroyed_in_closing(net):
+    """The same in CLOSING: there is no TIME-WAIT."""
+    destroyed_in(closing, net)
+
+
 @scenario(families=BOTH, relay=True)
 def fin_in_syn_sent(net):
     """A FIN in SYN-SENT is ignored; the handshake goes on."""
@@ -414,6 +437,66 @@ def second_fin_in_closing(net):
     net.relay.forget(held)
     net.relay.release()
     net.await_table(net.client, "TIME-WAIT")
+
+
+def foreign_fin(net, sock, distance, stamp=1, ack=0):
+    """A FIN in the peer's name, this far from the right number, its timestamp so much later."""
+    ours, theirs = sock.getsockname(), sock.getpeername()
+    host = host_of(net, sock)
+    last = net.last_sent(host, theirs)
+    mine = net.last_sent(host, ours)
+    net.relay.inject(host.role, net.forge(theirs, ours, last.end + distance, mine.end + ack, FIN | ACK,
+                                          options=timestamp_option(last.tsval + stamp, 0)))
+    net.wait(0.05)
+
+
+@scenario(families=BOTH, relay=True)
+def foreign_fin_of_old_number(net):
+    """Somebody's FIN with a number that was data: it is dropped, and the real ones come later."""
+    client, server = open_state(net)
+    net.exchange(client, server)
+    foreign_fin(net, client, -1)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.await_table(net.client, "TIME-WAIT")
+
+
+@scenario(families=BOTH, relay=True)
+def foreign_fin_beyond_a_gap(net):
+    """Somebody's FIN with a number that is never reached; the real ones come later."""
+    client, server = open_state(net)
+    net.exchange(client, server)
+    foreign_fin(net, client, 500)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.await_table(net.client, "TIME-WAIT")
+
+
+@scenario(families=BOTH, relay=True)
+def old_acknowledgment_in_closing(net):
+    """In CLOSING an acknowledgment of the FIN with an old timestamp is dropped (PAWS)."""
+    server, client = closing(net)
+    foreign_fin(net, client, 0, stamp=-100000)
+    net.relay.release()
+    net.await_table(net.client, "TIME-WAIT")
+    net.wait(0.05)
+
+
+@scenario(families=BOTH, relay=True)
+def reset_lost_and_dialled_again(net):
+    """The server's firewall eats the RST; the same port dials again: a challenge, a RST, another SYN."""
+    listener = net.listen()
+    client, server = net.pair(listener=listener, source=44000)
+    net.exchange(client, server)
+    net.server.drop_input("tcp flags & rst == rst")
+    net.linger_zero(client)
+    client.close()
+    net.wait(0.1)
+    net.server.allow()
+    again, server = net.pair(listener=listener, source=44000)
+    net.exchange(again, server)
 
 
 def strange_segments(reach_state):
