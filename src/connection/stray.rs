@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::closing::newer;
 use super::cookie::Baker;
 use super::{Cause, Connection, Entry, State, TimeWaitBefore};
 use crate::stamp::Span;
@@ -150,5 +151,64 @@ impl Connection {
     pub fn take_turned_away(&mut self) -> Option<(bool, Segment, Extras)> {
         let stray = self.stray_syn.take_if(|stray| stray.is_attempt)?;
         Some((stray.forward, stray.segment, stray.extras))
+    }
+}
+
+impl Connection {
+    /// Whether a SYN of `from` with another ISN begins a new incarnation.
+    pub(super) fn is_new_incarnation(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        match me.stream.isn() {
+            Some(isn) if isn == segment.seq => return false,
+            // A side whose SYN was never seen sends one: a new connection, unless SYNs cross.
+            None if !me.is_known() => return peer.state != State::SynSent && peer.is_known(),
+            Some(_) | None => {}
+        }
+        if peer.state == State::TimeWait && !self.is_taken_by_time_wait(from, segment) {
+            return false;
+        }
+        if self.may_live_on(from.peer(), segment) {
+            return self.stray_syn.is_some();
+        }
+        let gone = |state| {
+            matches!(
+                state,
+                State::Closed
+                    | State::Listen
+                    | State::SynSent
+                    | State::SynReceived
+                    | State::TimeWait
+                    | State::LastAck
+            )
+        };
+        let unopened = matches!(me.state, State::SynSent | State::Closed | State::TimeWait)
+            && !self.is_left_alone_by(from);
+        (gone(me.state) && gone(peer.state)) || (unopened && self.stray_syn.is_none())
+    }
+
+    /// Whether a SYN-ACK of `from`, on a tuple where all is over, answers a SYN that the capture
+    /// lacks: neither of its numbers is of this connection.
+    pub(super) fn answers_unseen_syn(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let is_over = |state| matches!(state, State::Closed | State::TimeWait);
+        is_over(me.state)
+            && is_over(peer.state)
+            && me.stream.isn().is_some_and(|isn| isn != segment.seq)
+            && peer.stream.isn().is_some_and(|isn| isn.plus(1) != segment.ack)
+    }
+
+    /// Whether a SYN of `from` ends the TIME-WAIT of its peer: a number beyond all that was
+    /// received, or a newer timestamp, and no older one (RFC 9293 3.10.7.4, fourth; RFC 6191;
+    /// RFC 7323 5.3).
+    fn is_taken_by_time_wait(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let beyond = me.stream.offset(segment.seq) > me.stream.acknowledged;
+        match (me.fin_stamps, segment.timestamps()) {
+            _ if peer.timer <= segment.time => true,
+            (Some(recent), Some(now)) => {
+                !newer(recent.value, now.value) && (beyond || newer(now.value, recent.value))
+            }
+            _ => beyond,
+        }
     }
 }
