@@ -13,7 +13,9 @@ mod brief;
 mod concurrency;
 mod distinct;
 mod frequent;
+mod gather;
 mod ground;
+mod hands;
 mod host;
 mod listener;
 mod lone;
@@ -37,6 +39,7 @@ pub use concurrency::{Above, Concurrency, Peak, StateSeries};
 pub use distinct::Distinct;
 pub use frequent::{Frequent, Often};
 pub use ground::{Ground, Lacking};
+pub use hands::{Hands, OneHand};
 pub use host::Host;
 pub use listener::Listener;
 use lone::{LoneSum, Waiting};
@@ -234,22 +237,12 @@ impl Summary {
     }
 
     /// Adds what another shard found.
-    pub fn merge(&mut self, mut other: Self) {
-        self.add_waiting();
-        other.add_waiting();
-        self.totals.merge(&other.totals);
-        self.shed.handshakes += other.shed.handshakes;
-        self.shed.connections += other.shed.connections;
-        self.listeners.merge(other.listeners, self.limit);
-        self.hosts.merge(other.hosts, self.limit);
-        self.pairs.merge(other.pairs, self.limit);
-        self.overlays.learn_all(&other.overlays);
-        self.forget_overlays(8 * self.limit);
+    pub fn merge(&mut self, other: Self) {
+        self.merge_all(vec![other], &OneHand);
     }
 
-    /// What is to be done to add what all `shards` found, in their order, and to put it in order:
-    /// pieces of work that may be done at the same time.
-    pub fn merge_all(&mut self, shards: Vec<Self>) -> [Box<dyn FnOnce() + Send + '_>; 3] {
+    /// Adds what all `shards` found, in their order, and puts it in order.
+    pub fn merge_all(&mut self, shards: Vec<Self>, hands: &impl Hands) {
         let (mut listeners, mut hosts, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
         self.add_waiting();
         for mut shard in shards {
@@ -262,13 +255,10 @@ impl Summary {
             hosts.push(shard.hosts);
             pairs.push(shard.pairs);
         }
-        let limit = self.limit;
-        let Self { listeners: all_listeners, hosts: all_hosts, pairs: all_pairs, .. } = self;
-        [
-            Box::new(move || all_listeners.merge_all(listeners, limit)),
-            Box::new(move || all_hosts.merge_all(hosts, limit)),
-            Box::new(move || all_pairs.merge_all(pairs, limit)),
-        ]
+        self.listeners.merge_all(listeners, self.limit, hands);
+        self.hosts.merge_all(hosts, self.limit, hands);
+        self.pairs.merge_all(pairs, self.limit, hands);
+        self.forget_overlays(8 * self.limit);
     }
 
     /// Puts everything in order, once all is merged: reading is cheap then.

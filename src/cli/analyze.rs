@@ -89,7 +89,7 @@ pub(super) struct Arguments {
     /// Show no progress bar
     #[arg(long)]
     no_progress: bool,
-    /// Print findings only, and nothing when there are none
+    /// Print findings only, without remarks, and nothing when there are none
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
     /// Print everything

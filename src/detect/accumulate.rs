@@ -11,7 +11,7 @@ use crate::certainty::Certainty;
 use crate::connection::ConnectionRecord;
 use crate::finding::Finding;
 use crate::stamp::{FrameId, Time};
-use crate::summary::{Distinct, Entry, Evicted, Table};
+use crate::summary::{Distinct, Entry, Evicted, Hands, OneHand, Table};
 use crate::tcp::{IcmpError, Overlay};
 
 /// What connection detectors found in one shard, or in several after a merge.
@@ -61,10 +61,18 @@ impl Accumulator {
 
     /// Adds what another shard found.
     pub fn merge(&mut self, other: Self) {
+        self.merge_all(vec![other], &OneHand);
+    }
+
+    /// Adds what other shards found, in their order.
+    pub fn merge_all(&mut self, mut others: Vec<Self>, hands: &impl Hands) {
         let limit = self.limit;
-        for (rule, table) in other.rules.into_iter().enumerate() {
+        let rules = others.iter().map(|other| other.rules.len()).max().unwrap_or(0);
+        for rule in 0..rules {
+            let tables = others.iter_mut().filter_map(|other| other.rules.get_mut(rule));
+            let tables = tables.map(std::mem::take).collect();
             if let Some(own) = self.table(rule) {
-                own.merge(table, limit);
+                own.gather(tables, limit, &|_| {}, hands);
             }
         }
     }

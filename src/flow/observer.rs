@@ -59,65 +59,79 @@ pub struct Placed<'a> {
 }
 
 /// Takes what a shard gives away. A closure that takes connections is one.
+///
+/// No method has a default: whoever wraps an observer would forget to hand it on.
 pub trait Observer {
     /// Whether [`Observer::segment`] is to be called.
-    const SEGMENTS: bool = false;
+    const SEGMENTS: bool;
 
     /// Whether SYNs that stayed alone are to come as [`LoneSyn`] instead of as whole records.
-    fn is_brief(&self) -> bool {
-        false
-    }
+    fn is_brief(&self) -> bool;
 
     /// Whether it has taken as much as it can hold for now: the shard then stops where it can.
-    fn is_full(&self) -> bool {
-        false
-    }
+    fn is_full(&self) -> bool;
 
     /// Whether `listener` sent a SYN-ACK soon after `from`, and before `until`.
-    fn is_heard(&self, listener: Endpoint, from: Time, until: Time) -> bool {
-        let _ = (listener, from, until);
-        false
-    }
+    fn is_heard(&self, listener: Endpoint, from: Time, until: Time) -> bool;
 
     /// The name of a frame in the run: its number, where there is but one file.
-    fn name(&self, frame: FrameId) -> u64 {
-        frame.number()
-    }
+    fn name(&self, frame: FrameId) -> u64;
 
     /// Whether `socket`, at the source of the tuple, found no place in its host's TIME-WAIT between
     /// `from` and `until`.
-    fn had_no_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool {
-        let _ = (socket, from, until);
-        false
-    }
+    fn had_no_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool;
 
     /// Whether the listener at the destination of `attempt`, which answered between `from` and `until`,
     /// had no place for it in its accept queue.
-    fn found_queue_full(&self, attempt: FourTuple, from: Time, until: Time) -> bool {
-        let _ = (attempt, from, until);
-        false
-    }
+    fn found_queue_full(&self, attempt: FourTuple, from: Time, until: Time) -> bool;
 
     /// Takes a SYN that nothing followed, and the tunnel around it; called only where
     /// [`Observer::is_brief`].
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {
-        let _ = (lone, tunnel, ending);
-    }
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending);
 
     /// Takes a connection that is over.
     fn finished(&mut self, finished: Finished);
 
     /// Takes a segment, after the connections that it ended. The segments of a shard come in the
-    /// order of their frames.
-    fn segment(&mut self, placed: &Placed<'_>) {
-        let _ = placed;
-    }
+    /// order of their frames. Called only where [`Observer::SEGMENTS`].
+    fn segment(&mut self, placed: &Placed<'_>);
 }
 
+/// Knows nothing of listeners and hosts, and takes whole records, one by one.
 impl<F: FnMut(Finished)> Observer for F {
+    const SEGMENTS: bool = false;
+
+    fn is_brief(&self) -> bool {
+        false
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn is_heard(&self, _: Endpoint, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn name(&self, frame: FrameId) -> u64 {
+        frame.number()
+    }
+
+    fn had_no_bucket(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn found_queue_full(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: Ending) {}
+
     fn finished(&mut self, finished: Finished) {
         self(finished);
     }
+
+    fn segment(&mut self, _: &Placed<'_>) {}
 }
 
 impl<'a> Placed<'a> {

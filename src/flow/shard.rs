@@ -73,6 +73,11 @@ const SILENT: Span = Span::from_secs(10);
 /// Places that are looked at for silent connections with each new connection.
 const LOOKED_AT: usize = 2;
 
+/// Connections that a shard lets go of at a stretch when the capture has ended. What fell asleep at
+/// the same time lies close together, whichever shard it is of: where all shards let go of it at about
+/// the same time, its memory can be used again.
+const SOME: usize = 256;
+
 /// Orders by time and then by the connection's age. Outdated ones are told by their id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Timer {
@@ -218,9 +223,9 @@ impl Shard {
         clock
     }
 
-    /// Lets go of what is left at the capture's end, in the order in which the connections began,
-    /// until the observer is full: to be called again until it returns none, else the id of the next
-    /// connection. Everything must have expired before.
+    /// Lets go of what is left at the capture's end, in the order in which the connections began, but
+    /// of no more than some, and only until the observer is full: to be called again until it returns
+    /// none, else the id of the next connection. Everything must have expired before.
     pub fn end_some(
         &mut self,
         clock: Time,
@@ -228,12 +233,14 @@ impl Shard {
         emit: &mut impl Observer,
     ) -> Option<u64> {
         let mut rest = self.ending.take().unwrap_or_else(|| self.left_by_age(emit));
+        let mut left = 0;
         while let Some((id, slot)) = rest.front().copied() {
-            if emit.is_full() {
+            if left >= SOME || emit.is_full() {
                 self.ending = Some(rest);
                 return Some(id);
             }
             rest.pop_front();
+            left += 1;
             if slot.is_live() {
                 let leave = Leave { at: clock, ending: Ending::CaptureEnd, by: None };
                 self.finish_live(slot.index(), leave, settings, emit);

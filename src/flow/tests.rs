@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::deal::shard_of;
 use super::{Batch, Ending, Finished, Limits, Observer, Placed, SHARDS, Shard};
-use crate::connection::{ConnectionRecord, State};
+use crate::connection::{ConnectionRecord, LoneSyn, State};
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment, Seq, Side, Sides, TunnelLayer};
@@ -192,6 +192,32 @@ struct Listener {
 
 impl Observer for Listener {
     const SEGMENTS: bool = true;
+
+    fn is_brief(&self) -> bool {
+        false
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn is_heard(&self, _: Endpoint, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn name(&self, frame: FrameId) -> u64 {
+        frame.number()
+    }
+
+    fn had_no_bucket(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn found_queue_full(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: Ending) {}
 
     fn finished(&mut self, finished: Finished) {
         self.records.push(finished.record);

@@ -19,10 +19,10 @@ use crate::analysis::JudgedConnection;
 use crate::connection::LoneSyn;
 use crate::detect::Accumulator;
 use crate::flow::{
-    Answers, Batch, Ending, Finished, Names, Neighbours, Observer, Shard, ZeekRules,
+    Answers, Batch, Ending, Finished, Names, Neighbours, Observer, Placed, Shard, ZeekRules,
 };
 use crate::stamp::{FrameId, Time};
-use crate::summary::Summary;
+use crate::summary::{Hands, Summary};
 use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
 
 /// A shard and what is collected of its connections.
@@ -163,6 +163,8 @@ struct Desk<'a> {
 }
 
 impl Observer for Desk<'_> {
+    const SEGMENTS: bool = false;
+
     fn is_brief(&self) -> bool {
         self.terms.options.keep != Keep::All
             && self.terms.options.detectors.ignore_lone_syns()
@@ -198,6 +200,8 @@ impl Observer for Desk<'_> {
         summary.shed.handshakes += u64::from(ending == Ending::Evicted);
         summary.add_lone_syn(lone, tunnel);
     }
+
+    fn segment(&mut self, _: &Placed<'_>) {}
 }
 
 impl Collector {
@@ -284,15 +288,21 @@ pub(super) fn merge(workers: Vec<Worker>, mut whole: Collector) -> Collector {
         summaries.push(collector.summary);
         accumulators.push(collector.accumulator);
     }
-    let Collector { summary, accumulator, .. } = &mut whole;
-    let jobs = summary.merge_all(summaries);
-    rayon::scope(|scope| {
-        for job in jobs {
-            scope.spawn(|_| job());
-        }
-        for other in accumulators {
-            accumulator.merge(other);
-        }
-    });
+    whole.summary.merge_all(summaries, &AllHands);
+    whole.accumulator.merge_all(accumulators, &AllHands);
     whole
+}
+
+/// All threads of the run, where pieces of work are done at the same time.
+#[derive(Clone, Copy, Debug)]
+struct AllHands;
+
+impl Hands for AllHands {
+    fn each<T: Send, R: Send>(
+        &self,
+        pieces: Vec<T>,
+        work: impl Fn(T) -> R + Sync + Send,
+    ) -> Vec<R> {
+        pieces.into_par_iter().with_max_len(1).map(work).collect()
+    }
 }

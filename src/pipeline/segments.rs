@@ -81,6 +81,10 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.is_brief()
     }
 
+    fn is_full(&self) -> bool {
+        self.rest.is_full()
+    }
+
     fn is_heard(&self, listener: Endpoint, from: Time, until: Time) -> bool {
         self.rest.is_heard(listener, from, until)
     }

@@ -23,7 +23,7 @@ use crate::stamp::Span;
 /// How much the summary tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
-    /// Findings only; nothing when there are none.
+    /// Findings only, without remarks; nothing when there are none.
     Quiet,
     /// The answer, and where to find the rest.
     #[default]

@@ -10,6 +10,7 @@ use std::hash::Hash;
 
 use super::Summary;
 use super::concurrency::Concurrency;
+use super::hands::Hands;
 use super::place::{Fold, Parcel, Place};
 use super::table::{Entry as _, Table};
 use crate::tcp::Side;
@@ -137,36 +138,56 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
 
     /// Works out how many ticks of each series there is room for; whether that is fewer than before.
     fn fit(&mut self, limit: usize) -> bool {
-        let room = limit * tightened(AMOUNTS_OF_RUN, limit >= Summary::MAX_LISTENERS);
-        let mut ticks = Concurrency::MAX_STEPS;
-        while ticks > LEAST_TICKS && self.long * SERIES * ticks > room {
-            ticks /= 2;
+        let before = self.ticks;
+        while self.is_beyond(limit) {
+            self.ticks /= 2;
         }
-        let is_fewer = ticks < self.ticks;
-        self.ticks = self.ticks.min(ticks);
-        is_fewer
+        self.ticks < before
+    }
+
+    /// Whether there is no room for so many ticks, of the run whose table keeps `limit` entries.
+    const fn is_beyond(&self, limit: usize) -> bool {
+        let room = limit * tightened(AMOUNTS_OF_RUN, limit >= Summary::MAX_LISTENERS);
+        self.ticks > LEAST_TICKS && self.long * SERIES * self.ticks > room
     }
 
     /// Adds what other shards found, in their order, and puts all of it in order.
-    pub(super) fn merge_all(&mut self, others: Vec<Self>, limit: usize) {
-        for other in others {
-            self.merge(other, limit);
+    pub(super) fn merge_all(&mut self, others: Vec<Self>, limit: usize, hands: &impl Hands)
+    where
+        K: Send + Sync,
+        V: Send,
+    {
+        let mut tables = Vec::with_capacity(others.len());
+        for mut other in others {
+            self.take_over(&mut other, limit);
+            tables.push(other.table);
         }
-        self.table.settle();
+        let ticks = self.ticks;
+        let touch = |place: &mut Place<V>| {
+            if place.is_long() {
+                place.mark_long();
+            }
+            // No series ever holds more than that.
+            if ticks < Concurrency::MAX_STEPS {
+                place.coarsen(ticks);
+            }
+        };
+        let known = self.long;
+        let was_long = self.marked();
+        self.table.gather(tables, limit, &touch, hands);
+        self.long = known + self.marked().saturating_sub(was_long);
+        // What is long only in ticks that there is no room for does not count.
+        while self.is_beyond(limit) {
+            self.ticks /= 2;
+            self.coarsen();
+            let long = self.table.values_mut().filter(|place| place.is_long()).count();
+            self.long = self.long.min(long.max(known));
+        }
     }
 
-    /// Adds what another shard found.
-    pub(super) fn merge(&mut self, mut other: Self, limit: usize) {
-        self.take_over(&mut other, limit);
-        self.table.merge(other.table, limit);
-        for place in self.table.values_mut().filter(|place| place.is_long()) {
-            self.long += usize::from(place.mark_long());
-        }
-        self.fit(limit);
-        // No series ever holds more than that.
-        if self.ticks < Concurrency::MAX_STEPS {
-            self.coarsen();
-        }
+    /// How many entries are marked as long.
+    fn marked(&mut self) -> usize {
+        self.table.values_mut().filter(|place| place.is_marked_long()).count()
     }
 
     /// The keys of all entries and of what they handed on.

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
-use indexmap::{IndexMap, map};
+use indexmap::IndexMap;
 
 use super::Evicted;
 
@@ -35,7 +35,7 @@ pub(crate) trait Entry: Default {
 pub(crate) struct Table<K, V> {
     /// One after the other, beside the hash table: that alone has room for more than there are.
     entries: IndexMap<K, V, RandomState>,
-    evicted: Evicted,
+    pub(super) evicted: Evicted,
 }
 
 impl<K, V> Default for Table<K, V> {
@@ -70,18 +70,17 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         self.entries.get(key)
     }
 
-    pub(crate) fn merge(&mut self, other: Self, limit: usize) {
-        self.evicted.add(other.evicted);
-        let mut others: Vec<_> = other.entries.into_iter().collect();
-        others.sort_unstable_by_key(|(key, _)| *key);
-        for (key, value) in others {
-            self.make_room(&key, limit);
-            match self.entries.entry(key) {
-                map::Entry::Occupied(mut own) => own.get_mut().merge(value),
-                map::Entry::Vacant(place) => {
-                    place.insert(value);
-                }
-            }
+    /// Takes all entries out.
+    pub(super) fn take_entries(&mut self) -> IndexMap<K, V, RandomState> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Holds the entries of ranges that follow one another, each in the order of the keys.
+    pub(super) fn set_entries(&mut self, ranges: Vec<IndexMap<K, V, RandomState>>) {
+        let all = ranges.iter().map(IndexMap::len).sum();
+        self.entries = IndexMap::with_capacity_and_hasher(all, RandomState::default());
+        for range in ranges {
+            self.entries.extend(range);
         }
     }
 
@@ -118,7 +117,8 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         }
     }
 
-    fn keep_heaviest(&mut self, limit: usize) {
+    /// Lets go of all but the heaviest `limit` entries.
+    pub(super) fn keep_heaviest(&mut self, limit: usize) {
         let lightest = self.lightest_kept(limit);
         let Self { entries, evicted } = self;
         entries.retain(|key, value| {
@@ -151,7 +151,7 @@ fn is_kept<K: Copy + Ord, V: Entry>(
 }
 
 impl Evicted {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.entries += other.entries;
         self.connections += other.connections;
     }

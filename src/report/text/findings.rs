@@ -29,7 +29,11 @@ const ADVICE_TOLD: usize = 3;
 pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let findings = &analysis.findings;
     let (shown, hidden) = match options.detail {
-        Detail::Full | Detail::Quiet => (findings.iter().collect(), Vec::new()),
+        Detail::Full => (findings.iter().collect(), Vec::new()),
+        Detail::Quiet => {
+            let told = findings.iter().filter(|finding| finding.severity > Severity::Info);
+            (told.collect(), Vec::new())
+        }
         Detail::Normal => told(findings),
     };
     let capture = capture_period(&analysis.inputs).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::analysis::{Input, InputDamage};
+use crate::finding::Severity;
 use crate::report::tests::{analysis, flood, with_inputs};
 use crate::summary::samples::{graceful, refused, unanswered};
 
@@ -53,8 +54,15 @@ fn everything_is_told_when_asked() {
 fn quiet_tells_findings_and_nothing_of_a_clean_capture() {
     assert_eq!(text(&analysis(vec![graceful(0, 0, 90_000)]), Detail::Quiet), "");
     let text = text(&analysis(vec![refused(0, 0)]), Detail::Quiet);
-    assert_eq!(text.lines().count(), 5, "{text}");
+    assert_eq!(text.lines().count(), 2, "{text}");
     assert!(text.starts_with("NOTICE    TCP105 connection_refused   10.0.0.2:443   "), "{text}");
+}
+
+#[test]
+fn quiet_leaves_out_remarks() {
+    let mut analysis = analysis(vec![refused(0, 0)]);
+    analysis.findings[0].severity = Severity::Info;
+    assert_eq!(text(&analysis, Detail::Quiet), "");
 }
 
 #[test]

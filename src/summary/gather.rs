@@ -1,0 +1,181 @@
+//! The tables of all shards become one: by ranges of keys, each of which is put together by itself.
+//!
+//! A key's entries meet in the order of the tables, so it leaves no trace how many ranges there are.
+//! Entries of all tables come together before the lightest have to leave: what a key has in several
+//! shards counts as a whole.
+
+use std::hash::Hash;
+
+use foldhash::fast::RandomState;
+use indexmap::{IndexMap, map};
+
+use super::hands::Hands;
+use super::table::{Entry, Table};
+
+/// Entries of a range, about: enough to be worth a piece of work of its own.
+const MANY: usize = 2_048;
+
+/// Ranges at most: so many pieces keep all threads busy to the end.
+const MOST: usize = 64;
+
+/// One key in so many is looked at to find out how they are spread.
+const SAMPLED: usize = 16;
+
+type Entries<K, V> = Vec<(K, V)>;
+
+impl<K: Copy + Ord + Hash + Send + Sync, V: Entry + Send> Table<K, V> {
+    /// Adds what other tables hold, in their order, and makes all of it cheap to read. Whenever
+    /// something was added to an entry, `touch` sees it. The table keeps `limit` entries, as
+    /// [`Table::entry`] does.
+    pub(crate) fn gather(
+        &mut self,
+        others: Vec<Self>,
+        limit: usize,
+        touch: &(impl Fn(&mut V) + Sync),
+        hands: &impl Hands,
+    ) {
+        let mut tables = vec![self.take_entries()];
+        for mut other in others {
+            self.evicted.add(other.evicted);
+            tables.push(other.take_entries());
+        }
+        tables.retain(|table| !table.is_empty());
+        let bounds = bounds(&tables);
+        let parts = hands.each(tables, |table| split(table, &bounds));
+        let mut ranges: Vec<Vec<Entries<K, V>>> = Vec::new();
+        ranges.resize_with(bounds.len() + 1, Vec::new);
+        for table in parts {
+            ranges.iter_mut().zip(table).for_each(|(range, part)| range.push(part));
+        }
+        let ranges = hands.each(ranges, |range| put_together(range, touch));
+        self.set_entries(ranges);
+        if self.len() > 2 * limit {
+            self.keep_heaviest(limit);
+        }
+    }
+}
+
+/// Where ranges begin, but for the first: about as many entries lie between one and the next.
+fn bounds<K: Copy + Ord + Hash, V>(tables: &[IndexMap<K, V, RandomState>]) -> Vec<K> {
+    let all: usize = tables.iter().map(IndexMap::len).sum();
+    let ranges = (all / MANY).clamp(1, MOST);
+    if ranges == 1 {
+        return Vec::new();
+    }
+    let sampled = tables.iter().flat_map(|table| table.keys().step_by(SAMPLED).copied());
+    let mut keys: Vec<K> = sampled.collect();
+    keys.sort_unstable();
+    let mut bounds: Vec<K> =
+        (1..ranges).filter_map(|range| keys.get(range * keys.len() / ranges).copied()).collect();
+    bounds.dedup();
+    bounds
+}
+
+/// A table's entries by range.
+fn split<K: Copy + Ord, V>(table: IndexMap<K, V, RandomState>, bounds: &[K]) -> Vec<Entries<K, V>> {
+    let range_of = |key: &K| bounds.partition_point(|bound| bound <= key);
+    let ranges: Vec<usize> = table.keys().map(range_of).collect();
+    let mut lengths = vec![0; bounds.len() + 1];
+    for range in &ranges {
+        if let Some(length) = lengths.get_mut(*range) {
+            *length += 1;
+        }
+    }
+    let mut parts: Vec<Entries<K, V>> = lengths.into_iter().map(Vec::with_capacity).collect();
+    for (entry, range) in table.into_iter().zip(ranges) {
+        if let Some(part) = parts.get_mut(range) {
+            part.push(entry);
+        }
+    }
+    parts
+}
+
+/// One range of all tables, by key.
+fn put_together<K: Copy + Ord + Hash, V: Entry>(
+    range: Vec<Entries<K, V>>,
+    touch: &impl Fn(&mut V),
+) -> IndexMap<K, V, RandomState> {
+    let mut all: IndexMap<K, V, RandomState> = IndexMap::default();
+    for (key, value) in range.into_iter().flatten() {
+        let own = match all.entry(key) {
+            map::Entry::Occupied(own) => {
+                let own = own.into_mut();
+                own.merge(value);
+                own
+            }
+            map::Entry::Vacant(place) => place.insert(value),
+        };
+        touch(own);
+    }
+    all.values_mut().for_each(Entry::settle);
+    all.sort_unstable_keys();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::summary::OneHand;
+
+    /// The tables that an entry comes from, in the order in which they were added.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    struct Origins(Vec<u64>);
+
+    impl Entry for Origins {
+        fn weight(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn merge(&mut self, other: Self) {
+            self.0.extend(other.0);
+        }
+    }
+
+    fn gathered(tables: Vec<Vec<u64>>, limit: usize) -> Table<u64, Origins> {
+        let table = |(keys, number): (Vec<u64>, u64)| {
+            let mut table: Table<u64, Origins> = Table::default();
+            for key in keys {
+                table.entry(key, usize::MAX / 2).0.push(number);
+            }
+            table
+        };
+        let mut tables = tables.into_iter().zip(0..).map(table);
+        let mut all = tables.next().unwrap();
+        all.gather(tables.collect(), limit, &|_| {}, &OneHand);
+        all
+    }
+
+    #[test]
+    fn entries_of_a_key_meet_in_the_order_of_the_tables_whatever_range_they_are_in() {
+        // Some keys in all tables, some in a few, most in one.
+        let key = |n: u64| (n * 0x9e37_79b9) % 100_003;
+        let tables: Vec<Vec<u64>> = (0..7)
+            .map(|table| (0..4_000).map(|n| key(n * 7 + table * (n % 5))).collect())
+            .collect();
+        let mut expected: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for (keys, number) in tables.iter().zip(0..) {
+            for key in keys {
+                expected.entry(*key).or_default().push(number);
+            }
+        }
+        let all = gathered(tables, 100_000);
+        assert!(all.len() > 2 * MANY, "one range only: {}", all.len());
+        let found = all.sorted(100_000).into_iter().map(|(key, it)| (key, it.0.clone()));
+        assert_eq!(found.collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_key_of_many_tables_is_not_taken_for_a_light_one() {
+        let tables = (0..8).map(|table| {
+            let own = (0..20).flat_map(|n| [1_000 + table * 100 + n; 2]);
+            own.chain([7]).collect::<Vec<u64>>()
+        });
+        let all = gathered(tables.collect(), 10);
+        let kept = all.sorted(10);
+        assert_eq!((kept.len(), kept[0].0, kept[0].1.weight()), (10, 7, 8));
+        let evicted = all.evicted(10);
+        assert_eq!((evicted.entries, evicted.connections), (151, 302));
+    }
+}
