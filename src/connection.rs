@@ -265,6 +265,13 @@ impl Connection {
         client.stream.touch_behind() ^ server.stream.touch_behind()
     }
 
+    /// The same, of what only a report needs.
+    #[must_use]
+    pub fn touch_past(&self) -> i64 {
+        let Sides { client, server } = &self.sides;
+        client.touch_past() ^ server.touch_past()
+    }
+
     /// The connection's id: position of its first frame in the run.
     #[must_use]
     pub const fn id(&self) -> u64 {

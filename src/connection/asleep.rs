@@ -9,6 +9,7 @@
 mod form;
 mod pack;
 mod unpack;
+mod wrapped;
 
 use super::Connection;
 use crate::tcp::TunnelLayer;

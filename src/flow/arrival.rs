@@ -46,8 +46,8 @@ impl<'a> Arrival<'a> {
     /// Whether its flow has this key; false also where only a look-up could tell.
     #[inline]
     pub(super) fn is_of(&self, key: Option<Key>) -> bool {
-        match (self.flow, key) {
-            (Flow::Narrow(flow), Some(Key::Narrow(key))) => flow == key,
+        match (&self.flow, key) {
+            (Flow::Narrow(flow), Some(Key::Narrow(key))) => *flow == key,
             _ => false,
         }
     }

@@ -232,18 +232,19 @@ impl Embryos {
     }
 
     /// Takes an embryo out and builds its connection with this id, on a flow with its canonical
-    /// tuple and its tunnel.
+    /// tuple and its tunnel, in a spare place if there is one.
     pub(super) fn hatch(
         &mut self,
         index: u32,
         id: u64,
         flow: (FourTuple, Vec<TunnelLayer>),
+        spare: Option<Box<Connection>>,
         settings: &Settings,
     ) -> Option<Hatched> {
         let embryo = self.heads.get(index)?;
         let (key, mut follower) = (embryo.key(), embryo.last);
         let time = self.followers.get(follower).map_or(embryo.time, |held| held.segment.time);
-        let (connection, _) = self.build(embryo, id, flow, settings);
+        let (connection, _) = self.build(embryo, id, flow, spare, settings);
         let removed = self.heads.remove(index);
         self.answered -= usize::from(removed.is_some_and(|head| head.is_answered()));
         while let Some(removed) = self.followers.remove(follower) {
@@ -260,7 +261,7 @@ impl Embryos {
         flow: (FourTuple, Vec<TunnelLayer>),
         settings: &Settings,
     ) -> Option<(Box<Connection>, Effects)> {
-        Some(self.build(self.heads.get(index)?, id, flow, settings))
+        Some(self.build(self.heads.get(index)?, id, flow, None, settings))
     }
 
     /// The connection of an embryo, on a flow with its canonical tuple and its tunnel, and what the
@@ -270,12 +271,20 @@ impl Embryos {
         embryo: &Embryo,
         id: u64,
         (canonical, tunnel): (FourTuple, Vec<TunnelLayer>),
+        spare: Option<Box<Connection>>,
         settings: &Settings,
     ) -> (Box<Connection>, Effects) {
         let first = embryo.first();
         let tuple = if first.forward { canonical } else { canonical.reversed() };
         let beginning = Beginning { id, tuple, forward: first.forward, tunnel };
-        let mut connection = Box::new(Connection::new(beginning, &first.segment));
+        let connection = Connection::new(beginning, &first.segment);
+        let mut connection = match spare {
+            Some(mut place) => {
+                *place = connection;
+                place
+            }
+            None => Box::new(connection),
+        };
         let mut take = |held: &Held| {
             let extras = unpack(held.options);
             connection.observe(held.forward, &held.segment, &extras, settings)

@@ -134,13 +134,13 @@ impl Shard {
         let flow = arrival.flow;
         if let Some(home) = self.halves.home_of(flow) {
             let home: Box<[TunnelLayer]> = home.into();
-            if let Some(slot) = self.slot_of(flow.in_tunnel(&home)) {
+            if let Some(slot) = self.slot_of(&flow.in_tunnel(&home)) {
                 return Some((slot, home));
             }
             self.halves.forget(flow);
         }
         let bare = flow.without_tunnel();
-        let outside = if flow.tunnel().is_empty() { None } else { self.slot_of(bare) };
+        let outside = if flow.tunnel().is_empty() { None } else { self.slot_of(&bare) };
         let outside = outside.map(|slot| (slot, &[][..]));
         let inside = self.table.in_tunnels(flow.tuple());
         let mut fitting = outside

@@ -20,7 +20,7 @@ impl Shard {
         let clock = batch.clock_at(strip, packed);
         self.expire(clock, settings, emit);
         let Some(error) = batch.quote_of(strip, packed) else { return };
-        let Some(slot) = self.slot_of(batch.flow_of(packed)) else { return };
+        let Some(slot) = self.slot_of(&batch.flow_of(packed)) else { return };
         let index = if slot.is_live() {
             slot.index()
         } else {

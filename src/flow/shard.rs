@@ -294,7 +294,7 @@ impl Shard {
     ) {
         let slot = match likely {
             Likely::At(slot) if arrival.is_of(self.key_of(slot)) => Some(slot),
-            Likely::At(_) | Likely::Unknown => self.slot_of(arrival.flow),
+            Likely::At(_) | Likely::Unknown => self.slot_of(&arrival.flow),
             // Perf: a flood's SYNs are looked up once.
             Likely::Nowhere => None,
         };
@@ -316,7 +316,7 @@ impl Shard {
         }
         let index = slot.index();
         let Some((live, connection)) = self.live.wake(index) else { return };
-        // Perf: the segment is not copied, see [`Shard::arrive`].
+        // Perf: nothing that is large is copied, see [`Shard::arrive`].
         let Arrival { forward, ref segment, extras, clock, .. } = *arrival;
         let begins = segment.flags.syn() || segment.flags.rst();
         if !(begins && connection.is_replaced_by(forward, segment)) {
@@ -354,9 +354,9 @@ impl Shard {
 
     /// Where the flow's connection is.
     #[inline]
-    pub(super) fn slot_of(&self, flow: Flow<'_>) -> Option<Slot> {
+    pub(super) fn slot_of(&self, flow: &Flow<'_>) -> Option<Slot> {
         match flow {
-            Flow::Narrow(key) => self.slot_of_narrow(key),
+            Flow::Narrow(key) => self.slot_of_narrow(*key),
             Flow::Wide(..) => self.table.find(flow, |slot| self.key_of(slot)),
         }
     }

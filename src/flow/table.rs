@@ -102,12 +102,12 @@ impl Table {
     #[inline]
     pub(super) fn find(
         &self,
-        flow: Flow<'_>,
+        flow: &Flow<'_>,
         key_of: impl Fn(Slot) -> Option<Key>,
     ) -> Option<Slot> {
         match flow {
-            Flow::Narrow(key) => self.find_narrow(key, key_of),
-            Flow::Wide(tuple, tunnel) => self.find_wide(tuple, tunnel),
+            Flow::Narrow(key) => self.find_narrow(*key, key_of),
+            Flow::Wide(tuple, tunnel) => self.find_wide(*tuple, tunnel),
         }
     }
 
@@ -151,8 +151,8 @@ impl Table {
     }
 
     /// The key of a flow that is not in the table; [`Table::bind`] must follow.
-    pub(super) fn claim(&mut self, flow: Flow<'_>) -> Key {
-        match flow {
+    pub(super) fn claim(&mut self, flow: &Flow<'_>) -> Key {
+        match *flow {
             Flow::Narrow(key) => Key::Narrow(key),
             Flow::Wide(tuple, tunnel) => {
                 let hasher = &self.hasher;

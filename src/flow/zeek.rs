@@ -162,7 +162,7 @@ impl ZeekShard {
     fn place(&mut self, arrival: &Arrival<'_>, emit: &mut impl FnMut(ZeekRow)) {
         let Arrival { flow, forward, ref segment, clock, .. } = *arrival;
         let key_of = |slot: Slot| self.live.get(slot.index()).map(|live| live.key);
-        let mut found = self.table.find(flow.without_tunnel(), key_of).map(Slot::index);
+        let mut found = self.table.find(&flow.without_tunnel(), key_of).map(Slot::index);
         if let Some(index) = found
             && self.live.get(index).is_some_and(|live| live.tracker.is_replaced_by(segment))
         {
@@ -184,7 +184,7 @@ impl ZeekShard {
     fn begin(&mut self, arrival: &Arrival<'_>, emit: &mut impl FnMut(ZeekRow)) -> u32 {
         let Arrival { id, flow, forward, ref segment, clock, .. } = *arrival;
         self.make_room(clock, emit);
-        let key = self.table.claim(flow.without_tunnel());
+        let key = self.table.claim(&flow.without_tunnel());
         let mut tracker = Tracker::new(forward, segment);
         if self.rules.likely_servers {
             let canonical = flow.tuple();

@@ -109,8 +109,9 @@ impl Concurrency {
     #[must_use]
     pub fn points(&self) -> Vec<(Time, u64)> {
         let mut value = 0_i64;
-        let mut points: Vec<(Time, u64)> = Vec::new();
-        for (_, at, delta) in self.steps.ticks() {
+        let ticks = self.steps.ticks();
+        let mut points: Vec<(Time, u64)> = Vec::with_capacity(ticks.len() + 1);
+        for (_, at, delta) in ticks {
             value += delta;
             // The cut is inside the last tick: what stood there stands at the cut, not after it.
             if let Some((cut, count)) = self.cut_off

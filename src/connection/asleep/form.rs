@@ -30,11 +30,10 @@ impl de::Error for NotPacked {
     }
 }
 
-/// What kind of number comes next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a structure wraps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// One that is written as it is.
-    #[default]
     Plain,
     /// A [`Time`]: by its distance from the one before.
     Time,

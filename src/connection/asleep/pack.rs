@@ -3,6 +3,7 @@
 use serde::ser::{self, Serialize, Serializer};
 
 use super::form::{GROUP, Kind, NotPacked, Recent, WORD, bits, zigzag};
+use super::wrapped::Wrapped;
 
 /// Where values are put into few bytes.
 #[derive(Debug)]
@@ -35,7 +36,6 @@ pub(super) struct Packer<'a> {
     len: usize,
     /// Something did not fit.
     is_cut: bool,
-    next: Kind,
     times: Recent,
     frames: Recent,
 }
@@ -60,7 +60,6 @@ impl Room {
             waiting: 0,
             len: 0,
             is_cut: false,
-            next: Kind::Plain,
             times: Recent::times(),
             frames: Recent::frames(),
         };
@@ -152,6 +151,16 @@ impl Packer<'_> {
         (self.group, self.waiting) = ([0; GROUP], 0);
     }
 
+    #[inline(never)]
+    fn time(&mut self, number: u64) {
+        self.near(|packer| &mut packer.times, number);
+    }
+
+    #[inline(never)]
+    fn frame(&mut self, number: u64) {
+        self.near(|packer| &mut packer.frames, number);
+    }
+
     /// A time or a frame, which may have been written before.
     #[inline]
     fn near(&mut self, recent: fn(&mut Self) -> &mut Recent, number: u64) {
@@ -223,29 +232,13 @@ impl Serializer for &mut Packer<'_> {
         serialize_i8(i8) => |n| zigzag(i64::from(n));
         serialize_i16(i16) => |n| zigzag(i64::from(n));
         serialize_i32(i32) => |n| zigzag(i64::from(n));
+        serialize_i64(i64) => zigzag;
         serialize_u16(u16) => u64::from;
         serialize_u32(u32) => u64::from;
+        serialize_u64(u64) => u64::from;
         serialize_f32(f32) => |n: f32| u64::from(n.to_bits());
         serialize_f64(f64) => f64::to_bits;
         serialize_char(char) => u64::from;
-    }
-
-    #[inline]
-    fn serialize_i64(self, number: i64) -> Done {
-        match std::mem::take(&mut self.next) {
-            Kind::Time => self.near(|packer| &mut packer.times, number.cast_unsigned()),
-            Kind::Plain | Kind::Frame => self.number(zigzag(number)),
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_u64(self, number: u64) -> Done {
-        match std::mem::take(&mut self.next) {
-            Kind::Frame => self.near(|packer| &mut packer.frames, number),
-            Kind::Plain | Kind::Time => self.number(number),
-        }
-        Ok(())
     }
 
     #[inline]
@@ -300,8 +293,12 @@ impl Serializer for &mut Packer<'_> {
         name: &'static str,
         value: &T,
     ) -> Done {
-        self.next = Kind::wrapped_by(name);
-        value.serialize(self)
+        match Kind::wrapped_by(name) {
+            Kind::Time => self.time(value.serialize(Wrapped)?),
+            Kind::Frame => self.frame(value.serialize(Wrapped)?),
+            Kind::Plain => return value.serialize(self),
+        }
+        Ok(())
     }
 
     #[inline]

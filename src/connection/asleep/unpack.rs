@@ -1,7 +1,7 @@
 //! The compact form of a value, read: see [`asleep`](super) for the format.
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, SeqAccess};
-use serde::de::{VariantAccess, Visitor};
+use serde::de::{IntoDeserializer, VariantAccess, Visitor};
 
 use super::form::{GROUP, Kind, NotPacked, Recent, WORD, bits, unzigzag};
 
@@ -20,7 +20,6 @@ struct Unpacker<'a> {
     group: [u64; GROUP],
     /// How many numbers of the present group were read.
     read: usize,
-    next: Kind,
     times: Recent,
     frames: Recent,
     /// Bytes were missing.
@@ -38,7 +37,6 @@ pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotPacked> 
         numbers,
         group: [0; GROUP],
         read: GROUP,
-        next: Kind::Plain,
         times: Recent::times(),
         frames: Recent::frames(),
         is_short: false,
@@ -134,6 +132,16 @@ impl Unpacker<'_> {
         self.numbers = rest;
     }
 
+    #[inline(never)]
+    fn time(&mut self) -> i64 {
+        self.near(|unpacker| &mut unpacker.times).cast_signed()
+    }
+
+    #[inline(never)]
+    fn frame(&mut self) -> u64 {
+        self.near(|unpacker| &mut unpacker.frames)
+    }
+
     /// A time or a frame, which may have been read before.
     #[inline]
     fn near(&mut self, recent: fn(&mut Self) -> &mut Recent) -> u64 {
@@ -203,24 +211,10 @@ impl<'de> Deserializer<'de> for &mut Unpacker<'de> {
         deserialize_i8 => visit_i8(i8), unzigzag;
         deserialize_i16 => visit_i16(i16), unzigzag;
         deserialize_i32 => visit_i32(i32), unzigzag;
+        deserialize_i64 => visit_i64(i64), unzigzag;
         deserialize_u16 => visit_u16(u16), u64::from;
         deserialize_u32 => visit_u32(u32), u64::from;
-    }
-
-    #[inline]
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        visitor.visit_i64(match std::mem::take(&mut self.next) {
-            Kind::Time => self.near(|unpacker| &mut unpacker.times).cast_signed(),
-            Kind::Plain | Kind::Frame => unzigzag(self.number()),
-        })
-    }
-
-    #[inline]
-    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPacked> {
-        visitor.visit_u64(match std::mem::take(&mut self.next) {
-            Kind::Frame => self.near(|unpacker| &mut unpacker.frames),
-            Kind::Plain | Kind::Time => self.number(),
-        })
+        deserialize_u64 => visit_u64(u64), u64::from;
     }
 
     #[inline]
@@ -286,8 +280,11 @@ impl<'de> Deserializer<'de> for &mut Unpacker<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, NotPacked> {
-        self.next = Kind::wrapped_by(name);
-        visitor.visit_newtype_struct(self)
+        match Kind::wrapped_by(name) {
+            Kind::Time => visitor.visit_newtype_struct(self.time().into_deserializer()),
+            Kind::Frame => visitor.visit_newtype_struct(self.frame().into_deserializer()),
+            Kind::Plain => visitor.visit_newtype_struct(self),
+        }
     }
 
     #[inline]

@@ -22,8 +22,8 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) {
-        // Perf: the segment is not copied, see [`Shard::arrive`].
-        let Arrival { flow, forward, ref segment, clock, .. } = *arrival;
+        // Perf: nothing that is large is copied, see [`Shard::arrive`].
+        let Arrival { ref flow, forward, ref segment, clock, .. } = *arrival;
         let plain = before.is_none() && self.limits.embryonic > 0;
         if plain && let Some(options) = Embryos::accepts(arrival) {
             while self.embryos.len() >= self.limits.embryonic {
@@ -76,7 +76,7 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) -> Option<(u32, Effects)> {
-        let Arrival { id, flow, forward, ref segment, extras, clock, .. } = *arrival;
+        let Arrival { id, ref flow, forward, ref segment, extras, clock, .. } = *arrival;
         self.make_room(clock, settings, emit);
         let key = self.table.claim(flow);
         let (canonical, tunnel) = self.table.flow(key)?;
@@ -120,7 +120,8 @@ impl Shard {
         emit: &impl Observer,
     ) -> Option<Hatched> {
         let (frame, flow) = self.origin(embryo)?;
-        self.embryos.hatch(embryo, emit.name(frame), flow, settings)
+        let spare = self.live.spare();
+        self.embryos.hatch(embryo, emit.name(frame), flow, spare, settings)
     }
 
     pub(super) fn install(&mut self, hatched: Hatched, clock: Time) -> u32 {

@@ -197,7 +197,10 @@ fn put_states<I: Iterator<Item = Stay>>(
 
 fn take_states(bytes: &mut &[u8], mut before: Time, states: &mut Vec<Stay>) -> Option<()> {
     states.clear();
-    for _ in 0..take(bytes)? {
+    let count = take(bytes)?;
+    // No more than there can be in the bytes, whatever they say.
+    states.reserve(usize::try_from(count).unwrap_or(usize::MAX).min(bytes.len()));
+    for _ in 0..count {
         let [state] = take_array(bytes)?;
         let from = take_time(bytes, before)?;
         states.push(Stay { state: one_of(&State::ALL, state)?, from });
