@@ -60,7 +60,7 @@ pub struct Shard {
     sightings: Sightings,
     pub(super) halves: Halves,
     /// What is left to be let go of at the end, once that has begun.
-    ending: Option<VecDeque<(u64, Slot)>>,
+    ending: Option<Vec<Slot>>,
 }
 
 /// So long after its last segment a connection that is closed gives back what it does not need for
@@ -232,14 +232,14 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) -> Option<u64> {
-        let mut rest = self.ending.take().unwrap_or_else(|| self.left_by_age(emit));
+        let mut rest = self.ending.take().unwrap_or_else(|| self.begin_to_end(emit));
         let mut left = 0;
-        while let Some((id, slot)) = rest.front().copied() {
+        while let Some(slot) = rest.pop() {
             if left >= SOME || emit.is_full() {
+                rest.push(slot);
                 self.ending = Some(rest);
-                return Some(id);
+                return Some(self.id_of(slot, emit));
             }
-            rest.pop_front();
             left += 1;
             if slot.is_live() {
                 let leave = Leave { at: clock, ending: Ending::CaptureEnd, by: None };
@@ -248,10 +248,6 @@ impl Shard {
                 self.finish_embryo(slot.index(), (clock, Ending::CaptureEnd), settings, emit);
             }
         }
-        self.queue.clear();
-        self.candidates.clear();
-        self.timers.clear();
-        self.over.clear();
         None
     }
 
@@ -262,14 +258,27 @@ impl Shard {
         while self.end_some(clock, settings, emit).is_some() {}
     }
 
-    /// All that are remembered, the oldest first.
-    fn left_by_age(&self, emit: &impl Observer) -> VecDeque<(u64, Slot)> {
+    /// All that are remembered, the oldest last; in which order they would have left otherwise, and
+    /// when, is forgotten.
+    fn begin_to_end(&mut self, emit: &impl Observer) -> Vec<Slot> {
+        (self.queue, self.candidates, self.over) = <_>::default();
+        self.timers = BinaryHeap::new();
         let live = self.live.iter().map(|(index, live)| (live.id, Slot::live(index)));
         let embryos = self.embryos.iter();
         let embryos = embryos.map(|(index, it)| (emit.name(it.frame()), Slot::embryo(index)));
         let mut all: Vec<(u64, Slot)> = live.chain(embryos).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        all.into()
+        all.sort_unstable_by_key(|(id, _)| Reverse(*id));
+        all.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// The id of what is there.
+    fn id_of(&self, slot: Slot, emit: &impl Observer) -> u64 {
+        let index = slot.index();
+        if slot.is_live() {
+            self.live.get(index).map_or(0, |live| live.id)
+        } else {
+            self.embryos.get(index).map_or(0, |embryo| emit.name(embryo.frame()))
+        }
     }
 
     /// How many connections are remembered now.
