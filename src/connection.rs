@@ -20,6 +20,7 @@ mod control;
 mod cookie;
 mod coverage;
 mod earlier_syn;
+mod early_close;
 mod effects;
 mod endpoint;
 mod feedback;

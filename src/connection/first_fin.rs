@@ -64,6 +64,7 @@ impl Connection {
         data_before: Option<Mark>,
     ) {
         self.take_back_early_open(from, segment);
+        self.take_back_crossed_open(from, segment);
         let attempts = [self.opening.syns.of(from), self.opening.syn_acks.of(from)];
         let (before, path) = (self.last, self.answer_time(from));
         let late = from == Side::Server && self.opening.server_rtt > Some(SYN_TIMER);

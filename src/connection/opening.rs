@@ -11,6 +11,7 @@ use super::closing::newer;
 use super::cookie::Baker;
 use super::late_copy::LateCopy;
 use super::numbers::Sender;
+use super::path::ANY_PATH;
 use super::unheard::Tries;
 use super::{
     Blocked, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn,
@@ -32,7 +33,7 @@ pub(super) struct Opening {
     /// The segment of the client that completes the handshake, as far as is known.
     pub(super) last_ack: Option<Mark>,
     /// The number that it acknowledged, and its timestamp; 0 where it had none.
-    last_ack_number: Option<(Seq, u32)>,
+    pub(super) last_ack_number: Option<(Seq, u32)>,
     pub(super) rst: Option<Mark>,
     /// SYN-ACKs sent again after the client's acknowledgment had passed.
     pub(super) syn_acks_after_ack: u32,
@@ -247,6 +248,7 @@ impl Connection {
         let answered = &mut self.opening.syn_acks_provoked;
         *answered = answered.saturating_add(u8::from(provoked));
         self.opening.syn_ack_timeouts += u32::from(!provoked);
+        self.outlives_reset(from, segment);
         let me = self.sides.of_mut(from);
         let quiet =
             me.stream.traffic.segments == u64::from(self.opening.syn_acks.of(from).segments());
@@ -306,6 +308,9 @@ impl Connection {
                     if from == Side::Client {
                         self.opening.client_rtt = Some(segment.time.since(syn_ack.mark.time));
                     }
+                } else if let Some(syn) = self.opening.syns.of(from.peer()).last() {
+                    // The SYNs crossed, and its SYN-ACK was lost before the tap.
+                    me.apply(Event::ReceiveSyn, Reason::inferred(syn.mark, syn.cause));
                 } else {
                     let reason = Reason::inferred(mark, Cause::SentInConnection);
                     me.apply(Event::ReceiveSynAck, reason);
@@ -361,18 +366,6 @@ impl Connection {
         self.prove_client(from);
     }
 
-    /// A server that took data with the SYN may close or reset before the acknowledgment of its SYN-ACK
-    /// comes; what it echoes tells that it had not come.
-    pub(super) fn take_back_early_open(&mut self, from: Side, segment: &Segment) {
-        let known = self.opening.last_ack_number.filter(|_| self.opening.fast_open);
-        let Some((_, value)) = known.filter(|(_, value)| *value > 0) else { return };
-        let is_older = segment.timestamps().is_some_and(|stamps| newer(value, stamps.echo));
-        let me = self.sides.of_mut(from);
-        if from == Side::Server && is_older && me.revert(State::Established).is_none() {
-            me.entries_mut().retain(|entry| entry.cause != Cause::ReceivedAckOfSyn);
-        }
-    }
-
     /// A server that goes on without the capture showing why: its client had opened as well.
     fn prove_client(&mut self, server: Side) {
         let Some(syn_ack) = self.opening.syn_acks.of(server).last() else { return };
@@ -388,11 +381,18 @@ impl Connection {
     }
 
     /// A server that has sent nothing but SYN-ACKs answers the client's acknowledgment with a RST
-    /// that repeats its number: there was no connection to acknowledge (RFC 9293 3.10.7.1).
+    /// that repeats its number: there was no connection to acknowledge (RFC 9293 3.10.7.1). It answers at
+    /// once, and what was said later by itself.
     pub(super) fn take_back_unproven(&mut self, from: Side, segment: &Segment) {
         let syn_acks = u64::from(self.opening.syn_acks.of(from).segments());
+        let path = self.path(from).unwrap_or(ANY_PATH);
+        let soon = segment.time - path - path - CROSSING_SLACK;
+        let last = self.sides.of(from.peer()).stream.last_time();
         let me = self.sides.of_mut(from);
-        let unproven = me.last_entry().is_some_and(|entry| entry.cause == Cause::ReceivedAckOfSyn)
+        let unproven = me
+            .last_entry()
+            .filter(|entry| entry.cause == Cause::ReceivedAckOfSyn)
+            .is_some_and(|entry| entry.at >= soon || last <= Some(entry.at))
             && me.stream.traffic.segments == syn_acks + u64::from(me.resets);
         if unproven && !segment.flags.ack() && self.opening.has_acknowledged(segment.seq) {
             me.revert(State::Established);

@@ -157,7 +157,11 @@ impl Connection {
         let mark = Mark::of(segment);
         let forward = (from == Side::Client) == self.client_is_forward;
         let own_syn = self.stray_syn.as_ref().filter(|stray| stray.forward == forward);
+        // It answers something without ACK; a socket counts from what it sent (RFC 9293 3.10.7.1).
+        let counts_from_zero = segment.flags.ack() && segment.seq.0 == 0;
         let gone = match self.sides.of(from).state {
+            State::Closed | State::Listen => false,
+            _ if counts_from_zero => true,
             State::SynSent
             | State::Established
             | State::CloseWait
@@ -169,11 +173,15 @@ impl Connection {
                 let answers_fin = self.sides.of(from.peer()).fin.is_some();
                 !segment.flags.ack() && (answers_fin || own_syn.is_some())
             }
-            State::Closed | State::Listen | State::SynReceived | State::FinWait1 => false,
+            State::SynReceived | State::FinWait1 => false,
         };
-        // Data after its FIN resets an orphan, and meets none where that has died.
+        // Data after its FIN resets an orphan, and meets none where that has died. Nor does what was to
+        // complete a handshake meet a server that was forgotten.
         let may_be_gone = !segment.flags.ack()
-            && matches!(self.sides.of(from).state, State::FinWait1 | State::FinWait2);
+            && matches!(
+                self.sides.of(from).state,
+                State::SynReceived | State::FinWait1 | State::FinWait2
+            );
         match own_syn {
             // It had already begun anew.
             Some(stray) if gone => {

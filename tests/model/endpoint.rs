@@ -45,6 +45,10 @@ pub(crate) struct Peer {
     /// When CLOSE was called, and when its FIN left.
     closed: Option<i64>,
     left: Option<i64>,
+    /// It was gone without a word: from SYN-SENT by CLOSE, or with its host.
+    pub(crate) gone_silently: bool,
+    /// A RST ended it, its own or the peer's.
+    pub(crate) was_reset: bool,
     received: u32,
     early: Vec<Wire>,
     recent_stamp: u32,
@@ -68,6 +72,8 @@ impl Peer {
             fin: None,
             closed: None,
             left: None,
+            gone_silently: false,
+            was_reset: false,
             received: 0,
             early: Vec::new(),
             recent_stamp: 0,
@@ -106,9 +112,18 @@ impl Peer {
         self.push(now)
     }
 
-    /// CLOSE. The state changes at once, however long the FIN has to wait.
+    /// CLOSE. The state changes at once, however long the FIN has to wait. In SYN-RECEIVED nobody can
+    /// call it but who opened: what a listener has not accepted belongs to no application.
     pub(crate) fn close(&mut self, now: i64) -> Vec<Wire> {
         let to = match self.state {
+            State::SynSent => {
+                self.vanish(now);
+                return Vec::new();
+            }
+            // With data to send it would wait for ESTABLISHED.
+            State::SynReceived if self.history[0].0 == State::SynSent && self.written == 0 => {
+                State::FinWait1
+            }
             State::Established => State::FinWait1,
             State::CloseWait => State::LastAck,
             _ => return Vec::new(),
@@ -119,21 +134,26 @@ impl Peer {
         self.push(now)
     }
 
+    /// The host crashes and comes back: nobody is told, and the peer is left half-open (3.5.1).
+    pub(crate) fn vanish(&mut self, now: i64) {
+        if !matches!(self.state, State::Closed | State::Listen) {
+            self.end(now);
+            self.gone_silently = true;
+        }
+    }
+
     /// ABORT, where it shows: in the other states it sends nothing (3.10.5), and is not called.
     pub(crate) fn abort(&mut self, now: i64) -> Vec<Wire> {
         let shows = matches!(
             self.state,
-            State::SynReceived
-                | State::Established
-                | State::FinWait1
-                | State::FinWait2
-                | State::CloseWait
+            State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
         );
-        if !shows {
+        let opened = self.state == State::SynReceived && self.history[0].0 == State::SynSent;
+        if !shows && !opened {
             return Vec::new();
         }
         let rst = Wire { rst: true, ..self.segment(self.next, 0, now) };
-        self.end(now);
+        self.reset(now);
         vec![rst]
     }
 
@@ -156,7 +176,7 @@ impl Peer {
         self.timer = Some(now + self.timeout);
         match self.state {
             State::SynSent => vec![Wire { syn: true, ack: None, ..self.segment(0, 0, now) }],
-            State::SynReceived => vec![Wire { syn: true, ..self.segment(0, 0, now) }],
+            _ if self.una == 0 => vec![Wire { syn: true, ..self.segment(0, 0, now) }],
             _ if self.fin == Some(self.una) => {
                 vec![Wire { fin: true, ..self.segment(self.una, 0, now) }]
             }
@@ -193,7 +213,7 @@ impl Peer {
         }
         if it.rst {
             if acknowledged.is_some() {
-                self.end(now);
+                self.reset(now);
             }
             return Vec::new();
         }
@@ -216,10 +236,14 @@ impl Peer {
 
     fn receive_synchronized(&mut self, it: &Wire, now: i64) -> Vec<Wire> {
         // Simultaneous open: the SYN-ACK lies before the window, and is the acknowledgment awaited.
-        if self.state == State::SynReceived && it.syn && it.ack == Some(self.isn.wrapping_add(1)) {
+        if self.una == 0 && it.syn && it.ack == Some(self.isn.wrapping_add(1)) {
             self.una = 1;
             self.timer = None;
-            self.enter(State::Established, now);
+            if self.state == State::SynReceived {
+                self.enter(State::Established, now);
+            } else {
+                self.arm(now, FIRST_RTO.1);
+            }
             return self.push(now);
         }
         let at = i64::from(it.seq.wrapping_sub(self.irs).cast_signed());
@@ -229,21 +253,27 @@ impl Peer {
         let acceptable = at + i64::from(length) >= next;
         if !acceptable || at > next + 65_535 {
             if it.rst {
+                // One that counts from a FIN that has come ends it as well (Linux tcp_reset_check).
+                let has_fin =
+                    matches!(self.state, State::CloseWait | State::LastAck | State::Closing);
+                if has_fin && at + 1 == next {
+                    self.reset(now);
+                }
                 return Vec::new();
             }
-            if self.state == State::SynReceived && it.syn && self.una == 0 {
+            if it.syn && self.una == 0 {
                 return vec![Wire { syn: true, ..self.segment(0, 0, now) }];
             }
             return vec![self.segment(self.next, 0, now)];
         }
         if it.rst {
             if at == next {
-                self.end(now);
+                self.reset(now);
                 return Vec::new();
             }
             return vec![self.segment(self.next, 0, now)];
         }
-        if it.syn && self.state != State::SynReceived {
+        if it.syn && self.una > 0 {
             return vec![self.segment(self.next, 0, now)];
         }
         let Some(ack) = it.ack.map(|ack| ack.wrapping_sub(self.isn)) else { return Vec::new() };
@@ -381,6 +411,11 @@ impl Peer {
         if state == State::TimeWait {
             self.timer = None;
         }
+    }
+
+    fn reset(&mut self, now: i64) {
+        self.end(now);
+        self.was_reset = true;
     }
 
     fn end(&mut self, now: i64) {

@@ -31,9 +31,13 @@ fn acts() -> impl Strategy<Value = Vec<(i64, usize, Act)>> {
     ];
     let later = prop::collection::vec((at, 0_usize..2, one), 0..10);
     let both_open = prop::option::weighted(0.15, 0_i64..60_000);
-    (later, both_open).prop_map(|(mut acts, both)| {
+    let early = prop::option::weighted(0.1, (0_i64..100_000, 0_usize..2));
+    let vanishes = prop::option::weighted(0.05, (0_i64..4_000_000, 0_usize..2));
+    (later, both_open, early, vanishes).prop_map(|(mut acts, both, early, vanishes)| {
         acts.push((0, 0, Act::Open));
         acts.extend(both.map(|at| (at, 1, Act::Open)));
+        acts.extend(early.map(|(at, who)| (at, who, Act::Close)));
+        acts.extend(vanishes.map(|(at, who)| (at, who, Act::Vanish)));
         // Whoever has not closed by then does, so that most lives come to an end.
         acts.extend([(4_000_000, 0, Act::Close), (4_500_000, 1, Act::Close)]);
         acts
@@ -196,7 +200,8 @@ fn compare(plan: &Plan, view: View, who: usize) -> Result<(), String> {
     let network::Seen { middle, segments: seen, truth } = outcome.seen_from(view.middle);
     let truth = &truth[who];
     let tool = &reconstructed(&seen, view.stamps)[who];
-    let fail = |what: String| Err(format!("{what}\n{}", story(&seen, tool, truth)));
+    let (whole, all) = (tool, truth);
+    let fail = |what: String| Err(format!("{what}\n{}", story(&seen, whole, all)));
     if peer.fin_waited() {
         let close = |entry: &&Entry| matches!(entry.state, State::FinWait1 | State::LastAck);
         let observed = tool.iter().find(close).map(|entry| entry.certainty);
@@ -206,6 +211,29 @@ fn compare(plan: &Plan, view: View, who: usize) -> Result<(), String> {
         return Ok(());
     }
     let tool = if middle { tool.get(1..).unwrap_or_default() } else { tool };
+    // How it ended nothing shows but, perhaps, what it answers later.
+    let (mut tool, mut truth) = (tool, truth.as_slice());
+    if peer.gone_silently {
+        truth = &truth[..truth.len().saturating_sub(1)];
+        if let [before @ .., end] = tool
+            && end.state == State::Closed
+            && tool.len() > truth.len()
+        {
+            // A RST on its way to it was not heard any more, which nothing shows either.
+            if end.certainty == Certainty::Observed && end.cause != Cause::ReceivedRst {
+                return fail("an end that nothing shows is observed".into());
+            }
+            tool = before;
+            // What that answered had met nobody.
+            let crossing = AT_ONCE + 2 * plan.legs[who].delay;
+            if let [before @ .., last] = tool
+                && tool.len() > truth.len()
+                && end.at.since(last.at).nanos() / 1_000 <= crossing
+            {
+                tool = before;
+            }
+        }
+    }
     let states: Vec<State> = tool.iter().map(|entry| entry.state).collect();
     if states != names(truth) {
         return fail(format!("{states:?} instead of {:?}", names(truth)));
@@ -269,13 +297,15 @@ fn without_loss_behind_the_tap_the_far_end_is_known_as_well() {
     });
 }
 
-/// With losses on both sides of the tap a few lives remain of which no tap can tell, as when two
-/// FINs cross, the first of each is lost, and nothing but the repetitions pass the tap. A RST that
-/// was lost behind the tap, and that nothing repeats, is not counted.
+/// With losses on both sides of the tap some lives remain of which no tap can tell. In five of a
+/// thousand two FINs cross, or one leaves in SYN-RECEIVED, its first transmission or the
+/// acknowledgment that would tell is lost, and what passes the tap afterwards is the same as without.
+/// Not counted: a RST that was lost behind the tap, and that nothing repeats; and the state before an
+/// end by RST, or by a crash, which the last acknowledgment made, if that came.
 #[test]
 fn wherever_the_tap_is_hardly_a_state_is_made_up() {
     let life = (plan(lossy_leg(), lossy_leg()), any::<bool>());
-    judge(&life, 16, |(plan, stamps)| {
+    judge(&life, 5, |(plan, stamps)| {
         let outcome = network::run(plan);
         let tool = reconstructed(&outcome.seen, *stamps);
         let wrong = (0..2).find(|&who| is_made_up(&outcome, who, &tool[who]));
@@ -287,10 +317,18 @@ fn wherever_the_tap_is_hardly_a_state_is_made_up() {
 
 /// Whether the tool has a state of a settled endpoint that it never had, at that place.
 fn is_made_up(outcome: &network::Outcome, who: usize, tool: &[Entry]) -> bool {
+    let peer = &outcome.peers[who];
+    let ended = peer.was_reset || peer.gone_silently;
+    let truth = names(&peer.history);
     // A RST that was lost behind the tap, and that nothing repeats, no tap can tell.
     let told = tool.iter().filter(|entry| entry.cause != Cause::ReceivedRst);
-    let states: Vec<State> = told.map(|entry| entry.state).collect();
-    let peer = &outcome.peers[who];
-    let judged = is_settled(outcome) && !peer.fin_waited();
-    judged && !is_part_of(&states, &names(&peer.history))
+    let mut states: Vec<State> = told.map(|entry| entry.state).collect();
+    let mut is_true = is_part_of(&states, &truth);
+    if ended {
+        let end = states.pop_if(|last| *last == State::Closed);
+        states.pop();
+        states.extend(end);
+        is_true |= is_part_of(&states, &truth);
+    }
+    is_settled(outcome) && !peer.fin_waited() && !is_true
 }

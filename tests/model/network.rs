@@ -31,6 +31,7 @@ pub(crate) enum Act {
     Write(u32),
     Close,
     Abort,
+    Vanish,
 }
 
 /// One life: the legs from endpoint 0 to the tap and from the tap to endpoint 1 (each works in
@@ -78,7 +79,8 @@ impl Outcome {
             _ => i64::MIN,
         };
         let begin = self.seen.iter().position(|it| it.0 > from).filter(|&at| {
-            middle && spans.iter().all(|it| it.is_some_and(|span| self.seen[at].0 < span.1))
+            let open = spans.iter().all(|it| it.is_some_and(|span| self.seen[at].0 < span.1));
+            middle && open && begins_in_order(&self.seen[at..])
         });
         let history = |peer: &Peer| peer.history.clone();
         let mut truth = [history(&self.peers[0]), history(&self.peers[1])];
@@ -90,6 +92,18 @@ impl Outcome {
         let segments = self.seen[begin.unwrap_or(0)..].to_vec();
         Seen { middle: begin.is_some(), segments, truth }
     }
+}
+
+/// Whether a capture of these segments begins behind the handshake, and with nothing missing that is
+/// sent again later.
+fn begins_in_order(seen: &[(i64, Wire)]) -> bool {
+    let of = |who: usize| seen.iter().map(|it| it.1).filter(move |it| it.from == who);
+    let is_next = |who: usize| {
+        let first = of(who).next().map(|it| it.seq);
+        let acknowledged = of(1 - who).find_map(|it| it.ack);
+        first.zip(acknowledged).is_none_or(|(seq, ack)| ack.wrapping_sub(seq).cast_signed() >= 0)
+    };
+    !seen[0].1.syn && is_next(0) && is_next(1)
 }
 
 /// An application acts no later, and a life lasts no longer than this, in microseconds.
@@ -142,6 +156,10 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
                     Act::Write(bytes) => peer.write(bytes, now),
                     Act::Close => peer.close(now),
                     Act::Abort => peer.abort(now),
+                    Act::Vanish => {
+                        peer.vanish(now);
+                        Vec::new()
+                    }
                 };
                 (who, out)
             }
