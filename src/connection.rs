@@ -75,7 +75,7 @@ pub use window::{Episode, Episodes};
 
 use serde::{Deserialize, Serialize};
 
-use endpoint::{Endpoint, Reason, Skip};
+use endpoint::{Endpoint, Reason};
 use icmp::Quoted;
 use opening::Opening;
 use stray::StraySyn;
@@ -364,17 +364,7 @@ impl Connection {
             peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
         }
         let start = me.stream.offset(segment.seq);
-        if start > me.stream.end
-            && me.skipped_to.as_ref().is_none_or(|before| before.offset < start)
-        {
-            let timestamp = segment.timestamps().map(|stamps| stamps.value);
-            let latest_fin = peer.fin_stamps.filter(|_| peer.fin.is_some()).map(|it| it.value);
-            let new = acknowledged..peer.stream.acknowledged;
-            let answers_fin = peer.stream.fin.is_some_and(|fin| new.contains(&fin))
-                && me.answers_at_once(peer, acknowledged, segment, extras)
-                && segment.timestamps().is_none_or(|stamps| latest_fin == Some(stamps.echo));
-            me.skipped_to = Some(Box::new(Skip { offset: start, mark, timestamp, answers_fin }));
-        }
+        me.note_skip(peer, acknowledged, segment, extras);
         let opening = &self.opening;
         let (data_before, fin_before) = (me.stream.traffic.last_data, me.stream.fin);
         let repeats = me.stream.transmit(segment, || Legs::of(opening, from), effects);

@@ -7,7 +7,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{Attempt, Attempts};
-use super::closing::newer;
 use super::cookie::Baker;
 use super::late_copy::LateCopy;
 use super::numbers::Sender;

@@ -1,8 +1,8 @@
 //! How far each side is from the tap, and whether the way there is one on which segments are lost.
 
+use super::Connection;
 use super::attempts::Attempts;
 use super::endpoint::Endpoint;
-use super::{CROSSING_SLACK, Connection};
 use crate::stamp::Span;
 use crate::tcp::{Side, Sides};
 
@@ -11,6 +11,9 @@ pub(super) const ANY_PATH: Span = Span::from_millis(200);
 
 /// A tap that sees answers sooner than this is at their sender: what it sees reaches that.
 pub(super) const NEAR: Span = Span::from_millis(1);
+
+/// A side that answers sooner than this is at the tap.
+const AT_TAP: Span = Span::from_micros(150);
 
 impl Connection {
     /// The shortest time that an answer of `side` took to come back to the tap; zero where unknown.
@@ -38,7 +41,7 @@ impl Connection {
         let opening = &self.opening;
         let repeats = |it: &Sides<Attempts>| it.client.repeated() + it.server.repeated() > 0;
         let troubled = |side: &Endpoint| side.stream.repair.is_some() || side.fin_repeats > 0;
-        self.answer_time(side) > CROSSING_SLACK
+        self.answer_time(side) > AT_TAP
             && (repeats(&opening.syns)
                 || repeats(&opening.syn_acks)
                 || troubled(&self.sides.client)

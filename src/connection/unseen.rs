@@ -4,8 +4,9 @@
 //! Each that came was answered. An answer that follows right upon what was seen before is the first
 //! one; where so many are missing, so many earlier ones had come. In TIME-WAIT no socket answers.
 
+use super::Mark;
 use super::attempts::{Attempt, Attempts};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Skip};
 use super::numbers::Sender;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Segment};
@@ -77,11 +78,34 @@ impl Endpoint {
         found.copied()
     }
 
+    /// A segment that leaves a gap, perhaps of the FIN, while `peer` had been acknowledged up to `before`.
+    pub(super) fn note_skip(
+        &mut self,
+        peer: &Self,
+        before: i64,
+        segment: &Segment,
+        extras: &Extras,
+    ) {
+        let offset = self.stream.offset(segment.seq);
+        let is_highest = self.skipped_to.as_ref().is_none_or(|skip| skip.offset < offset);
+        if offset <= self.stream.end || !is_highest {
+            return;
+        }
+        let timestamp = segment.timestamps().map(|stamps| stamps.value);
+        let latest_fin = peer.fin_stamps.filter(|_| peer.fin.is_some()).map(|it| it.value);
+        let new = before..peer.stream.acknowledged;
+        let answers_fin = peer.stream.fin.is_some_and(|fin| new.contains(&fin))
+            && self.answers_at_once(peer, before, segment, extras)
+            && segment.timestamps().is_none_or(|stamps| latest_fin == Some(stamps.echo));
+        let mark = Mark::of(segment);
+        self.skipped_to = Some(Box::new(Skip { offset, mark, timestamp, answers_fin }));
+    }
+
     /// Whether `segment`, which acknowledges the FIN of `peer` that begins behind what had been
     /// acknowledged `before`, and comes behind the own FIN that was not seen, answers the first that
     /// came: a FIN that comes again is reported as a duplicate (RFC 2883). In CLOSE-WAIT a FIN is
     /// acknowledged with the own one, in FIN-WAIT-1 by itself: that is one more, unless a timer was due.
-    pub(super) fn answers_at_once(
+    fn answers_at_once(
         &self,
         peer: &Self,
         before: i64,

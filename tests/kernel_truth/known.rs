@@ -146,6 +146,27 @@ const KNOWN: &[Known] = &[
                  copies arrived is not told",
     },
     Known {
+        run: "random_lives_5",
+        place: Place::Other,
+        faults: 5,
+        reason: "no timestamps: which of two SYNs arrived, or which of three SYN-ACKs of \
+                 which two were lost; and losses that look like a full accept queue",
+    },
+    Known {
+        run: "random_lives_6",
+        place: Place::Other,
+        faults: 15,
+        reason: "neither timestamps nor SACK: which copy arrived, and in which order; a \
+                 RST that was lost behind the tap, and one lost before it",
+    },
+    Known {
+        run: "random_lives_7",
+        place: Place::Other,
+        faults: 3,
+        reason: "every acknowledgment of the SYN-ACK was lost, and the capture ends before \
+                 that shows",
+    },
+    Known {
         run: "reset_in_close_wait",
         place: Place::Other,
         faults: 2,

@@ -233,3 +233,7 @@ random_lives(1, 0.03, 0.05, 0.02, 0.0)
 random_lives(2, 0.08, 0.05, 0.05, 0.01)
 random_lives(3, 0.05, 0.15, 0.05, 0.03, sysctl={"tcp_timestamps": 0})
 random_lives(4, 0.10, 0.0, 0.0, 0.005, sysctl={"tcp_sack": 0})
+random_lives(5, 0.12, 0.0, 0.0, 0.005, sysctl={"tcp_timestamps": 0})
+random_lives(6, 0.07, 0.05, 0.03, 0.002, sysctl={"tcp_timestamps": 0, "tcp_sack": 0})
+random_lives(7, 0.15, 0.0, 0.0, 0.002, sysctl={"tcp_retries2": 4, "tcp_orphan_retries": 2,
+                                               "tcp_syn_retries": 2, "tcp_synack_retries": 2})
