@@ -45,7 +45,7 @@ pub use listener::Listener;
 use lone::{LoneSum, Waiting};
 use overlays::Overlays;
 pub use pair::{Pair, PairKey};
-use place::{Packed, Parcel};
+use place::Parcel;
 use roster::Roster;
 pub(crate) use table::{Entry, Table};
 pub use totals::{Durations, StateCounts, Totals};
@@ -152,8 +152,7 @@ impl Summary {
     /// once it is merged into another one, and that is settled.
     #[must_use]
     pub fn of_shard(bound: usize) -> Self {
-        let parcel = Parcel { packed: Some(Packed::default()), ..Parcel::default() };
-        Self { bound, parcel, ..Self::default() }
+        Self { bound, parcel: Parcel::that_may_wait(), ..Self::default() }
     }
 
     /// The summary of a run whose shards keep `bound` entries of each table.
@@ -175,19 +174,19 @@ impl Summary {
         self.add_waiting();
         let overlay = self.overlay_of(&record.tunnel, record.other_tunnel.as_deref());
         let Self { parcel, bound, .. } = self;
-        parcel.brief.read(record);
-        parcel.close();
-        let brief = &parcel.brief;
-        self.totals.add(brief);
-        if brief.is_of_service() {
+        parcel.open().read(record);
+        self.totals.add(&parcel.brief);
+        if parcel.brief.is_of_service() {
             let key = Within { at: record.server, overlay };
             self.listeners.add(key, parcel, Side::Server, *bound);
         }
-        for side in Side::BOTH.into_iter().filter(|side| brief.is_alive(*side)) {
-            let key = Within { at: record.endpoint(side).address, overlay };
-            self.hosts.add(key, parcel, side, *bound);
+        for side in Side::BOTH {
+            if parcel.brief.is_alive(side) {
+                let key = Within { at: record.endpoint(side).address, overlay };
+                self.hosts.add(key, parcel, side, *bound);
+            }
         }
-        if Pair::counts(brief) {
+        if Pair::counts(&parcel.brief) {
             let key = PairKey { client: record.client.address, server: record.server };
             self.pairs.add(Within { at: key, overlay }, parcel, Side::Client, *bound);
         }
@@ -213,12 +212,11 @@ impl Summary {
                 listener.add_lone_syns(&waiting.syns, &sum);
             } else {
                 for lone in &waiting.syns {
-                    parcel.brief.read_lone(lone);
-                    parcel.close();
+                    parcel.open().read_lone(lone);
                     place.add(parcel, Side::Server);
                 }
             }
-            parcel.packed.is_some()
+            parcel.may_wait
         });
         waiting.clear();
     }

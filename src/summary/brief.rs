@@ -45,14 +45,6 @@ pub(super) struct Brief {
 /// As long as a server waits by default (Linux `tcp_synack_retries` = 5).
 const COOKIE_WAITS: Span = Span::from_secs(63);
 
-/// How much of a connection is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
-    Whole,
-    /// What a pair adds up.
-    OfPair,
-}
-
 /// What one side sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sent {

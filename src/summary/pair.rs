@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::activity::is_complete;
-use super::brief::{Brief, Packing, exists};
+use super::brief::{Brief, exists};
 use super::place::Fold;
 use super::totals::earliest;
 use super::{Concurrency, Entry};
@@ -48,8 +48,6 @@ impl Pair {
 }
 
 impl Fold for Pair {
-    const PACKING: Packing = Packing::OfPair;
-
     fn fold(&mut self, brief: &Brief, _: Side) {
         let port = brief.client.port;
         self.connections += 1;

@@ -1,19 +1,17 @@
 //! What a shard keeps for one listener, host or pair: packed while it stands for few connections.
 //!
 //! A capture has many hosts and few busy ones, and every shard has its own entry for each. Totals
-//! and series of one take a kilobyte and more, its few connections packed a hundred bytes each.
+//! and series of one take a kilobyte and more, its few connections packed a hundred bytes each, which
+//! the listener, both hosts and the pair share.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use super::brief::{Brief, Packing};
+use super::brief::Brief;
 use super::table::Entry;
 use crate::tcp::Side;
 
 /// Totals that connections can be added to.
 pub(super) trait Fold: Entry {
-    /// How much of a connection they need.
-    const PACKING: Packing = Packing::Whole;
-
     /// Adds a connection; `side` is the side that the totals are about.
     fn fold(&mut self, brief: &Brief, side: Side);
 
@@ -30,39 +28,37 @@ pub(super) trait Fold: Entry {
     }
 }
 
-/// A connection to add, as it is and packed.
+/// A connection to add, as it is and, once somebody asks for it, packed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parcel {
     pub(super) brief: Brief,
-    /// None where everything is to be unpacked at once.
-    pub(super) packed: Option<Packed>,
-}
-
-/// The same connection, packed for each kind of totals.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Packed {
-    whole: Vec<u8>,
-    of_pair: Vec<u8>,
-}
-
-impl Packed {
-    fn of(&self, packing: Packing) -> &[u8] {
-        match packing {
-            Packing::Whole => &self.whole,
-            Packing::OfPair => &self.of_pair,
-        }
-    }
+    /// Entries may keep it packed.
+    pub(super) may_wait: bool,
+    packed: Option<Arc<[u8]>>,
+    /// Where it is packed.
+    bytes: Vec<u8>,
 }
 
 impl Parcel {
-    /// Packs what was read into it.
-    pub(super) fn close(&mut self) {
-        if let Some(Packed { whole, of_pair }) = &mut self.packed {
-            for (packing, bytes) in [(Packing::Whole, whole), (Packing::OfPair, of_pair)] {
-                bytes.clear();
-                self.brief.pack(packing, bytes);
-            }
-        }
+    /// One whose connections entries may keep packed.
+    pub(super) fn that_may_wait() -> Self {
+        Self { may_wait: true, ..Self::default() }
+    }
+
+    /// Lets another connection be read into it.
+    pub(super) fn open(&mut self) -> &mut Brief {
+        self.packed = None;
+        &mut self.brief
+    }
+
+    fn packed(&mut self) -> Arc<[u8]> {
+        let Self { brief, packed, bytes, .. } = self;
+        let packed = packed.get_or_insert_with(|| {
+            bytes.clear();
+            brief.pack(bytes);
+            bytes.as_slice().into()
+        });
+        Arc::clone(packed)
     }
 }
 
@@ -71,8 +67,10 @@ impl Parcel {
 pub(super) struct Place<V> {
     /// None while all connections are packed.
     totals: Option<Box<V>>,
-    /// Connections one after the other, each behind its side.
-    packed: Vec<u8>,
+    /// Connections, each packed, one after the other.
+    packed: Vec<Arc<[u8]>>,
+    /// Of which of them it is the server, from the lowest bit on.
+    as_server: u8,
     /// Connections that the totals do not hold: packed ones, or those that were handed on.
     besides: u64,
     /// The totals of the packed connections, once somebody has asked for them.
@@ -83,42 +81,52 @@ pub(super) struct Place<V> {
 
 impl<V> Default for Place<V> {
     fn default() -> Self {
-        Self { totals: None, packed: Vec::new(), besides: 0, read: OnceLock::new(), is_long: false }
+        let (totals, packed, read) = (None, Vec::new(), OnceLock::new());
+        Self { totals, packed, as_server: 0, besides: 0, read, is_long: false }
     }
 }
 
 impl<V: Fold> Place<V> {
-    /// Bytes of packed connections that are kept; totals take as much.
-    const MAX_PACKED: usize = 1_024;
+    /// Packed connections that are kept; totals take as much.
+    const MAX_PACKED: usize = u8::BITS as usize;
     /// Amounts in the series of an entry that hands on what it has.
     pub(super) const BUSY: usize = 512;
 
     /// Adds a connection.
-    pub(super) fn add(&mut self, parcel: &Parcel, side: Side) {
-        match (&mut self.totals, &parcel.packed) {
-            (None, Some(packed)) if self.packed.len() < Self::MAX_PACKED => {
-                self.read.take();
-                let packed = packed.of(V::PACKING);
-                // Most entries stay with one connection: no room for a second one is made ahead.
-                self.packed.reserve_exact(packed.len() + 1);
-                self.packed.push(u8::from(side == Side::Server));
-                self.packed.extend(packed);
-                self.besides += 1;
-            }
-            _ => self.open().fold(&parcel.brief, side),
+    pub(super) fn add(&mut self, parcel: &mut Parcel, side: Side) {
+        if parcel.may_wait && self.totals.is_none() && self.packed.len() < Self::MAX_PACKED {
+            self.read.take();
+            self.as_server |= u8::from(side == Side::Server) << self.packed.len();
+            // Most entries stay with one connection: no room for a second one is made ahead.
+            self.packed.reserve_exact(1);
+            self.packed.push(parcel.packed());
+            self.besides += 1;
+        } else {
+            self.open().fold(&parcel.brief, side);
         }
     }
 
     /// The totals, made out of the packed connections if need be.
     pub(super) fn open(&mut self) -> &mut V {
-        let Self { totals, packed, besides, read, .. } = self;
-        read.take();
-        totals.get_or_insert_with(|| {
-            *besides = 0;
+        self.read.take();
+        if self.totals.is_none() {
             let mut totals = Box::<V>::default();
-            unpack_into(&mut *totals, &std::mem::take(packed));
-            totals
-        })
+            self.unpack_into(&mut totals);
+            (self.packed, self.as_server, self.besides) = (Vec::new(), 0, 0);
+            self.totals = Some(totals);
+        }
+        self.totals.get_or_insert_default()
+    }
+
+    /// Adds the packed connections to totals.
+    fn unpack_into(&self, totals: &mut V) {
+        let mut brief = Brief::default();
+        for (bytes, place) in self.packed.iter().zip(0..) {
+            let is_server = self.as_server >> place & 1 == 1;
+            if brief.unpack(&mut &**bytes).is_some() {
+                totals.fold(&brief, if is_server { Side::Server } else { Side::Client });
+            }
+        }
     }
 
     /// The totals. Of packed connections they are made when they are first asked for: a capture has
@@ -127,7 +135,7 @@ impl<V: Fold> Place<V> {
         self.totals.as_deref().unwrap_or_else(|| {
             self.read.get_or_init(|| {
                 let mut totals = Box::<V>::default();
-                unpack_into(&mut *totals, &self.packed);
+                self.unpack_into(&mut totals);
                 totals.settle();
                 totals
             })
@@ -190,18 +198,27 @@ impl<V: Fold> Entry for Place<V> {
 
     fn merge(&mut self, other: Self) {
         self.read.take();
-        match (&mut self.totals, other.totals) {
-            (None, None) if self.packed.len() + other.packed.len() <= Self::MAX_PACKED => {
+        let packed = self.packed.len();
+        let fits = packed + other.packed.len() <= Self::MAX_PACKED;
+        match (&mut self.totals, &other.totals) {
+            (None, None) if fits => {
+                let shift = u32::try_from(packed).unwrap_or(u32::MAX);
+                self.as_server |= other.as_server.checked_shl(shift).unwrap_or(0);
                 self.packed.reserve_exact(other.packed.len());
                 self.packed.extend(other.packed);
                 self.besides += other.besides;
             }
-            (_, None) => unpack_into(self.open(), &other.packed),
-            (None, Some(mut totals)) => {
-                unpack_into(&mut *totals, &std::mem::take(&mut self.packed));
-                (self.totals, self.besides) = (Some(totals), 0);
+            (_, None) => other.unpack_into(self.open()),
+            (None, Some(_)) => {
+                let own = std::mem::replace(self, other);
+                own.unpack_into(self.open());
+                (self.besides, self.is_long) = (0, own.is_long);
             }
-            (Some(totals), Some(others)) => totals.merge(*others),
+            (Some(totals), Some(_)) => {
+                if let Some(others) = other.totals {
+                    totals.merge(*others);
+                }
+            }
         }
     }
 
@@ -209,17 +226,5 @@ impl<V: Fold> Entry for Place<V> {
         if let Some(totals) = &mut self.totals {
             totals.settle();
         }
-    }
-}
-
-fn unpack_into<V: Fold>(totals: &mut V, mut bytes: &[u8]) {
-    let mut brief = Brief::default();
-    while let Some((side, rest)) = bytes.split_first() {
-        bytes = rest;
-        let side = if *side == 0 { Side::Client } else { Side::Server };
-        if brief.unpack(V::PACKING, &mut bytes).is_none() {
-            return;
-        }
-        totals.fold(&brief, side);
     }
 }

@@ -70,10 +70,10 @@ impl<K, V> Default for Roster<K, V> {
 
 impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
     /// Adds a connection to the entry of `key`; the table keeps `bound` entries.
-    pub(super) fn add(&mut self, key: K, parcel: &Parcel, side: Side, bound: usize) {
+    pub(super) fn add(&mut self, key: K, parcel: &mut Parcel, side: Side, bound: usize) {
         self.change(key, bound, |place| {
             place.add(parcel, side);
-            parcel.packed.is_some()
+            parcel.may_wait
         });
     }
 

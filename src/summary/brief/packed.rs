@@ -1,4 +1,4 @@
-//! A [`Brief`] in about a hundred bytes, for entries of few connections; in a third of that for pairs.
+//! A [`Brief`] in about a hundred bytes, for entries of few connections.
 //!
 //! Numbers take seven bits a byte, times count from the one before; what is absent or signed is folded
 //! into the number, and what is one of few takes a byte. Nothing is lost.
@@ -8,7 +8,7 @@
 
 use std::net::IpAddr;
 
-use super::{Brief, Packing, Sent, Stay, exists};
+use super::{Brief, Sent, Stay};
 use crate::compat::zeek::ConnState;
 use crate::connection::{CloseOutcome, HandshakeOutcome, State};
 use crate::stamp::{FrameId, Span, Time};
@@ -27,64 +27,8 @@ mod has {
 }
 
 impl Brief {
-    /// Appends as much of it as is wanted.
-    pub(in crate::summary) fn pack(&self, packing: Packing, into: &mut Vec<u8>) {
-        match packing {
-            Packing::Whole => self.pack_whole(into),
-            Packing::OfPair => self.pack_for_pair(into),
-        }
-    }
-
-    /// Becomes the one at the front of `bytes`, and takes it off; none where there is none. What was
-    /// not packed is as it was.
-    pub(in crate::summary) fn unpack(&mut self, packing: Packing, bytes: &mut &[u8]) -> Option<()> {
-        match packing {
-            Packing::Whole => self.unpack_whole(bytes),
-            Packing::OfPair => self.unpack_for_pair(bytes),
-        }
-    }
-
-    /// What a pair adds up: the client's port, and when sockets were there or in TIME-WAIT.
-    fn pack_for_pair(&self, into: &mut Vec<u8>) {
-        put(into, self.client.port.into());
-        put(into, self.id);
-        put(into, self.first_frame.file().into());
-        put(into, self.first_frame.number());
-        put_signed(into, self.known_until.nanos());
-        for side in Side::BOTH {
-            put_states(into, self.known_until, || self.states_for_pair(side));
-        }
-    }
-
-    fn unpack_for_pair(&mut self, bytes: &mut &[u8]) -> Option<()> {
-        self.client.port = take_small(bytes)?;
-        self.id = take(bytes)?;
-        let file = take_small(bytes)?;
-        self.first_frame = FrameId::new(file, take(bytes)?);
-        self.known_until = Time::from_nanos(take_signed(bytes)?);
-        for side in Side::BOTH {
-            take_states(bytes, self.known_until, self.states.of_mut(side))?;
-        }
-        Some(())
-    }
-
-    /// The states that a pair looks at: the first one and the last, TIME-WAIT and what follows it.
-    fn states_for_pair(&self, side: Side) -> impl Iterator<Item = Stay> {
-        let states = self.states.of(side);
-        let is_in_time_wait =
-            |stay: Option<&Stay>| stay.is_some_and(|it| it.state == State::TimeWait);
-        let first = states.iter().position(|stay| exists(stay.state));
-        states.iter().enumerate().filter_map(move |(place, stay)| {
-            let before = place.checked_sub(1).and_then(|place| states.get(place));
-            let is_wanted = Some(place) == first
-                || place + 1 == states.len()
-                || is_in_time_wait(Some(stay))
-                || is_in_time_wait(before);
-            is_wanted.then_some(*stay)
-        })
-    }
-
-    fn pack_whole(&self, into: &mut Vec<u8>) {
+    /// Appends it.
+    pub(in crate::summary) fn pack(&self, into: &mut Vec<u8>) {
         let rare = [
             u64::from(self.syn_retransmissions),
             u64::from(self.syn_ack_retransmissions),
@@ -136,7 +80,8 @@ impl Brief {
         }
     }
 
-    fn unpack_whole(&mut self, bytes: &mut &[u8]) -> Option<()> {
+    /// Becomes the one at the front of `bytes`, and takes it off; none where there is none.
+    pub(in crate::summary) fn unpack(&mut self, bytes: &mut &[u8]) -> Option<()> {
         let flags = take(bytes)?;
         let is = |bit| flags & bit != 0;
         self.client.address = if is(has::V6) {
@@ -345,8 +290,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::summary::Pair;
-    use crate::summary::place::Fold as _;
     use crate::summary::samples::{aborted, graceful, half_open, open, refused, unanswered};
 
     #[test]
@@ -363,34 +306,15 @@ mod tests {
         let briefs = records.map(|record| {
             let mut brief = Brief::default();
             brief.read(&record);
-            brief.pack(Packing::Whole, &mut bytes);
+            brief.pack(&mut bytes);
             brief
         });
         let (mut rest, mut unpacked) = (bytes.as_slice(), Brief::default());
         for brief in briefs {
-            assert_eq!(unpacked.unpack(Packing::Whole, &mut rest), Some(()));
+            assert_eq!(unpacked.unpack(&mut rest), Some(()));
             assert_eq!(unpacked, brief);
         }
-        assert_eq!(unpacked.unpack(Packing::Whole, &mut rest), None);
-    }
-
-    #[test]
-    fn a_pair_adds_up_the_same_from_what_is_packed_for_it() {
-        let records = [open(1, 0, 90_000), graceful(2, 10, 90_000), aborted(6, 50, 3)];
-        let (mut whole, mut packed) = (Pair::default(), Pair::default());
-        for record in records {
-            let mut brief = Brief::default();
-            brief.read(&record);
-            whole.fold(&brief, Side::Client);
-            let mut bytes = Vec::new();
-            brief.pack(Packing::OfPair, &mut bytes);
-            let mut rest = bytes.as_slice();
-            let mut unpacked = Brief::default();
-            assert_eq!(unpacked.unpack(Packing::OfPair, &mut rest), Some(()));
-            assert!(rest.is_empty());
-            packed.fold(&unpacked, Side::Client);
-        }
-        assert_eq!(format!("{packed:?}"), format!("{whole:?}"));
+        assert_eq!(unpacked.unpack(&mut rest), None);
     }
 
     proptest! {
@@ -428,13 +352,13 @@ mod tests {
             brief.sent.server = Sent { bad_checksums: counts[5], missing_bytes: counts[6], ..Sent::default() };
             brief.states.server.push(Stay { state: State::TimeWait, from: Time::from_nanos(stay) });
             let mut bytes = Vec::new();
-            brief.pack(Packing::Whole, &mut bytes);
+            brief.pack(&mut bytes);
             let (mut rest, mut unpacked) = (bytes.as_slice(), Brief::default());
-            prop_assert_eq!(unpacked.unpack(Packing::Whole, &mut rest), Some(()));
+            prop_assert_eq!(unpacked.unpack(&mut rest), Some(()));
             prop_assert_eq!(&unpacked, &brief);
             prop_assert!(rest.is_empty());
             for cut in 0..bytes.len() {
-                prop_assert_eq!(unpacked.unpack(Packing::Whole, &mut bytes.get(..cut).unwrap()), None);
+                prop_assert_eq!(unpacked.unpack(&mut bytes.get(..cut).unwrap()), None);
             }
         }
     }
