@@ -340,12 +340,16 @@ fn drive(
         std::mem::swap(&mut current, &mut next);
     }
     let clock = reading.clock();
+    // What waves took is free for what the shards now add up.
+    reading.let_go();
     let rest = Wave::default();
+    drop((current, next));
     neighbours.settle(|_| true, &options.settings);
     let terms = Terms { options, answers: &answers, neighbours: &neighbours, names: &names };
     let is_merged = consume::consume(&mut workers, &mut whole, &held, &rest, terms, sink);
     let is_merged = is_merged.map_err(PipelineError::Sink)?;
     segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
+    drop(held);
     consume::end(&mut workers, &mut whole, clock, terms, sink).map_err(PipelineError::Sink)?;
     collect::gather(&mut workers, &mut whole, options);
     Ok(conclude(workers, whole, reading, options))

@@ -34,9 +34,9 @@ impl Limits {
     /// Silent connections of a run with their state at hand, by default: about 500 MB. Putting one to
     /// sleep and waking it takes about 3 us, half of what the connection costs otherwise.
     pub const AWAKE: usize = 1 << 17;
-    /// Connections of a run that are awake before closed ones sleep, by default: about 80 MB. A closed
+    /// Connections of a run that are awake before closed ones sleep, by default: about 10 MB. A closed
     /// one seldom sees another segment, so that it sleeps once.
-    pub const CLOSED_AWAKE: usize = 1 << 15;
+    pub const CLOSED_AWAKE: usize = 1 << 12;
 
     /// Bytes that a remembered connection takes, about, with its timelines and its place in the
     /// tables.

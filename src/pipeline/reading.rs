@@ -119,6 +119,11 @@ impl<'a> Reading<'a> {
         Progress { bytes, total: self.plan.total, frames: self.frames }
     }
 
+    /// Gives back the buffers, once all is read.
+    pub(super) fn let_go(&mut self) {
+        self.buffers = Buffers::default();
+    }
+
     /// The inputs as they were read, and what could not be read.
     pub(super) fn finish(mut self) -> (Vec<Input>, Plan) {
         self.joins.finish(&mut self.accounts);

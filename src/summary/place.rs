@@ -70,7 +70,7 @@ pub(super) struct Place<V> {
     /// Connections, each packed, one after the other.
     packed: Vec<Arc<[u8]>>,
     /// Of which of them it is the server, from the lowest bit on.
-    as_server: u8,
+    as_server: u16,
     /// Connections that the totals do not hold: packed ones, or those that were handed on.
     besides: u64,
     /// The totals of the packed connections, once somebody has asked for them.
@@ -87,8 +87,8 @@ impl<V> Default for Place<V> {
 }
 
 impl<V: Fold> Place<V> {
-    /// Packed connections that are kept; totals take as much.
-    const MAX_PACKED: usize = u8::BITS as usize;
+    /// Packed connections that are kept; the totals of fewer take more.
+    const MAX_PACKED: usize = u16::BITS as usize;
     /// Amounts in the series of an entry that hands on what it has.
     pub(super) const BUSY: usize = 512;
 
@@ -96,7 +96,7 @@ impl<V: Fold> Place<V> {
     pub(super) fn add(&mut self, parcel: &mut Parcel, side: Side) {
         if parcel.may_wait && self.totals.is_none() && self.packed.len() < Self::MAX_PACKED {
             self.read.take();
-            self.as_server |= u8::from(side == Side::Server) << self.packed.len();
+            self.as_server |= u16::from(side == Side::Server) << self.packed.len();
             // Most entries stay with one connection: no room for a second one is made ahead.
             self.packed.reserve_exact(1);
             self.packed.push(parcel.packed());
