@@ -261,6 +261,7 @@ impl Shard {
     /// All that are remembered, the oldest last; in which order they would have left otherwise, and
     /// when, is forgotten.
     fn begin_to_end(&mut self, emit: &impl Observer) -> Vec<Slot> {
+        self.table.close();
         (self.queue, self.candidates, self.over) = <_>::default();
         self.timers = BinaryHeap::new();
         let live = self.live.iter().map(|(index, live)| (live.id, Slot::live(index)));
