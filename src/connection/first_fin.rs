@@ -9,7 +9,7 @@ use super::endpoint::{Endpoint, Skip};
 use super::path::ANY_PATH;
 use super::{CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State, UNHINDERED};
 use crate::certainty::Certainty;
-use crate::stamp::Span;
+use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side};
 
 /// Sooner than this no timer sends anything again (Linux `TCP_RTO_MIN` is 200 ms).
@@ -34,6 +34,8 @@ struct FirstFin {
     mark: Mark,
     /// Its timestamp.
     timestamp: Option<u32>,
+    /// When it left, as far as its sender's clock tells.
+    sent: Option<Time>,
     /// How long it takes from the tap to its sender and back.
     path: Span,
     /// How long after an acknowledgment what it makes room for may pass the tap.
@@ -84,6 +86,7 @@ impl Connection {
         let fin = FirstFin {
             mark: Mark::of(segment),
             timestamp: segment.timestamps().map(|stamps| stamps.value),
+            sent: me.clock.sent(segment),
             path,
             room_within,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
@@ -181,6 +184,8 @@ impl Endpoint {
                 // What was written later had not been waiting.
                 && fin.data_before.is_none_or(|data| data.time <= entry.at + INSTANT)
                 && fin.mark.time.since(fin.before.time) <= instant
+                // It may have come together with what was sent long before.
+                && fin.sent.is_none_or(|sent| sent <= entry.at + fin.path + CROSSING_SLACK)
         });
         if let Some(entry) = received {
             self.revert(State::CloseWait);
