@@ -29,6 +29,7 @@ mod first_fin;
 mod flight;
 mod half_open;
 mod halves;
+mod held_fin;
 mod icmp;
 mod judge;
 mod late_copy;
@@ -240,6 +241,7 @@ impl Connection {
             Control::Fin | Control::None => {
                 self.read_clock(from, segment);
                 self.on_segment(from, segment, extras, &mut effects);
+                self.note_held_fin(from, segment, settings);
             }
         }
         self.last_gap = gap;

@@ -27,6 +27,7 @@ mod packed;
 mod per_tuple;
 mod queues;
 mod quote;
+mod repeats;
 mod shard;
 mod sightings;
 mod slab;

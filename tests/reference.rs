@@ -163,6 +163,11 @@ impl<'s> Reference<'s> {
         if asked.is_some_and(|(listener, from)| self.answers.is_heard(listener, from, until)) {
             connection.heard_listener();
         }
+        let asked = connection.is_unrepeated(self.settings);
+        let unrepeated = |(listener, sent)| self.neighbours.left_unrepeated(listener, sent, until);
+        if asked.is_some_and(unrepeated) {
+            connection.heard_listener();
+        }
         let asked = connection.may_be_crowded_out();
         let found_full =
             |(attempt, from, until)| self.neighbours.found_queue_full(attempt, from, until);

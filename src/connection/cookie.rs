@@ -62,7 +62,7 @@ const TIMER: Span = Span::from_millis(800);
 const NEARLY_DUE: Span = Span::from_millis(900);
 
 /// After this a SYN-ACK that was due has not come.
-pub(super) const OVERDUE: Span = Span::from_millis(1_300);
+pub(super) const OVERDUE: Span = Span::from_millis(1_150);
 
 /// The timestamp of a cookie is set back by less than this, in ticks (Linux `TSBITS` is 6).
 const SET_BACK: i64 = 64;
@@ -222,6 +222,14 @@ impl Connection {
         known_until: Time,
         settings: &Settings,
     ) -> Option<(tcp::Endpoint, Time)> {
+        let (listener, last) = self.is_unrepeated(settings)?;
+        (known_until.since(last) > OVERDUE).then_some((listener, last + NEARLY_DUE))
+    }
+
+    /// The listener, and when it sent a SYN-ACK that nobody answered and that was not sent again, where
+    /// that may have been a cookie.
+    #[must_use]
+    pub fn is_unrepeated(&self, settings: &Settings) -> Option<(tcp::Endpoint, Time)> {
         let listener = self.addresses.server;
         let host = settings.of(listener.address);
         if host.syncookies != Some(1) || host.synack_retries == 0 {
@@ -233,9 +241,8 @@ impl Connection {
             && opening.ack.is_none()
             && opening.syn_ack_timeouts == 0
             && self.reset.is_none()
-            && self.sides.server.was_half_open_only()
-            && known_until.since(last) > OVERDUE;
-        is_open.then_some((listener, last + NEARLY_DUE))
+            && self.sides.server.was_half_open_only();
+        is_open.then_some((listener, last))
     }
 
     /// The listener was heard when its SYN-ACK was due again: there was nothing to send it from.

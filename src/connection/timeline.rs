@@ -28,6 +28,8 @@ pub enum Cause {
     SentInConnection,
     /// The endpoint sent a FIN.
     SentFin,
+    /// The application closed, and the FIN had to wait behind data.
+    HeldFin,
     /// The peer's FIN arrived, with nothing missing before it.
     ReceivedFin,
     /// Data arrived that filled the gap before a FIN that had come early.
@@ -73,6 +75,7 @@ impl Cause {
             Self::ReceivedCookie => "received ACK of a SYN cookie",
             Self::SentInConnection => "sent a segment of an open connection",
             Self::SentFin => "sent FIN",
+            Self::HeldFin => "closed, the FIN held back",
             Self::ReceivedFin => "received FIN",
             Self::ReceivedDataBeforeFin => "received data that completed the stream up to the FIN",
             Self::SentAckOfFin => "acknowledged the FIN",

@@ -8,7 +8,7 @@ use super::queues::Queues;
 use super::{Batch, Horizon, SHARDS};
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Time};
-use crate::tcp::{FourTuple, Segment, Seq};
+use crate::tcp::{Endpoint, FourTuple, Segment, Seq};
 
 /// What the connections of a host, and those of a listener, have in common.
 #[derive(Debug, Default)]
@@ -73,6 +73,13 @@ impl Neighbours {
     #[must_use]
     pub fn found_queue_full(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
         self.queues.were_full(tuple, from, until)
+    }
+
+    /// Whether the SYN-ACK that `listener` sent at `sent`, and not again until `until`, has no socket
+    /// behind it, as what it sent again to others shows.
+    #[must_use]
+    pub fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.queues.left_unrepeated(listener, sent, until)
     }
 }
 

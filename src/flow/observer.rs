@@ -85,6 +85,13 @@ pub trait Observer {
     /// had no place for it in its accept queue.
     fn found_queue_full(&self, attempt: FourTuple, from: Time, until: Time) -> bool;
 
+    /// Whether the SYN-ACK that `listener` sent at `sent`, and not again until `until`, has no socket
+    /// behind it.
+    fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        let _ = (listener, sent, until);
+        false
+    }
+
     /// Takes a SYN that nothing followed, and the tunnel around it; called only where
     /// [`Observer::is_brief`].
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending);

@@ -11,12 +11,16 @@ use foldhash::fast::RandomState;
 
 use super::left_out::LeftOut;
 use super::neighbours::{Kind, Turn};
+use super::repeats::Repeats;
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Endpoint, FourTuple, Seq};
 
 /// Between handshakes that come so close nobody accepts any.
 const AT_ONCE: Span = Span::from_millis(1);
+
+/// Sooner than this no timer repeats a SYN-ACK (RFC 6298 2.1: it starts with 1 s).
+const TIMER: Span = Span::from_millis(800);
 
 /// Listeners, as far as their queues show.
 #[derive(Debug, Default)]
@@ -26,6 +30,8 @@ pub(super) struct Queues {
     listeners: HashMap<Endpoint, Listener, RandomState>,
     /// Whoever found no place: the client, its listener, and when that answered.
     crowded: LeftOut,
+    /// What the listeners' timers sent again.
+    repeats: Repeats,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +41,9 @@ struct Attempt {
     /// Connections that may have waited when it came.
     others: u32,
     answered: bool,
+    /// When it was answered last, and whether the SYN came again since.
+    last: Time,
+    asked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +77,11 @@ impl Queues {
         self.crowded.has(tuple, from, until)
     }
 
+    /// Whether `listener` would have sent its SYN-ACK of `sent` again by `until`, had it been able to.
+    pub(super) fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.repeats.left_out(listener, sent, until)
+    }
+
     fn ask(&mut self, turn: &Turn, settings: &Settings) {
         let listener = turn.tuple.destination;
         if settings.of(listener.address).syncookies.is_none_or(|cookies| cookies == 0) {
@@ -76,7 +90,10 @@ impl Queues {
         let again = self.attempts.get(&turn.tuple).filter(|before| before.end == turn.end);
         let again = again.copied();
         match again {
-            Some(before) if before.answered => return,
+            Some(before) if before.answered => {
+                self.attempts.insert(turn.tuple, Attempt { asked: true, ..before });
+                return;
+            }
             // The listener was there, since others had been answered, and ignored this one.
             Some(before) if before.others > 0 => {
                 let listener = self.listeners.entry(listener).or_default();
@@ -88,7 +105,8 @@ impl Queues {
         }
         if self.attempts.len() < Self::MAX_ATTEMPTS || again.is_some() {
             let others = self.listeners.get(&listener).map_or(0, |it| it.open);
-            let attempt = Attempt { end: turn.end, others, answered: false };
+            let attempt =
+                Attempt { end: turn.end, others, answered: false, last: turn.time, asked: false };
             self.attempts.insert(turn.tuple, attempt);
         }
     }
@@ -100,7 +118,15 @@ impl Queues {
         {
             return;
         }
-        let Some(attempt) = self.attempts.get_mut(&tuple).filter(|it| !it.answered) else { return };
+        let Some(attempt) = self.attempts.get_mut(&tuple) else { return };
+        let before = std::mem::replace(&mut attempt.last, turn.time);
+        if attempt.answered {
+            let asked = std::mem::take(&mut attempt.asked);
+            if !asked && turn.time.since(before) > TIMER {
+                self.repeats.add(tuple.destination, turn.time, before);
+            }
+            return;
+        }
         attempt.answered = true;
         let listener = self.listeners.entry(tuple.destination).or_default();
         listener.open = listener.open.saturating_add(1);

@@ -191,6 +191,10 @@ impl Observer for Desk<'_> {
         self.terms.neighbours.found_queue_full(attempt, from, until)
     }
 
+    fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.terms.neighbours.left_unrepeated(listener, sent, until)
+    }
+
     fn finished(&mut self, finished: Finished) {
         self.collector.add(finished, self.terms.options, self.sink);
     }

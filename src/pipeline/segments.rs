@@ -101,6 +101,10 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.found_queue_full(attempt, from, until)
     }
 
+    fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.rest.left_unrepeated(listener, sent, until)
+    }
+
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {
         self.rest.lone_syn(lone, tunnel, ending);
     }

@@ -221,6 +221,10 @@ fn tell_neighbours(
     if asked.is_some_and(|(listener, from)| emit.is_heard(listener, from, known_until)) {
         connection.heard_listener();
     }
+    let asked = connection.is_unrepeated(settings);
+    if asked.is_some_and(|(listener, sent)| emit.left_unrepeated(listener, sent, known_until)) {
+        connection.heard_listener();
+    }
     let asked = connection.may_be_crowded_out();
     if asked.is_some_and(|(attempt, from, until)| emit.found_queue_full(attempt, from, until)) {
         connection.was_crowded_out();

@@ -193,6 +193,21 @@ def orphan_fin_wait_2_little_longer(net):
     net.reach(server, "CLOSED")
 
 
+@scenario(families=BOTH, relay=True, delay=0.01)
+def closes_behind_data_when_the_fin_comes(net):
+    """The server closes behind 60 kB, more than it may send at once; then the client's FIN comes. Its
+    own FIN goes out later: CLOSING, and not CLOSE-WAIT."""
+    client, server = net.pair()
+    client.sendall(b"q" * 10)
+    net.read(server, 10)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 200_000)
+    server.sendall(b"a" * 60_000)
+    server.close()
+    client.shutdown(WRITE)
+    net.read(client, 60_000)
+    net.await_table(net.server, "TIME-WAIT")
+
+
 @scenario(families=BOTH, seconds=4)
 def paced_close(net):
     """A socket that may send 200 kB/s (SO_MAX_PACING_RATE) is closed behind its data: the FIN waits."""
