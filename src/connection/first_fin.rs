@@ -54,6 +54,8 @@ struct FirstFin {
     before: Mark,
     /// Its sender's last segment with payload before it.
     data_before: Option<Mark>,
+    /// It is the first that the capture has of its sender: it may have been sent before.
+    first_word: bool,
     /// It comes with data right behind other data of its sender: what held that up held it up too.
     with_data: bool,
 }
@@ -95,6 +97,7 @@ impl Connection {
             behind_data: begins > me.stream.acknowledged.max(1),
             before,
             data_before,
+            first_word: !me.stream.syn_seen && me.stream.traffic.segments == 1,
             with_data: segment.payload_len > 0
                 && data_before.is_some_and(|data| {
                     peer.stream.traffic.last_data.is_none_or(|it| it.time < data.time)
@@ -165,6 +168,7 @@ impl Endpoint {
         let waited = self.held
             || fin.bulk
             || fin.with_data
+            || fin.first_word
             || (fin.narrow && fin.behind_data)
             || fin.mark.time.since(self.released) <= fin.room_within
             || self.answers_acknowledgment(fin);

@@ -141,6 +141,29 @@ fn crossing_fins_pass_through_closing_on_both_sides() {
 }
 
 #[test]
+fn what_a_fin_does_behind_an_assumed_state_is_observed_only_where_its_peer_had_not_closed() {
+    let of = |name| {
+        let records = scenario(name);
+        let certain = |side| {
+            let last = records[0].states.of(side).last().unwrap();
+            (last.state.name(), last.certainty)
+        };
+        Side::BOTH.map(certain)
+    };
+    let inferred = |state| (state, Certainty::Inferred);
+    assert_eq!(
+        of("midstream-fin-of-one-side.tcp"),
+        [inferred("CLOSE-WAIT"), inferred("FIN-WAIT-2")]
+    );
+    assert_eq!(
+        of("midstream-fin-acknowledged-at-once.tcp"),
+        [inferred("TIME-WAIT"), inferred("CLOSED")]
+    );
+    let both = of("midstream-close.tcp").map(|(_, certainty)| certainty);
+    assert_eq!(both, [Certainty::Observed; 2]);
+}
+
+#[test]
 fn a_late_fin_that_did_not_know_the_peers_shows_that_they_crossed() {
     let records = scenario("close-fins-crossed-as-a-late-one-shows.tcp");
     let client = states(&records[0], Side::Client);

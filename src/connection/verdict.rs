@@ -28,6 +28,7 @@ impl Connection {
         let retries = settings.of(self.addresses.server.address).synack_retries;
         self.settle_opening(known_until, retries);
         self.settle_closing(known_until);
+        self.settle_late_beginning();
         self.expire_timers(known_until);
         if let Some(mark) = replaced_by {
             for side in Side::BOTH {
