@@ -3,7 +3,6 @@
 //! The only part of the program that opens outputs, prints, and decides on an exit code.
 
 mod analyze;
-mod behind;
 mod completions;
 mod conn_log;
 mod detectors;

@@ -1,15 +1,17 @@
 //! `-o [FORMAT:]PATH`: which reports go where.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 
-use super::behind::Behind;
 use crate::pipeline::Survey;
 use crate::report::Connections;
+
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 256 << 10;
 
 /// A report's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,13 +134,13 @@ impl Output {
 
 /// Where a report is about to be written.
 pub(super) struct OpenOutput {
-    writer: Behind,
+    writer: BufWriter<Box<dyn Write + Send + Sync>>,
     name: String,
 }
 
 impl OpenOutput {
     fn new(writer: Box<dyn Write + Send + Sync>, name: String) -> Self {
-        Self { writer: Behind::new(writer), name }
+        Self { writer: BufWriter::with_capacity(BUFFER, writer), name }
     }
 
     /// Writes a piece of the report.
@@ -146,7 +148,7 @@ impl OpenOutput {
     /// # Errors
     /// The disk is full, the pipe is broken, and the like.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.append(bytes)
+        self.writer.write_all(bytes)
     }
 
     /// Writes the report, or the rest of it, to the end.
@@ -157,7 +159,7 @@ impl OpenOutput {
         mut self,
         report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> anyhow::Result<()> {
-        let written = report(&mut self.writer).and_then(|()| self.writer.finish());
+        let written = report(&mut self.writer).and_then(|()| self.writer.flush());
         written.with_context(|| format!("writing {}", self.name))
     }
 }
