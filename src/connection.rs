@@ -214,6 +214,7 @@ impl Connection {
         let from = self.side_of(forward);
         let mut effects = Effects::none(from);
         if self.keeps_for_next(from, segment, extras) {
+            effects.is_of_next = true;
             return effects;
         }
         self.completeness.observe(segment);

@@ -328,6 +328,7 @@ fn drive(
             watch_neighbours(&mut neighbours, &current, &options.settings);
         }
         let terms = Terms { options, answers: &answers, neighbours: &neighbours, names: &names };
+        let read = reading.progress();
         let (is_merged, ()) = rayon::join(
             || consume::consume(&mut workers, &mut whole, &held, &current, terms, sink),
             || reading.fill(&mut next),
@@ -335,6 +336,7 @@ fn drive(
         let is_merged = is_merged.map_err(PipelineError::Sink)?;
         segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
         collect::gather(&mut workers, &mut whole, options);
+        workers.iter_mut().for_each(|worker| worker.foresee(read));
         held.keep(&mut current);
         progress(reading.progress());
         std::mem::swap(&mut current, &mut next);

@@ -27,12 +27,15 @@ pub struct Effects {
     /// Set when the segment shows that an earlier repetition had been judged wrongly, as a rule
     /// because nothing had been lost: what was said of that one stands corrected.
     pub proof: Option<Proof>,
+    /// Set when the segment is none of this connection's: it begins another one, which will show.
+    pub is_of_next: bool,
 }
 
 impl Effects {
     /// Nothing to say about a segment of `from`.
-    pub(super) const fn none(from: Side) -> Self {
-        Self { from, repeat: None, proof: None }
+    #[must_use]
+    pub const fn none(from: Side) -> Self {
+        Self { from, repeat: None, proof: None, is_of_next: false }
     }
 }
 

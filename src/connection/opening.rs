@@ -148,7 +148,7 @@ impl Connection {
         let forward = (from == Side::Client) == self.client_is_forward;
         self.sides.of_mut(from).stream.count(segment);
         if self.stray_syn.as_ref().is_none_or(|stray| stray.segment.seq != segment.seq) {
-            self.count_kept_syn();
+            let earlier = self.give_way();
             let into_time_wait =
                 self.sides.of(from.peer()).state == State::TimeWait || self.is_left_alone_by(from);
             self.stray_syn = Some(Box::new(StraySyn {
@@ -157,6 +157,7 @@ impl Connection {
                 extras: *extras,
                 is_attempt: into_time_wait,
                 is_kept: false,
+                earlier,
             }));
         }
     }

@@ -22,6 +22,8 @@ pub(super) struct StraySyn {
     pub(super) is_attempt: bool,
     /// It was not looked at here.
     pub(super) is_kept: bool,
+    /// One that was kept before it.
+    pub(super) earlier: Option<Box<Self>>,
 }
 
 impl StraySyn {
@@ -106,17 +108,16 @@ impl Connection {
                 extras,
                 is_attempt: true,
                 is_kept: true,
+                earlier: None,
             }));
         }
         is_other
     }
 
-    /// The SYN that was kept begins nothing after all.
-    pub(super) fn count_kept_syn(&mut self) {
-        if let Some(stray) = self.stray_syn.take_if(|stray| stray.is_kept) {
-            let from = self.side_of(stray.forward);
-            self.sides.of_mut(from).stream.count(&stray.segment);
-        }
+    /// The SYN that was kept, where another one takes its place: it began a connection all the same.
+    pub(super) fn give_way(&mut self) -> Option<Box<StraySyn>> {
+        let stray = self.stray_syn.take()?;
+        if stray.is_kept { Some(stray) } else { stray.earlier }
     }
 
     /// Whether the peer of `from` still has the connection, while the orphan at `from` has run out of
@@ -142,15 +143,25 @@ impl Connection {
             Control::SynAck | Control::Rst => true,
             _ => stray.segment.seq == replacing.seq,
         })?;
-        Some((stray.forward, stray.segment, stray.extras))
+        let StraySyn { forward, segment, extras, earlier, .. } = *stray;
+        self.stray_syn = earlier;
+        Some((forward, segment, extras))
     }
 
-    /// The SYN of an attempt that a TIME-WAIT turned away for good: to be asked for when the
-    /// connection is about to be finished. The attempt is a connection of its own.
+    /// The SYN of an attempt that came to nothing, as one that a TIME-WAIT turned away for good: to be
+    /// asked for, until there is none, when the connection is about to be finished. The attempt is a
+    /// connection of its own.
     #[must_use]
     pub fn take_turned_away(&mut self) -> Option<(bool, Segment, Extras)> {
-        let stray = self.stray_syn.take_if(|stray| stray.is_attempt)?;
-        Some((stray.forward, stray.segment, stray.extras))
+        let stray = *self.stray_syn.take()?;
+        let attempt = if stray.is_attempt {
+            self.stray_syn = stray.earlier;
+            (stray.forward, stray.segment, stray.extras)
+        } else {
+            let earlier = *stray.earlier?;
+            (earlier.forward, earlier.segment, earlier.extras)
+        };
+        Some(attempt)
     }
 }
 

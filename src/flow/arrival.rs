@@ -7,8 +7,9 @@ use super::packed::{Kind, Packed};
 use super::strip::Strip;
 use super::table::Key;
 use crate::connection::{Connection, Effects};
+use crate::settings::Settings;
 use crate::stamp::Time;
-use crate::tcp::{Extras, Segment};
+use crate::tcp::{Extras, Segment, Side};
 
 /// A segment with all that the shard needs to place it.
 pub(super) struct Arrival<'a> {
@@ -54,14 +55,30 @@ impl<'a> Arrival<'a> {
 
     /// Tells of the segment, which its connection has observed, if anybody asks.
     #[inline]
-    pub(super) fn tell<O: Observer>(&self, seen: (&Connection, Effects), emit: &mut O) {
+    pub(super) fn tell<O: Observer>(
+        &self,
+        (connection, effects): (&Connection, Effects),
+        settings: &Settings,
+        emit: &mut O,
+    ) {
         if O::SEGMENTS {
-            let Self { id, flow, forward, segment, extras, clock, .. } = self;
-            emit.segment(&Placed::new(
-                (*id, *clock, flow.tuple()),
-                (*forward, segment, extras),
-                seen,
-            ));
+            if effects.is_of_next {
+                return self.tell_ahead(settings, emit);
+            }
+            emit.segment(&self.placed((connection, effects)));
         }
+    }
+
+    /// Tells of a SYN as of the first segment of a connection that is still to begin.
+    fn tell_ahead(&self, settings: &Settings, emit: &mut impl Observer) {
+        let flow = (self.flow.tuple(), self.flow.tunnel().to_vec());
+        let next =
+            Connection::begun(self.id, flow, (self.forward, &self.segment, self.extras), settings);
+        emit.segment(&self.placed((&next, Effects::none(Side::Client))));
+    }
+
+    fn placed(&self, seen: (&Connection, Effects)) -> Placed<'a> {
+        let Self { id, flow, forward, segment, extras, clock, .. } = self;
+        Placed::new((*id, *clock, flow.tuple()), (*forward, segment, extras), seen)
     }
 }

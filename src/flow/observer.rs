@@ -87,10 +87,7 @@ pub trait Observer {
 
     /// Whether the SYN-ACK that `listener` sent at `sent`, and not again until `until`, has no socket
     /// behind it.
-    fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
-        let _ = (listener, sent, until);
-        false
-    }
+    fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool;
 
     /// Takes a SYN that nothing followed, and the tunnel around it; called only where
     /// [`Observer::is_brief`].
@@ -129,6 +126,10 @@ impl<F: FnMut(Finished)> Observer for F {
     }
 
     fn found_queue_full(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn left_unrepeated(&self, _: Endpoint, _: Time, _: Time) -> bool {
         false
     }
 

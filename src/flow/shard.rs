@@ -59,6 +59,8 @@ pub struct Shard {
     next_ticket: u64,
     sightings: Sightings,
     pub(super) halves: Halves,
+    /// How many may be awake before closed ones sleep.
+    closed_awake: usize,
     /// What is left to be let go of at the end, once that has begun.
     ending: Option<Vec<Slot>>,
 }
@@ -104,6 +106,7 @@ impl Shard {
             next_ticket: 0,
             sightings: Sightings::new(hasher.clone()),
             halves: Halves::new(hasher),
+            closed_awake: limits.closed_awake,
             ending: None,
         }
     }
@@ -282,6 +285,15 @@ impl Shard {
         }
     }
 
+    /// Decides how many may be awake before closed ones sleep, now that `read` of `all` bytes were read:
+    /// if there will be few connections, none needs to. `all` is none where that is not known.
+    pub fn foresee(&mut self, read: u64, all: Option<u64>) {
+        let so_far = self.live.len() as u64;
+        let at_the_end = all.map_or(u64::MAX, |all| so_far.saturating_mul(all) / read.max(1));
+        let are_few = at_the_end <= self.limits.awake as u64 / 2;
+        self.closed_awake = if are_few { self.limits.awake } else { self.limits.closed_awake };
+    }
+
     /// How many connections are remembered now.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -331,7 +343,7 @@ impl Shard {
         let begins = segment.flags.syn() || segment.flags.rst();
         if !(begins && connection.is_replaced_by(forward, segment)) {
             let effects = connection.observe(forward, segment, extras, settings);
-            arrival.tell((connection, effects), emit);
+            arrival.tell((connection, effects), settings, emit);
             live.touched = true;
             if live.ticket.take().is_some() {
                 self.over_count -= 1;
@@ -357,7 +369,7 @@ impl Shard {
         let Some((index, _)) = self.begin(&stray, before, settings, emit) else { return };
         if let Some((_, connection)) = self.live.wake(index) {
             let effects = connection.observe(forward, segment, extras, settings);
-            arrival.tell((connection, effects), emit);
+            arrival.tell((connection, effects), settings, emit);
         }
         self.arm(index, clock, segment.time);
     }

@@ -217,6 +217,10 @@ impl Observer for Listener {
         false
     }
 
+    fn left_unrepeated(&self, _: Endpoint, _: Time, _: Time) -> bool {
+        false
+    }
+
     fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: Ending) {}
 
     fn finished(&mut self, finished: Finished) {
@@ -330,6 +334,51 @@ proptest! {
             prop_assert!(segments + repeated_at_once(&capture) >= capture.len() as u64);
         }
     }
+}
+
+/// Segments of flow 0, ten milliseconds apart.
+fn conversation(segments: &[(bool, Flags, u32, u32)]) -> Vec<Sent> {
+    let sent = |&(forward, flags, seq, ack): &(bool, Flags, u32, u32)| {
+        let extras = Extras::NONE;
+        Sent { flow: 0, forward, flags, seq, ack, payload: 0, gap: 10, extras }
+    };
+    segments.iter().map(sent).collect()
+}
+
+#[test]
+fn a_syn_soon_after_a_reset_is_told_of_as_of_the_connection_that_it_begins() {
+    let (syn_ack, ack) = (SYN | Flags::ACK, Flags::ACK);
+    let capture = conversation(&[
+        (true, SYN, 100, 0),
+        (false, syn_ack, 500, 101),
+        (true, ack, 101, 501),
+        (true, Flags::RST | ack, 101, 501),
+        (true, SYN, 900, 0),
+        (false, syn_ack, 700, 901),
+        (true, ack, 901, 701),
+    ]);
+    let (told, records) = told(&capture, 1_000, ROOMY);
+    let ids: Vec<u64> = told.iter().map(|it| it.1).collect();
+    assert_eq!(ids, [1, 1, 1, 1, 5, 5, 5]);
+    assert_eq!(told[4].4.client, Some(State::SynSent));
+    assert_eq!(records.iter().map(|it| it.traffic.client.segments).collect::<Vec<_>>(), [3, 2]);
+}
+
+#[test]
+fn each_of_several_syns_that_an_open_connection_saw_is_in_a_connection() {
+    let (syn_ack, ack) = (SYN | Flags::ACK, Flags::ACK);
+    let capture = conversation(&[
+        (true, SYN, 100, 0),
+        (false, syn_ack, 500, 101),
+        (true, SYN, 900, 0),
+        (true, ack, 101, 501),
+        (false, ack, 501, 101),
+        (true, SYN, 70_000, 0),
+    ]);
+    let (told, records) = told(&capture, 1_000, ROOMY);
+    let ids: Vec<u64> = told.iter().map(|it| it.1).collect();
+    assert_eq!(ids, [1, 1, 3, 1, 1, 1]);
+    assert_eq!(records.iter().map(|it| it.id).collect::<Vec<_>>(), [1, 3]);
 }
 
 /// How many segments come at the time of an earlier one of their flow and direction: these may

@@ -14,7 +14,7 @@ use super::merge::Merged;
 use super::pending::{self, Pending};
 use super::rows::Rows;
 use super::segments::Segments;
-use super::{Keep, Options, Sink};
+use super::{Keep, Options, Progress, Sink};
 use crate::analysis::JudgedConnection;
 use crate::connection::LoneSyn;
 use crate::detect::Accumulator;
@@ -112,6 +112,12 @@ impl Worker {
                 shard.take_part(batch, part, &terms.options.settings, &mut desk);
             }
         });
+    }
+
+    /// Learns how much of all that is to be read the shard has seen; see [`Shard::foresee`].
+    pub(super) fn foresee(&mut self, read: Progress) {
+        let all = Some(read.total).filter(|total| *total >= read.bytes);
+        self.shard.foresee(read.bytes, all);
     }
 
     /// Lets go of what has ended before `clock`, or of as much as its lines have room for. Returns

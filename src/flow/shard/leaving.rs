@@ -51,7 +51,7 @@ impl Shard {
                 std::hint::black_box(connection.touch_behind() ^ connection.touch_past());
                 connection.rest();
             }
-            if self.live.awake() > self.limits.closed_awake {
+            if self.live.awake() > self.closed_awake {
                 self.live.put_to_sleep(timer.slot);
             }
         }
@@ -191,15 +191,16 @@ impl Shard {
         // What was over at its deadline was not open any longer than that.
         let (known_until, by, ending) =
             if due <= at { (due, None, Ending::Expired) } else { (at, by, ending) };
-        let turned_away =
-            connection.take_turned_away().and_then(|syn| Some((syn, self.table.flow(key)?)));
+        let attempts = std::iter::from_fn(|| connection.take_turned_away());
+        let attempts: Vec<_> =
+            attempts.filter_map(|syn| Some((syn, self.table.flow(key)?))).collect();
         tell_neighbours(&mut connection, known_until, settings, emit);
         let record = connection.finish(known_until, by, settings);
         let finished = Finished { record, at, ending };
         let time_wait = TimeWaitBefore::of(&finished.record, settings);
         self.table.remove(key, Slot::live(index));
         emit.finished(finished);
-        if let Some(((forward, syn, extras), flow)) = turned_away {
+        for ((forward, syn, extras), flow) in attempts {
             let first = (forward, &syn, &extras);
             let attempt = Connection::begun(emit.name(syn.frame), flow, first, settings);
             let record = attempt.finish(known_until, by, settings);

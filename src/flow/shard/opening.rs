@@ -46,7 +46,7 @@ impl Shard {
         let begun = self.begin(arrival, before, settings, emit);
         let begun = begun.and_then(|(index, effects)| Some((self.live.at_hand(index)?, effects)));
         if let Some(told) = begun {
-            arrival.tell(told, emit);
+            arrival.tell(told, settings, emit);
         }
     }
 
@@ -64,7 +64,7 @@ impl Shard {
         let Some((frame, flow)) = self.origin(index) else { return };
         let replayed = self.embryos.replay(index, emit.name(frame), flow, settings);
         if let Some((connection, effects)) = replayed {
-            arrival.tell((&connection, effects), emit);
+            arrival.tell((&connection, effects), settings, emit);
         }
     }
 
