@@ -413,7 +413,7 @@ impl Connection {
             return false;
         }
         let (me, peer) = self.sides.pair_mut(from);
-        me.stream.start_midstream(segment.seq);
+        me.stream.send_midstream(segment.seq);
         if segment.flags.ack() {
             peer.stream.start_midstream(segment.ack);
         }

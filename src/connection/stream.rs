@@ -195,6 +195,16 @@ impl Stream {
         self.sending = None;
     }
 
+    /// Starts the stream in the middle: `seq`, sent by its side, becomes the first byte. It counts more
+    /// than what the peer acknowledged before, if that cannot be right.
+    pub(super) fn send_midstream(&mut self, seq: Seq) {
+        let is_first = !self.syn_seen && self.traffic.segments == 0;
+        if is_first && (self.offset(seq) - self.end).abs() > Self::PLAUSIBLE {
+            self.started = false;
+        }
+        self.start_midstream(seq);
+    }
+
     /// Starts the stream in the middle: `seq` becomes the first byte.
     pub(super) fn start_midstream(&mut self, seq: Seq) {
         if !self.started {
@@ -496,6 +506,18 @@ mod tests {
 
     fn ack(ack: u32) -> Segment {
         Segment { ack: Seq(ack), flags: Flags::ACK, ..Segment::default() }
+    }
+
+    #[test]
+    fn where_a_side_begins_its_own_number_counts_more_than_a_wild_acknowledgment() {
+        let begun = |acknowledged: u32, sent: u32| {
+            let mut stream = Stream::default();
+            stream.start_midstream(Seq(acknowledged));
+            stream.send_midstream(Seq(sent));
+            stream.offset(Seq(sent))
+        };
+        assert_eq!(begun(1_859_263_201, 3_385_989_857), 1);
+        assert_eq!(begun(3_385_989_800, 3_385_989_857), 58, "some of it was not captured");
     }
 
     #[test]
