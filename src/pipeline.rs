@@ -336,7 +336,9 @@ fn drive(
         let is_merged = is_merged.map_err(PipelineError::Sink)?;
         segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
         collect::gather(&mut workers, &mut whole, options);
-        workers.iter_mut().for_each(|worker| worker.foresee(read));
+        for worker in &mut workers {
+            worker.foresee(read);
+        }
         held.keep(&mut current);
         progress(reading.progress());
         std::mem::swap(&mut current, &mut next);

@@ -381,6 +381,37 @@ fn each_of_several_syns_that_an_open_connection_saw_is_in_a_connection() {
     assert_eq!(records.iter().map(|it| it.id).collect::<Vec<_>>(), [1, 3]);
 }
 
+#[test]
+fn a_closed_connection_stays_awake_where_few_are_to_be_expected() {
+    let (syn_ack, ack) = (SYN | Flags::ACK, Flags::ACK);
+    let fin = Flags::FIN | ack;
+    let capture = conversation(&[
+        (true, SYN, 100, 0),
+        (false, syn_ack, 500, 101),
+        (true, ack, 101, 501),
+        (true, fin, 101, 501),
+        (false, fin, 501, 102),
+        (true, ack, 102, 502),
+    ]);
+    // Eight may be awake in each shard; so many times as much as was read is to come.
+    let awake = |times: Option<u64>| -> usize {
+        let limits = Limits { awake: 8, closed_awake: 0, ..ROOMY };
+        let settings = Settings::default();
+        let asleep_or_awake = |index| {
+            let mut shard = Shard::new(index, limits, RandomState::default());
+            for batch in batches(&capture, 1_000) {
+                shard.take(&batch, &settings, &mut |_: Finished| ());
+                shard.foresee(10, times.map(|times| 10 * times));
+                let later = batch.clock_after() + Span::from_secs(2);
+                shard.expire(later, &settings, &mut |_: Finished| ());
+            }
+            shard.live.awake()
+        };
+        (0..SHARDS).map(asleep_or_awake).sum()
+    };
+    assert_eq!([Some(1), Some(4), Some(5), None].map(awake), [1, 1, 0, 0]);
+}
+
 /// How many segments come at the time of an earlier one of their flow and direction: these may
 /// be one frame, captured twice.
 fn repeated_at_once(capture: &[Sent]) -> u64 {
