@@ -93,6 +93,12 @@ pub struct HostSettings {
 }
 
 impl HostSettings {
+    /// Whether the host is known to be Linux: what is given of it, no other system has.
+    #[must_use]
+    pub const fn is_linux(&self) -> bool {
+        self.syncookies.is_some()
+    }
+
     /// The defaults of an operating system (kernel documentation, networking/ip-sysctl).
     #[must_use]
     pub const fn of_profile(profile: Profile) -> Self {

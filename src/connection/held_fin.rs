@@ -62,7 +62,7 @@ impl Connection {
             && Some(self.last.frame) == received.frame
             && received.cause == Cause::ReceivedFin
             && segment.time.since(received.at) <= AT_ONCE
-            && settings.of(self.addresses.of(from).address).syncookies.is_some();
+            && settings.of(self.addresses.of(from).address).is_linux();
         is_told.then_some(received)
     }
 }
