@@ -331,6 +331,11 @@ impl Connection {
         Some(agreed.unwrap_or(0).min(14))
     }
 
+    /// Whether `side` sends in the direction `forward`.
+    const fn is_forward(&self, side: Side) -> bool {
+        matches!(side, Side::Client) == self.client_is_forward
+    }
+
     /// The side that sends in the direction `forward`.
     const fn side_of(&self, forward: bool) -> Side {
         if forward == self.client_is_forward { Side::Client } else { Side::Server }
@@ -455,6 +460,9 @@ const LONG_IDLE: Span = Span::from_secs(60);
 
 /// How long a closed connection waits for stragglers: the MSL of RFC 9293 3.4.3.
 const LINGER: Span = Span::from_secs(120);
+
+/// Sooner than this no timer sends a SYN or SYN-ACK again (RFC 6298 2.1: it starts with 1 s).
+pub const SYN_TIMER: Span = Span::from_millis(800);
 
 /// Added to every path delay before a segment counts as sent after, not before, what it crossed.
 const CROSSING_SLACK: Span = Span::from_millis(2);

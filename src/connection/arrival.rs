@@ -8,6 +8,7 @@ use super::acks_of_fin::AckOfFin;
 use super::attempts::Attempt;
 use super::closing::newer;
 use super::endpoint::Endpoint;
+use super::path::BESIDE;
 use super::unseen::Answer;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::certainty::Certainty;
@@ -16,9 +17,6 @@ use crate::tcp::{Extras, Segment, Side};
 
 /// A FIN that is not acknowledged is sent again after about this time: the timer of a path of 100 ms.
 const FIRST_TIMEOUT: Span = Span::from_millis(300);
-
-/// What is nearer than this to the tap is seen there whole, in segments larger than those of the wire.
-const NEAR: Span = Span::from_micros(100);
 
 /// An answer that comes so much later than usual was to something that had been held up.
 const HELD_UP: Span = Span::from_millis(15);
@@ -48,7 +46,7 @@ impl Connection {
         let block = extras.sack.as_slice().first().filter(|_| peer.fin_repeats > 0);
         let twice = block.is_some_and(|it| peer.stream.is_duplicate_report(*it, segment.ack));
         let is_all = before == fin && me.stream.offset(segment.seq) <= me.stream.end + 1;
-        let sender = me.stream.sender(segment).filter(|_| path > NEAR);
+        let sender = me.stream.sender(segment).filter(|_| path > BESIDE);
         let answer = Answer { sender, soonest, is_all, twice, is_fin: segment.flags.fin() };
         let arrival = me.fin_that_arrived(segment, fin, before, answer);
         me.receive_fin(segment, arrival, held_until, answer);

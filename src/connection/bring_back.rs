@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cookie::OVERDUE;
+use super::path::NEAR;
 use super::{CROSSING_SLACK, Connection, CookieSign, Mark, State};
 use crate::stamp::{Span, Time};
 use crate::tcp::{FourTuple, Segment, Side};
@@ -14,9 +15,6 @@ use crate::tcp::{FourTuple, Segment, Side};
 /// A new socket does not delay its first acknowledgments (Linux `tcp_enter_quickack_mode`), but for
 /// that of a FIN: `TCP_DELACK_MIN` is 40 ms.
 const DELAYED: Span = Span::from_millis(100);
-
-/// A tap that sees answers sooner than this is near the server: what it sees reaches that.
-const NEAR: Span = Span::from_millis(1);
 
 /// So many segments in a row are not all lost on a longer way.
 const NOT_LOST: u8 = 2;

@@ -5,7 +5,7 @@
 //! received when it passes the tap, which is taken back when the FIN is sent again.
 
 use super::endpoint::Endpoint;
-use super::path::{ANY_PATH, NEAR};
+use super::path::ANY_PATH;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, SAME_FRAME, State};
 use crate::certainty::Certainty;
 use crate::stamp::{Span, Time};
@@ -101,7 +101,7 @@ impl Connection {
     pub(super) fn settle_closing(&mut self, known_until: Time) {
         for side in Side::BOTH {
             let loses = self.is_lossy_beyond_tap(side);
-            let is_near = self.path(side).is_some_and(|path| path < NEAR);
+            let is_near = self.is_near(side);
             let (me, peer) = self.sides.pair_mut(side);
             if loses {
                 me.doubt_unconfirmed();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::bring_back::BringBack;
 use super::endpoint::Endpoint;
 use super::opening::Opening;
-use super::{Cause, Connection, Event, Mark, Reason, State};
+use super::{Cause, Connection, Event, Mark, Reason, SYN_TIMER, State};
 use crate::certainty::Certainty;
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span, Time};
@@ -53,9 +53,6 @@ impl CookieSign {
         }
     }
 }
-
-/// Sooner than this no timer repeats a SYN-ACK (RFC 6298 2.1: it starts with 1 s).
-const TIMER: Span = Span::from_millis(800);
 
 /// A listener that is heard so long after a SYN-ACK was there when that was due again, or as good as:
 /// its timer runs out after 1 s, at most an eighth late.
@@ -150,7 +147,7 @@ impl Connection {
         let Opening { syns, syn_acks, baker, .. } = &mut self.opening;
         let (Some(baker), Side::Server) = (baker, from) else { return };
         let last = syn_acks.server.last().map(|last| last.mark.time);
-        let by_timer = last.is_some_and(|last| again.time.since(last) > TIMER)
+        let by_timer = last.is_some_and(|last| again.time.since(last) > SYN_TIMER)
             && syns.client.last().map(|syn| syn.mark.time) < last;
         let echo = again.timestamps().map(|stamps| stamps.echo);
         let syn = syns.client.answered_by(echo).map(|syn| syn.mark.time);

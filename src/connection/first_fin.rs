@@ -6,8 +6,10 @@
 
 use super::closing::newer;
 use super::endpoint::{Endpoint, Skip};
-use super::path::ANY_PATH;
-use super::{CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State, UNHINDERED};
+use super::path::{ANY_PATH, BESIDE};
+use super::{
+    CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, SYN_TIMER, State, UNHINDERED,
+};
 use crate::certainty::Certainty;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side};
@@ -21,13 +23,6 @@ const SOON: Span = Span::from_micros(200);
 /// No application closes so soon after a FIN has come; from afar two segments do not keep their distance.
 const INSTANT: Span = Span::from_micros(20);
 const INSTANT_AFAR: Span = Span::from_micros(100);
-
-/// A SYN-ACK that comes so long after the SYN that it answers is not the first one: the timer of that
-/// starts with 1 s (RFC 6298 2.1).
-const SYN_TIMER: Span = Span::from_millis(800);
-
-/// A sender whose answers come sooner than this is at the tap: what it has in flight shows there.
-const NEAR: Span = Span::from_micros(100);
 
 /// What is known when it passes the tap.
 struct FirstFin {
@@ -71,6 +66,7 @@ impl Connection {
         self.take_back_crossed_open(from, segment);
         let attempts = [self.opening.syns.of(from), self.opening.syn_acks.of(from)];
         let (before, path) = (self.last, self.answer_time(from));
+        // A SYN-ACK that comes so late is not the first one.
         let late = from == Side::Server && self.opening.server_rtt > Some(SYN_TIMER);
         let room_within = self.path(from).unwrap_or(ANY_PATH) + CROSSING_SLACK;
         let lost = late || attempts.into_iter().any(|it| it.repeated() > 0);
@@ -93,7 +89,7 @@ impl Connection {
             room_within,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             narrow: lost || repeated,
-            bulk: hindered || (path > NEAR && just_before && me.stream.end > UNHINDERED),
+            bulk: hindered || (path > BESIDE && just_before && me.stream.end > UNHINDERED),
             behind_data: begins > me.stream.acknowledged.max(1),
             before,
             data_before,
@@ -179,7 +175,7 @@ impl Endpoint {
         };
         // The peer's FIN made room for it, and it left behind the acknowledgment of that at once: it
         // had been waiting, and the FINs had crossed.
-        let instant = if fin.path > NEAR { INSTANT_AFAR } else { INSTANT };
+        let instant = if fin.path > BESIDE { INSTANT_AFAR } else { INSTANT };
         let received = self.last_entry().copied().filter(|entry| {
             entry.state == State::CloseWait
                 && fin.narrow

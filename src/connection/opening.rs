@@ -145,7 +145,7 @@ impl Connection {
     /// somebody else sent it. The peer will answer with a challenge ACK (RFC 9293 3.5.1, figure 9),
     /// and what the sender makes of that will tell.
     fn on_stray_syn(&mut self, from: Side, segment: &Segment, extras: &Extras) {
-        let forward = (from == Side::Client) == self.client_is_forward;
+        let forward = self.is_forward(from);
         self.sides.of_mut(from).stream.count(segment);
         if self.stray_syn.as_ref().is_none_or(|stray| stray.segment.seq != segment.seq) {
             let earlier = self.give_way();

@@ -12,6 +12,10 @@ pub(super) const ANY_PATH: Span = Span::from_millis(200);
 /// A tap that sees answers sooner than this is at their sender: what it sees reaches that.
 pub(super) const NEAR: Span = Span::from_millis(1);
 
+/// What a sender that answers sooner than this has in flight, shows at the tap, and in segments larger
+/// than those of the wire.
+pub(super) const BESIDE: Span = Span::from_micros(100);
+
 /// A side that answers sooner than this is at the tap.
 const AT_TAP: Span = Span::from_micros(150);
 
@@ -33,6 +37,11 @@ impl Connection {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         }
+    }
+
+    /// Whether what the tap sees reaches `side`, as its quick answers show.
+    pub(super) fn is_near(&self, side: Side) -> bool {
+        self.path(side).is_some_and(|path| path < NEAR)
     }
 
     /// Whether `side` is so far from the tap that what is lost on the way is not seen here, and there

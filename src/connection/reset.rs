@@ -114,7 +114,7 @@ impl Connection {
 
     /// Whether `side` hears nothing any more, as its silence says to what `rst` comes after.
     fn is_deaf(&self, side: Side, rst: &Segment) -> bool {
-        let is_near = self.path(side).is_some_and(|path| path < NEAR);
+        let is_near = self.is_near(side);
         let waited = rst.time.since(self.last.time) > AT_LEISURE;
         self.sides.of(side.peer()).unanswered >= if is_near && waited { 1 } else { DEAF }
     }
@@ -155,7 +155,7 @@ impl Connection {
     /// closed already.
     fn reason_of_sender(&self, from: Side, segment: &Segment) -> Reason {
         let mark = Mark::of(segment);
-        let forward = (from == Side::Client) == self.client_is_forward;
+        let forward = self.is_forward(from);
         let own_syn = self.stray_syn.as_ref().filter(|stray| stray.forward == forward);
         // It answers something without ACK; a socket counts from what it sent (RFC 9293 3.10.7.1).
         let counts_from_zero = segment.flags.ack() && segment.seq.0 == 0;

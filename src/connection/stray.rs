@@ -100,7 +100,7 @@ impl Connection {
             && self.sides.of(from).stream.isn().is_some_and(|isn| isn != segment.seq)
             && self.may_live_on(from.peer(), segment);
         if is_other {
-            let forward = (from == Side::Client) == self.client_is_forward;
+            let forward = self.is_forward(from);
             let (segment, extras) = (*segment, *extras);
             self.stray_syn = Some(Box::new(StraySyn {
                 forward,

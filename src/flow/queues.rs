@@ -12,15 +12,13 @@ use foldhash::fast::RandomState;
 use super::left_out::LeftOut;
 use super::neighbours::{Kind, Turn};
 use super::repeats::Repeats;
+use crate::connection::SYN_TIMER;
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Endpoint, FourTuple, Seq};
 
 /// Between handshakes that come so close nobody accepts any.
 const AT_ONCE: Span = Span::from_millis(1);
-
-/// Sooner than this no timer repeats a SYN-ACK (RFC 6298 2.1: it starts with 1 s).
-const TIMER: Span = Span::from_millis(800);
 
 /// Listeners, as far as their queues show.
 #[derive(Debug, Default)]
@@ -122,7 +120,7 @@ impl Queues {
         let before = std::mem::replace(&mut attempt.last, turn.time);
         if attempt.answered {
             let asked = std::mem::take(&mut attempt.asked);
-            if !asked && turn.time.since(before) > TIMER {
+            if !asked && turn.time.since(before) > SYN_TIMER {
                 self.repeats.add(tuple.destination, turn.time, before);
             }
             return;

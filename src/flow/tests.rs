@@ -27,14 +27,15 @@ struct Sent {
 }
 
 const SYN: Flags = Flags::SYN;
+const ACK: Flags = Flags::ACK;
+const SYN_ACK: Flags = Flags(Flags::SYN.0 | Flags::ACK.0);
 
 fn sent() -> impl Strategy<Value = Sent> {
-    let syn_ack = Flags(Flags::SYN.0 | Flags::ACK.0);
     let fin_ack = Flags(Flags::FIN.0 | Flags::ACK.0);
     let flags = prop_oneof![
         5 => Just(SYN),
-        4 => Just(syn_ack),
-        3 => Just(Flags::ACK),
+        4 => Just(SYN_ACK),
+        3 => Just(ACK),
         2 => Just(fin_ack),
         1 => Just(Flags::RST),
         1 => Just(Flags(Flags::SYN.0 | Flags::FIN.0)),
@@ -99,11 +100,10 @@ fn conversations() -> impl Strategy<Value = Vec<Sent>> {
             let (flow, extras) = (NEIGHBOURS + flow, Extras::NONE);
             all.push(Sent { flow, forward, flags, seq, ack, payload, gap, extras });
         };
-        let (ack, syn_ack) = (Flags::ACK, Flags::SYN | Flags::ACK);
         for flow in 0..4 {
             sent(flow, true, SYN, (99, 0), 0, 1);
-            sent(flow, false, syn_ack, (499, 100), 0, 1);
-            sent(flow, true, ack, (100, 500), 0, 1);
+            sent(flow, false, SYN_ACK, (499, 100), 0, 1);
+            sent(flow, true, ACK, (100, 500), 0, 1);
         }
         let mut next = [[500_u32, 100]; 4];
         for (flow, forward, kind, gap) in steps {
@@ -113,8 +113,8 @@ fn conversations() -> impl Strategy<Value = Vec<Sent>> {
                 0 => (Flags::FIN | Flags::ACK, 0),
                 1 => (Flags::RST, 0),
                 2 => (SYN, 0),
-                3..20 => (ack, 0),
-                _ => (ack, u32::from(kind)),
+                3..20 => (ACK, 0),
+                _ => (ACK, u32::from(kind)),
             };
             let seq = if kind == 21 { me.wrapping_sub(50) } else { *me };
             sent(flow, forward, flags, (seq, *peer), payload, gap);
@@ -336,6 +336,12 @@ proptest! {
     }
 }
 
+/// A handshake on flow 0 and what comes behind it, ten milliseconds apart.
+fn opened_then(segments: &[(bool, Flags, u32, u32)]) -> Vec<Sent> {
+    let handshake = [(true, SYN, 100, 0), (false, SYN_ACK, 500, 101), (true, ACK, 101, 501)];
+    conversation(&[&handshake, segments].concat())
+}
+
 /// Segments of flow 0, ten milliseconds apart.
 fn conversation(segments: &[(bool, Flags, u32, u32)]) -> Vec<Sent> {
     let sent = |&(forward, flags, seq, ack): &(bool, Flags, u32, u32)| {
@@ -347,15 +353,11 @@ fn conversation(segments: &[(bool, Flags, u32, u32)]) -> Vec<Sent> {
 
 #[test]
 fn a_syn_soon_after_a_reset_is_told_of_as_of_the_connection_that_it_begins() {
-    let (syn_ack, ack) = (SYN | Flags::ACK, Flags::ACK);
-    let capture = conversation(&[
-        (true, SYN, 100, 0),
-        (false, syn_ack, 500, 101),
-        (true, ack, 101, 501),
-        (true, Flags::RST | ack, 101, 501),
+    let capture = opened_then(&[
+        (true, Flags::RST | ACK, 101, 501),
         (true, SYN, 900, 0),
-        (false, syn_ack, 700, 901),
-        (true, ack, 901, 701),
+        (false, SYN_ACK, 700, 901),
+        (true, ACK, 901, 701),
     ]);
     let (told, records) = told(&capture, 1_000, ROOMY);
     let ids: Vec<u64> = told.iter().map(|it| it.1).collect();
@@ -366,13 +368,12 @@ fn a_syn_soon_after_a_reset_is_told_of_as_of_the_connection_that_it_begins() {
 
 #[test]
 fn each_of_several_syns_that_an_open_connection_saw_is_in_a_connection() {
-    let (syn_ack, ack) = (SYN | Flags::ACK, Flags::ACK);
     let capture = conversation(&[
         (true, SYN, 100, 0),
-        (false, syn_ack, 500, 101),
+        (false, SYN_ACK, 500, 101),
         (true, SYN, 900, 0),
-        (true, ack, 101, 501),
-        (false, ack, 501, 101),
+        (true, ACK, 101, 501),
+        (false, ACK, 501, 101),
         (true, SYN, 70_000, 0),
     ]);
     let (told, records) = told(&capture, 1_000, ROOMY);
@@ -383,16 +384,9 @@ fn each_of_several_syns_that_an_open_connection_saw_is_in_a_connection() {
 
 #[test]
 fn a_closed_connection_stays_awake_where_few_are_to_be_expected() {
-    let (syn_ack, ack) = (SYN | Flags::ACK, Flags::ACK);
-    let fin = Flags::FIN | ack;
-    let capture = conversation(&[
-        (true, SYN, 100, 0),
-        (false, syn_ack, 500, 101),
-        (true, ack, 101, 501),
-        (true, fin, 101, 501),
-        (false, fin, 501, 102),
-        (true, ack, 102, 502),
-    ]);
+    let fin = Flags::FIN | ACK;
+    let capture =
+        opened_then(&[(true, fin, 101, 501), (false, fin, 501, 102), (true, ACK, 102, 502)]);
     // Eight may be awake in each shard; so many times as much as was read is to come.
     let awake = |times: Option<u64>| -> usize {
         let limits = Limits { awake: 8, closed_awake: 0, ..ROOMY };
