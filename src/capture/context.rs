@@ -55,13 +55,25 @@ impl Scan {
         walk.end += 1;
     }
 
-    /// Ends the search if it can be ended, and lists the damage; false if more bytes are needed.
-    pub(super) fn resume(
+    /// Whether a walk that ends before `end` goes on at `walk.end`: a search that is open is ended
+    /// first, by what `find` finds from there.
+    #[inline]
+    pub(super) fn goes_on(
         open: &mut Option<Self>,
-        found: Found,
+        find: impl FnOnce(usize) -> Found,
         window: Window<'_>,
+        end: usize,
         walk: &mut Walk,
     ) -> bool {
+        if open.is_some() && !Self::resume(open, find(walk.end), window, walk) {
+            walk.needs_more = walk.end < end;
+            return false;
+        }
+        walk.end < end && !(window.at_end && walk.end >= window.bytes.len())
+    }
+
+    /// Ends the search if it can be ended, and lists the damage; false if more bytes are needed.
+    fn resume(open: &mut Option<Self>, found: Found, window: Window<'_>, walk: &mut Walk) -> bool {
         let Some(Self { mut kind, offset }) = *open else { return true };
         walk.end = match found {
             Found::At(at) => {

@@ -85,15 +85,7 @@ impl Ng {
     ) -> Walk {
         let mut walk = Walk { end: range.start, ..Walk::default() };
         walk.context_changed = scan.is_some();
-        loop {
-            if scan.is_some() && !Scan::resume(scan, self.find(window, walk.end), window, &mut walk)
-            {
-                walk.needs_more = walk.end < range.end;
-                break;
-            }
-            if walk.end >= range.end || (window.at_end && walk.end >= window.bytes.len()) {
-                break;
-            }
+        while Scan::goes_on(scan, |at| self.find(window, at), window, range.end, &mut walk) {
             let framed = if self.big_endian {
                 self.packets::<BigEndian>(window, range.end, &mut walk, visit)
             } else {

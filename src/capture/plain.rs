@@ -131,15 +131,7 @@ impl Plain {
     ) -> Walk {
         let before = *scan;
         let mut walk = Walk { end: range.start, ..Walk::default() };
-        loop {
-            if scan.is_some() && !Scan::resume(scan, self.find(window, walk.end), window, &mut walk)
-            {
-                walk.needs_more = walk.end < range.end;
-                break;
-            }
-            if walk.end >= range.end || (window.at_end && walk.end >= window.bytes.len()) {
-                break;
-            }
+        while Scan::goes_on(scan, |at| self.find(window, at), window, range.end, &mut walk) {
             match self.step(window, walk.end) {
                 Step::Record(header) => {
                     let bytes = window.from(walk.end);

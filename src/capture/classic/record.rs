@@ -229,17 +229,7 @@ fn unusual<'a, B: ByteOrder>(
     end: usize,
     walk: &mut Walk,
 ) -> Option<(Header, &'a [u8], usize)> {
-    loop {
-        if scan.is_some() {
-            let found = find::<B>(classic, window, walk.end);
-            if !Scan::resume(scan, found, window, walk) {
-                walk.needs_more = walk.end < end;
-                return None;
-            }
-        }
-        if walk.end >= end || (window.at_end && walk.end >= window.bytes.len()) {
-            return None;
-        }
+    while Scan::goes_on(scan, |at| find::<B>(classic, window, at), window, end, walk) {
         match step::<B>(classic, window, walk.end) {
             Step::Record(header, data, len) => {
                 note_oddities(classic, &header, walk);
@@ -258,6 +248,7 @@ fn unusual<'a, B: ByteOrder>(
             Step::Bad => Scan::start(scan, DamageKind::BadRecord, window, walk),
         }
     }
+    None
 }
 
 /// Counts what is odd about a record that is taken all the same.
