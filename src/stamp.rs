@@ -3,6 +3,7 @@
 //! Everything downstream measures with these types, so that no wall clock can leak into a result.
 //! Knows nothing of files' formats or of TCP.
 
+pub(crate) mod digits;
 mod rfc3339;
 
 pub use rfc3339::Rfc3339;

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
+use super::writer::TIME;
 use crate::connection::Mark;
 use crate::stamp::{FrameId, Rfc3339, Span, Time};
 use crate::tcp::{Endpoint, Overlay, Sides};
@@ -18,8 +19,23 @@ use crate::tcp::{Endpoint, Overlay, Sides};
 pub(super) struct Stamp(pub(super) Time);
 
 impl Serialize for Stamp {
+    #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(Rfc3339::from(self.0).as_str())
+        serializer.serialize_newtype_struct(TIME, &Inner(self.0))
+    }
+}
+
+/// A time as text, or as a number for who writes times himself.
+struct Inner(Time);
+
+impl Serialize for Inner {
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(Rfc3339::from(self.0).as_str())
+        } else {
+            serializer.serialize_i64(self.0.nanos())
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use super::Time;
+use super::{Time, digits};
 
 /// Length of the text: an `i64` of nanoseconds reaches from 1677 to 2262.
 const LENGTH: usize = "2026-01-02T03:04:05.000000001Z".len();
@@ -21,6 +21,11 @@ impl Rfc3339 {
         // Digits and punctuation.
         str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// The text, as bytes.
+    pub(crate) const fn as_bytes(&self) -> &[u8; LENGTH] {
+        &self.0
+    }
 }
 
 impl fmt::Display for Rfc3339 {
@@ -30,6 +35,7 @@ impl fmt::Display for Rfc3339 {
 }
 
 impl From<Time> for Rfc3339 {
+    #[inline]
     fn from(time: Time) -> Self {
         const SECOND: i64 = 1_000_000_000;
         let (seconds, nanos) = (time.nanos().div_euclid(SECOND), time.nanos().rem_euclid(SECOND));
@@ -38,9 +44,12 @@ impl From<Time> for Rfc3339 {
             text = whole(seconds);
             LATEST.set((seconds, text));
         }
-        // Two short chains of divisions instead of a long one.
-        put::<5>(&mut text, 20, nanos / 10_000);
-        put::<4>(&mut text, 25, nanos % 10_000);
+        // Nine digits, which fit.
+        let nanos = u32::try_from(nanos).unwrap_or_default();
+        if let [first, rest @ .., _] = text.get_mut(20..).unwrap_or_default() {
+            *first = b'0' + (nanos / digits::LIMIT % 10) as u8;
+            rest.copy_from_slice(&digits::eight(nanos % digits::LIMIT));
+        }
         Self(text)
     }
 }
@@ -52,6 +61,7 @@ thread_local! {
 }
 
 /// The text of a second's beginning.
+#[cold]
 fn whole(seconds: i64) -> [u8; LENGTH] {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);
@@ -66,7 +76,6 @@ fn whole(seconds: i64) -> [u8; LENGTH] {
 }
 
 /// Puts the last digits of a number at a place of the text.
-#[inline]
 fn put<const DIGITS: usize>(text: &mut [u8; LENGTH], at: usize, number: i64) {
     // As many digits as there are places, none of which has more than nine.
     let mut rest = u32::try_from(number).unwrap_or_default();

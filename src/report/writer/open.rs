@@ -1,73 +1,53 @@
-//! Objects and lists that are being written, element by element.
+//! Objects and lists that are being written in a line, element by element.
+
+use std::mem;
 
 use serde::ser::{self, Serialize};
 
-use super::{GATHERED, Json, WriteError};
+use super::line::{Line, Unfit};
+use super::room::{self, Rest};
 
 /// An open object or list.
-pub(super) struct Open<'a, 'b, const LINES: bool> {
-    pub(super) json: &'a mut Json<'b, LINES>,
-    pub(super) end: &'static [u8],
+#[derive(Debug)]
+pub(super) struct Open<'a> {
+    room: &'a mut [u8],
+    /// What stands before the next element: what opens the whole, or a comma.
+    before: u8,
+    end: &'static [u8],
 }
 
-impl<const LINES: bool> Open<'_, '_, LINES> {
-    /// What stands before an element.
+impl<'a> Open<'a> {
     #[inline]
-    fn begin(&mut self) {
-        if self.json.is_indented() {
-            self.json.line();
-        }
+    pub(super) const fn new(room: &'a mut [u8], begin: u8, end: &'static [u8]) -> Self {
+        Self { room, before: begin, end }
     }
 
-    /// What stands behind an element, the last one too: the end takes its place.
+    /// Takes the room, and what stands before the element that is put there.
     #[inline]
-    fn end_element(&mut self) {
-        self.json.bytes.push(b',');
+    fn begin(&mut self) -> (&'a mut [u8], u8) {
+        (mem::take(&mut self.room), mem::replace(&mut self.before, b','))
     }
 
     #[inline]
-    fn colon(&mut self) {
-        self.json.put(if self.json.is_indented() { b": " } else { b":" });
-    }
-
-    #[inline]
-    fn element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), WriteError> {
-        self.begin();
-        value.serialize(&mut *self.json)?;
-        // Before the comma, which must not be written on: the end may take its place.
-        if self.json.is_indented() {
-            self.json.write_on(GATHERED)?;
-        }
-        self.end_element();
+    fn element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Unfit> {
+        let (room, before) = self.begin();
+        self.room = value.serialize(Line::of(room::text(room, &[before])?))?;
         Ok(())
     }
 
-    #[expect(clippy::inline_always, reason = "names are known where this is inlined: one copy")]
+    #[expect(clippy::inline_always, reason = "names are known where this is inlined: few stores")]
     #[inline(always)]
-    pub(super) fn field<T: ?Sized + Serialize>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), WriteError> {
-        self.begin();
-        self.json.key(name);
-        if self.json.is_indented() {
-            self.json.bytes.push(b' ');
-        }
-        value.serialize(&mut *self.json)?;
-        self.end_element();
+    fn field<T: ?Sized + Serialize>(&mut self, name: &str, value: &T) -> Result<(), Unfit> {
+        let (room, before) = self.begin();
+        self.room = value.serialize(Line::of(room::key(room, before, name)?))?;
         Ok(())
     }
 
     #[inline]
-    pub(super) fn close(self) {
-        let is_indented = self.json.is_indented();
-        self.json.depth -= 1;
-        // No value ends with a comma.
-        if self.json.bytes.pop_if(|last| *last == b',').is_some() && is_indented {
-            self.json.line();
-        }
-        self.json.put(self.end);
+    fn close(self) -> Rest<'a> {
+        let Self { room, before, end } = self;
+        let is_empty = before != b',';
+        room::text(if is_empty { room::text(room, &[before])? } else { room }, end)
     }
 }
 
@@ -75,19 +55,18 @@ impl<const LINES: bool> Open<'_, '_, LINES> {
 macro_rules! lists {
     ($($kind:ident: $method:ident),*) => {
         $(
-            impl<const LINES: bool> ser::$kind for Open<'_, '_, LINES> {
-                type Ok = ();
-                type Error = WriteError;
+            impl<'a> ser::$kind for Open<'a> {
+                type Ok = &'a mut [u8];
+                type Error = Unfit;
 
                 #[inline]
-                fn $method<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), WriteError> {
+                fn $method<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Unfit> {
                     self.element(value)
                 }
 
                 #[inline]
-                fn end(self) -> Result<(), WriteError> {
-                    self.close();
-                    Ok(())
+                fn end(self) -> Rest<'a> {
+                    self.close()
                 }
             }
         )*
@@ -103,23 +82,22 @@ lists! {
 macro_rules! objects {
     ($($kind:ident),*) => {
         $(
-            impl<const LINES: bool> ser::$kind for Open<'_, '_, LINES> {
-                type Ok = ();
-                type Error = WriteError;
+            impl<'a> ser::$kind for Open<'a> {
+                type Ok = &'a mut [u8];
+                type Error = Unfit;
 
                 #[inline(always)]
                 fn serialize_field<T: ?Sized + Serialize>(
                     &mut self,
                     name: &'static str,
                     value: &T,
-                ) -> Result<(), WriteError> {
+                ) -> Result<(), Unfit> {
                     self.field(name, value)
                 }
 
                 #[inline]
-                fn end(self) -> Result<(), WriteError> {
-                    self.close();
-                    Ok(())
+                fn end(self) -> Rest<'a> {
+                    self.close()
                 }
             }
         )*
@@ -128,32 +106,29 @@ macro_rules! objects {
 
 objects! { SerializeStruct, SerializeStructVariant }
 
-impl<const LINES: bool> ser::SerializeMap for Open<'_, '_, LINES> {
-    type Ok = ();
-    type Error = WriteError;
+impl<'a> ser::SerializeMap for Open<'a> {
+    type Ok = &'a mut [u8];
+    type Error = Unfit;
 
-    #[inline]
-    fn serialize_key<T: ?Sized + Serialize>(&mut self, key: &T) -> Result<(), WriteError> {
-        self.begin();
-        let begin = self.json.bytes.len();
-        key.serialize(&mut *self.json)?;
-        if self.json.bytes.get(begin) == Some(&b'"') {
-            return Ok(());
+    fn serialize_key<T: ?Sized + Serialize>(&mut self, key: &T) -> Result<(), Unfit> {
+        let (room, before) = self.begin();
+        let room = room::text(room, &[before])?;
+        let rest = key.serialize(Line::of(&mut *room))?.len();
+        if room.first() != Some(&b'"') {
+            return Err(ser::Error::custom("a key must be a string"));
         }
-        Err(ser::Error::custom("a key must be a string"))
+        self.room = room.get_mut(room.len() - rest..).unwrap_or_default();
+        Ok(())
     }
 
-    #[inline]
-    fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), WriteError> {
-        self.colon();
-        value.serialize(&mut *self.json)?;
-        self.end_element();
+    fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Unfit> {
+        let room = mem::take(&mut self.room);
+        self.room = value.serialize(Line::of(room::text(room, b":")?))?;
         Ok(())
     }
 
     #[inline]
-    fn end(self) -> Result<(), WriteError> {
-        self.close();
-        Ok(())
+    fn end(self) -> Rest<'a> {
+        self.close()
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::outline::GATHERED;
 use super::*;
 
 fn in_one_line(value: &impl Serialize) -> String {
