@@ -41,10 +41,7 @@ impl Connection {
         let held_until = sent.map(|sent| sent - path - HELD_UP);
         let (me, peer) = self.sides.pair_mut(from);
         let Some(fin) = peer.stream.fin.filter(|fin| before <= *fin) else { return };
-        // A block below the acknowledgment reports a duplicate only where there was one: Linux still
-        // lists what it had out of order in the acknowledgment that ends it.
-        let block = extras.sack.as_slice().first().filter(|_| peer.fin_repeats > 0);
-        let twice = block.is_some_and(|it| peer.stream.is_duplicate_report(*it, segment.ack));
+        let twice = peer.reports_fin_twice(before, segment, extras);
         let is_all = before == fin && me.stream.offset(segment.seq) <= me.stream.end + 1;
         let sender = me.stream.sender(segment).filter(|_| path > BESIDE);
         let answer = Answer { sender, soonest, is_all, twice, is_fin: segment.flags.fin() };

@@ -78,6 +78,10 @@ pub(super) struct Skip {
     pub(super) offset: i64,
     pub(super) mark: Mark,
     pub(super) timestamp: Option<u32>,
+    /// It acknowledges the peer's FIN.
+    pub(super) knew: bool,
+    /// Nothing before it did, and it does not report that the FIN had come before.
+    pub(super) is_first_answer: bool,
     /// It answers the peer's latest FIN at once, as the first word since.
     pub(super) answers_fin: bool,
 }

@@ -245,8 +245,10 @@ impl Endpoint {
         };
         let soon = fin.path + fin.path + BEFORE_TIMERS;
         let crossed = self.last_entry().is_some_and(|last| {
-            let is_answer = last.corrected_by.is_none() && earlier.time.since(last.at) <= soon;
-            let is_before = earlier.time < last.at;
+            let is_answer = last.corrected_by.is_none()
+                && skip.is_first_answer
+                && earlier.time.since(last.at) <= soon;
+            let is_before = earlier.time < last.at || !skip.knew;
             last.state == State::CloseWait
                 && (is_before || ((skip.answers_fin || is_answer) && !(overtaken && fin.knew)))
         });

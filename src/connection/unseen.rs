@@ -94,11 +94,29 @@ impl Endpoint {
         let timestamp = segment.timestamps().map(|stamps| stamps.value);
         let latest_fin = peer.fin_stamps.filter(|_| peer.fin.is_some()).map(|it| it.value);
         let new = before..peer.stream.acknowledged;
-        let answers_fin = peer.stream.fin.is_some_and(|fin| new.contains(&fin))
+        let is_first = peer.stream.fin.is_some_and(|fin| new.contains(&fin));
+        let answers_fin = is_first
             && self.answers_at_once(peer, before, segment, extras)
             && segment.timestamps().is_none_or(|stamps| latest_fin == Some(stamps.echo));
-        let mark = Mark::of(segment);
-        self.skipped_to = Some(Box::new(Skip { offset, mark, timestamp, answers_fin }));
+        self.skipped_to = Some(Box::new(Skip {
+            offset,
+            mark: Mark::of(segment),
+            timestamp,
+            knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
+            is_first_answer: is_first && !peer.reports_fin_twice(before, segment, extras),
+            answers_fin,
+        }));
+    }
+
+    /// Whether `segment` of its peer, which had acknowledged what lies before `before`, says that its FIN
+    /// came twice. A block below the acknowledgment reports a duplicate only where there was one: Linux
+    /// still lists what it had out of order in the acknowledgment that ends it.
+    pub(super) fn reports_fin_twice(&self, before: i64, segment: &Segment, extras: &Extras) -> bool {
+        let fin = self.stream.fin;
+        extras.sack.as_slice().first().is_some_and(|block| {
+            (self.fin_repeats > 0 || Some(before) == fin)
+                && self.stream.is_duplicate_report(*block, segment.ack)
+        })
     }
 
     /// Whether `segment`, which acknowledges the FIN of `peer` that begins behind what had been
