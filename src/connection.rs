@@ -351,7 +351,8 @@ impl Connection {
     ) {
         let mark = Mark::of(segment);
         let (me, peer) = self.sides.pair_mut(from);
-        if me.state < State::Established || me.fin.is_some() || peer.fin.is_some() {
+        let matters = me.state < State::Established || me.fin.is_some() || peer.fin.is_some();
+        if matters || me.stream.numbers.has_overtaken(segment.ip_id) {
             me.stream.read_number();
         }
         self.bring_back_cookie(from, segment);
@@ -369,12 +370,13 @@ impl Connection {
         if segment.flags.ack() {
             self.on_acknowledgment(from, segment, extras, effects);
         }
+        let path = self.answer_time(from);
         let (me, peer) = self.sides.pair_mut(from);
         if segment.payload_len > 0 && peer.fin.is_some() && peer.stream.fin_acknowledged() {
             peer.reads_after_fin |= me.stream.acknowledged > 0 && peer.resets == 0;
         }
         let start = me.stream.offset(segment.seq);
-        me.note_skip(peer, acknowledged, segment, extras);
+        me.note_skip(peer, acknowledged, (segment, path), extras);
         let opening = &self.opening;
         let (data_before, fin_before) = (me.stream.traffic.last_data, me.stream.fin);
         let repeats = me.stream.transmit(segment, || Legs::of(opening, from), effects);
@@ -389,7 +391,7 @@ impl Connection {
             && !effects.repeat.is_some_and(Repeat::is_copy)
             && self.is_own_fin(from, segment, fin_before)
         {
-            self.on_fin_sent(from, segment, data_before);
+            self.on_fin_sent(from, segment, data_before, acknowledged);
         }
         if repeats || segment.flags.fin() || segment.payload_len > 0 {
             self.note_fin_arrival(from, segment);

@@ -16,11 +16,18 @@ const LONG_HELD: Span = Span::from_secs(30);
 
 impl Connection {
     /// `from` sent a FIN, for the first time or again.
-    /// `data_before` is the last segment with payload before.
-    pub(super) fn on_fin_sent(&mut self, from: Side, segment: &Segment, data_before: Option<Mark>) {
+    /// `data_before` is the last segment with payload before, and `acknowledged` what it had
+    /// acknowledged by then.
+    pub(super) fn on_fin_sent(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        data_before: Option<Mark>,
+        acknowledged: i64,
+    ) {
         let mark = Mark::of(segment);
         let Some(first) = self.sides.of(from).fin else {
-            return self.on_first_fin(from, segment, data_before);
+            return self.on_first_fin(from, segment, data_before, acknowledged);
         };
         let me = self.sides.of_mut(from);
         if mark.time.since(first.time).abs() < SAME_FRAME {
@@ -96,8 +103,8 @@ impl Connection {
 
     /// At the end of what is known: a FIN that passed the tap towards a side of which the capture
     /// shows nothing at all counts as received, though nothing proves it.
-    /// And a side that ignored several acknowledgments of its FIN did take the last one, for all
-    /// that is known: it has not sent the FIN again since. That is sure once it should have.
+    /// And a side that ignored several acknowledgments of its FIN did take the last one if it has not sent
+    /// the FIN again by the time at which it should have.
     pub(super) fn settle_closing(&mut self, known_until: Time) {
         for side in Side::BOTH {
             let loses = self.is_lossy_beyond_tap(side);
@@ -109,11 +116,10 @@ impl Connection {
             // A side that acknowledges nothing of what else was sent to it hears nothing.
             let is_deaf =
                 peer.stream.unacknowledged().is_some() || (is_near && peer.unanswered > 0);
-            if let Some(mark) = me.pending_ack_of_fin.filter(|_| !is_deaf) {
-                let overdue = known_until.since(mark.time) > me.fin_gap + me.fin_gap + me.fin_gap;
-                let certainty = if overdue { Certainty::Inferred } else { Certainty::Assumed };
-                let reason =
-                    Reason { certainty, ..Reason::observed(mark, Cause::ReceivedAckOfFin) };
+            let due = me.fin_gap + me.fin_gap + me.fin_gap;
+            let is_due = |ack: &Mark| known_until.since(ack.time) > due;
+            if let Some(mark) = me.pending_ack_of_fin.filter(|ack| !is_deaf && is_due(ack)) {
+                let reason = Reason::inferred(mark, Cause::ReceivedAckOfFin);
                 let correction = me.last_fin.map(|fin| fin.frame);
                 me.apply(Event::ReceiveAckOfFin, reason.corrected(correction));
             }
@@ -240,8 +246,8 @@ impl Endpoint {
         )
     }
 
-    /// It is far away, over a path that loses segments: whether the acknowledgment that it got last
-    /// came, nothing confirms, and when it had room for its FIN, no tap here can know.
+    /// It is far away, over a path that loses segments: whether what it got last came, an acknowledgment
+    /// or a RST, nothing confirms, and when it had room for its FIN, no tap here can know.
     fn doubt_unconfirmed(&mut self) {
         let held = self.stream.fin.is_some_and(|fin| fin > 1);
         let data = self.stream.traffic.last_data.map(|mark| mark.time);
@@ -249,7 +255,9 @@ impl Endpoint {
         for (index, entry) in self.entries_mut().iter_mut().enumerate() {
             let doubtful = match entry.cause {
                 Cause::SentFin => held && data.is_none_or(|data| entry.at.since(data) < LONG_HELD),
-                Cause::ReceivedAckOfFin => index + 1 == count,
+                Cause::ReceivedAckOfSyn | Cause::ReceivedAckOfFin | Cause::ReceivedRst => {
+                    index + 1 == count
+                }
                 _ => false,
             };
             if doubtful && entry.certainty == Certainty::Observed {

@@ -53,6 +53,8 @@ struct FirstFin {
     first_word: bool,
     /// It comes with data right behind other data of its sender: what held that up held it up too.
     with_data: bool,
+    /// It comes again, and was sent before the peer's FIN came: what was not seen since tells.
+    crossed: bool,
 }
 
 impl Connection {
@@ -61,6 +63,7 @@ impl Connection {
         from: Side,
         segment: &Segment,
         data_before: Option<Mark>,
+        acknowledged: i64,
     ) {
         self.take_back_early_open(from, segment);
         self.take_back_crossed_open(from, segment);
@@ -98,6 +101,8 @@ impl Connection {
                 && data_before.is_some_and(|data| {
                     peer.stream.traffic.last_data.is_none_or(|it| it.time < data.time)
                 }),
+            crossed: begins <= me.stream.acknowledged.max(1)
+                && me.closed_before(peer, acknowledged, segment, path),
         };
         me.fin = Some(fin.mark);
         me.fin_stamps = segment.timestamps();
@@ -173,19 +178,8 @@ impl Endpoint {
         } else {
             Reason::observed(fin.mark, Cause::SentFin)
         };
-        // The peer's FIN made room for it, and it left behind the acknowledgment of that at once: it
-        // had been waiting, and the FINs had crossed.
-        let instant = if fin.path > BESIDE { INSTANT_AFAR } else { INSTANT };
         let received = self.last_entry().copied().filter(|entry| {
-            entry.state == State::CloseWait
-                && fin.narrow
-                && (Span::ZERO..=SOON).contains(&self.released.since(entry.at))
-                && Some(fin.before.frame) > entry.frame
-                // What was written later had not been waiting.
-                && fin.data_before.is_none_or(|data| data.time <= entry.at + INSTANT)
-                && fin.mark.time.since(fin.before.time) <= instant
-                // It may have come together with what was sent long before.
-                && fin.sent.is_none_or(|sent| sent <= entry.at + fin.path + CROSSING_SLACK)
+            entry.state == State::CloseWait && (fin.crossed || self.waited_for_fin(fin, entry))
         });
         if let Some(entry) = received {
             self.revert(State::CloseWait);
@@ -216,6 +210,20 @@ impl Endpoint {
         if let Some(end) = end {
             self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(fin.mark.frame)));
         }
+    }
+
+    /// Whether the peer's FIN, by which `received` was entered, made room for it, and it left behind the
+    /// acknowledgment of that at once: it had been waiting, and the FINs had crossed.
+    fn waited_for_fin(&self, fin: &FirstFin, received: &Entry) -> bool {
+        let instant = if fin.path > BESIDE { INSTANT_AFAR } else { INSTANT };
+        fin.narrow
+            && (Span::ZERO..=SOON).contains(&self.released.since(received.at))
+            && Some(fin.before.frame) > received.frame
+            // What was written later had not been waiting.
+            && fin.data_before.is_none_or(|data| data.time <= received.at + INSTANT)
+            && fin.mark.time.since(fin.before.time) <= instant
+            // It may have come together with what was sent long before.
+            && fin.sent.is_none_or(|sent| sent <= received.at + fin.path + CROSSING_SLACK)
     }
 
     /// Whether it came just when what the acknowledgment of the last data released would come, far

@@ -73,6 +73,12 @@ impl Numbers {
         }
     }
 
+    /// Whether the last segment was sent behind one that has this identification.
+    pub(super) const fn has_overtaken(self, ip_id: u16) -> bool {
+        let behind = self.last.wrapping_sub(ip_id);
+        ip_id != 0 && behind != 0 && behind <= UNSEEN * 4
+    }
+
     fn sender(self, segment: &Segment, segments: u16) -> Option<Sender> {
         if self.first == 0 || segment.ttl > LIMIT || !self.are_counted(segments) {
             return None;

@@ -83,7 +83,7 @@ impl Endpoint {
         &mut self,
         peer: &Self,
         before: i64,
-        segment: &Segment,
+        (segment, path): (&Segment, Span),
         extras: &Extras,
     ) {
         let offset = self.stream.offset(segment.seq);
@@ -96,7 +96,7 @@ impl Endpoint {
         let new = before..peer.stream.acknowledged;
         let is_first = peer.stream.fin.is_some_and(|fin| new.contains(&fin));
         let answers_fin = is_first
-            && self.answers_at_once(peer, before, segment, extras)
+            && self.answers_at_once(peer, before, (segment, path), extras)
             && segment.timestamps().is_none_or(|stamps| latest_fin == Some(stamps.echo));
         self.skipped_to = Some(Box::new(Skip {
             offset,
@@ -111,7 +111,12 @@ impl Endpoint {
     /// Whether `segment` of its peer, which had acknowledged what lies before `before`, says that its FIN
     /// came twice. A block below the acknowledgment reports a duplicate only where there was one: Linux
     /// still lists what it had out of order in the acknowledgment that ends it.
-    pub(super) fn reports_fin_twice(&self, before: i64, segment: &Segment, extras: &Extras) -> bool {
+    pub(super) fn reports_fin_twice(
+        &self,
+        before: i64,
+        segment: &Segment,
+        extras: &Extras,
+    ) -> bool {
         let fin = self.stream.fin;
         extras.sack.as_slice().first().is_some_and(|block| {
             (self.fin_repeats > 0 || Some(before) == fin)
@@ -122,23 +127,50 @@ impl Endpoint {
     /// Whether `segment`, which acknowledges the FIN of `peer` that begins behind what had been
     /// acknowledged `before`, and comes behind the own FIN that was not seen, answers the first that
     /// came: a FIN that comes again is reported as a duplicate (RFC 2883). In CLOSE-WAIT a FIN is
-    /// acknowledged with the own one, in FIN-WAIT-1 by itself: that is one more, unless a timer was due.
+    /// acknowledged with the own one, in FIN-WAIT-1 by itself: that is one more.
     fn answers_at_once(
         &self,
         peer: &Self,
         before: i64,
-        segment: &Segment,
+        (segment, path): (&Segment, Span),
         extras: &Extras,
     ) -> bool {
         let reports = self.stream.options.sack_permitted && peer.stream.options.sack_permitted;
-        let is_one_more = || {
-            let sender = self.stream.sender(segment);
-            peer.stream.fin == Some(before)
-                && peer.fin_repeats == 1
-                && peer.fin.is_some_and(|fin| segment.time.since(fin.time) < FIN_TIMER)
-                && matches!(sender, Some(Sender::Socket { unseen: 2.. }))
-        };
+        // The one that it reports, and another.
+        let came = (peer.fin_repeats + 1).max(2);
+        let is_one_more = || self.sent_more(peer, before, (segment, path), (came, 0));
         reports && segment.payload_len == 0 && (extras.sack.is_empty() || is_one_more())
+    }
+
+    /// Whether the own FIN in `segment`, which acknowledges the FIN of `peer` that begins behind what had
+    /// been acknowledged `before`, comes again, and was sent before that one came: so much was sent since
+    /// and not seen. In CLOSE-WAIT each FIN of the peer is answered once, with the own FIN or before it.
+    pub(super) fn closed_before(
+        &self,
+        peer: &Self,
+        before: i64,
+        segment: &Segment,
+        path: Span,
+    ) -> bool {
+        self.sent_more(peer, before, (segment, path), (peer.fin_repeats + 1, 1))
+    }
+
+    /// Whether more was sent, and not seen, before `segment` than answers to `came` FINs of the peer, and so
+    /// many own FINs, or things `at_least`, as timers can have sent since the first of those came.
+    fn sent_more(
+        &self,
+        peer: &Self,
+        before: i64,
+        (segment, path): (&Segment, Span),
+        (came, at_least): (u32, u32),
+    ) -> bool {
+        let timer = FIN_TIMER + path;
+        let since = peer.fin.map_or(Span::ZERO, |fin| segment.time.since(fin.time + path));
+        let by_timers = u32::from(since >= timer);
+        let usual = came + by_timers.max(at_least);
+        peer.stream.fin == Some(before)
+            && since < timer + timer
+            && matches!(self.stream.sender(segment), Some(Sender::Socket { unseen }) if u32::from(unseen) >= usual)
     }
 
     /// Its FIN was acknowledged by something else than the peer's FIN.
