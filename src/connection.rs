@@ -352,7 +352,8 @@ impl Connection {
         let mark = Mark::of(segment);
         let (me, peer) = self.sides.pair_mut(from);
         let matters = me.state < State::Established || me.fin.is_some() || peer.fin.is_some();
-        if matters || me.stream.numbers.has_overtaken(segment.ip_id) {
+        let is_late = !me.stream.is_next(segment.seq);
+        if matters || (is_late && me.stream.numbers.has_overtaken(segment.ip_id)) {
             me.stream.read_number();
         }
         self.bring_back_cookie(from, segment);
@@ -365,6 +366,7 @@ impl Connection {
         let (me, peer) = self.sides.pair_mut(from);
         let acknowledged = peer.stream.acknowledged;
         if me.fin.is_some() && !segment.flags.fin() {
+            self.note_overtaken_ack(from, segment, extras);
             self.doubt_by_word(from, segment);
         }
         if segment.flags.ack() {

@@ -103,8 +103,8 @@ impl Connection {
 
     /// At the end of what is known: a FIN that passed the tap towards a side of which the capture
     /// shows nothing at all counts as received, though nothing proves it.
-    /// And a side that ignored several acknowledgments of its FIN did take the last one if it has not sent
-    /// the FIN again by the time at which it should have.
+    /// And a side that ignored several acknowledgments of its FIN did take the last one, for all
+    /// that is known: it has not sent the FIN again since. That is sure once it should have.
     pub(super) fn settle_closing(&mut self, known_until: Time) {
         for side in Side::BOTH {
             let loses = self.is_lossy_beyond_tap(side);
@@ -116,10 +116,15 @@ impl Connection {
             // A side that acknowledges nothing of what else was sent to it hears nothing.
             let is_deaf =
                 peer.stream.unacknowledged().is_some() || (is_near && peer.unanswered > 0);
-            let due = me.fin_gap + me.fin_gap + me.fin_gap;
-            let is_due = |ack: &Mark| known_until.since(ack.time) > due;
-            if let Some(mark) = me.pending_ack_of_fin.filter(|ack| !is_deaf && is_due(ack)) {
-                let reason = Reason::inferred(mark, Cause::ReceivedAckOfFin);
+            let overdue =
+                |ack: &Mark| known_until.since(ack.time) > me.fin_gap + me.fin_gap + me.fin_gap;
+            // Where acknowledgments are lost one after the other, the last may be as well.
+            let is_told = |ack: &Mark| !is_deaf && (!loses || overdue(ack));
+            if let Some(mark) = me.pending_ack_of_fin.filter(is_told) {
+                let certainty =
+                    if overdue(&mark) { Certainty::Inferred } else { Certainty::Assumed };
+                let reason =
+                    Reason { certainty, ..Reason::observed(mark, Cause::ReceivedAckOfFin) };
                 let correction = me.last_fin.map(|fin| fin.frame);
                 me.apply(Event::ReceiveAckOfFin, reason.corrected(correction));
             }
@@ -252,12 +257,12 @@ impl Endpoint {
         let held = self.stream.fin.is_some_and(|fin| fin > 1);
         let data = self.stream.traffic.last_data.map(|mark| mark.time);
         let count = self.entries().len();
+        let last_word = self.stream.last_time();
         for (index, entry) in self.entries_mut().iter_mut().enumerate() {
             let doubtful = match entry.cause {
                 Cause::SentFin => held && data.is_none_or(|data| entry.at.since(data) < LONG_HELD),
-                Cause::ReceivedAckOfSyn | Cause::ReceivedAckOfFin | Cause::ReceivedRst => {
-                    index + 1 == count
-                }
+                Cause::ReceivedAckOfSyn => index + 1 == count && last_word <= Some(entry.at),
+                Cause::ReceivedAckOfFin | Cause::ReceivedRst => index + 1 == count,
                 _ => false,
             };
             if doubtful && entry.certainty == Certainty::Observed {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::certainty::Certainty;
 use crate::stamp::{Span, Time};
-use crate::tcp::{Segment, Side};
+use crate::tcp::{Extras, Segment, Side};
 
 /// Sooner than this no timer sends anything again (Linux `TCP_RTO_MIN` is 200 ms).
 const BEFORE_TIMERS: Span = Span::from_millis(150);
@@ -116,15 +116,35 @@ impl Connection {
     pub(super) fn on_overtaken_fin(&mut self, from: Side, segment: &Segment) {
         let (me, peer) = self.sides.pair_mut(from);
         let knew = peer.stream.fin.is_none_or(|fin| peer.stream.offset(segment.ack) > fin);
-        let stamps = me.fin_stamps.zip(segment.timestamps());
-        let is_older = stamps.is_some_and(|(known, this)| newer(known.value, this.value));
-        if is_older && !knew && segment.flags.ack() {
+        if me.sent_before_fin(segment) && !knew && segment.flags.ack() {
+            me.crossed_after_all(Mark::of(segment));
+        }
+    }
+
+    /// An acknowledgment from behind the FIN, sent before the one FIN that was seen, and held up before the
+    /// tap: that one came again. If it does not acknowledge the peer's FIN, or answers the first that came,
+    /// the FINs crossed.
+    pub(super) fn note_overtaken_ack(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+        let (me, peer) = self.sides.pair_mut(from);
+        let (Some(own), Some(fin)) = (me.stream.fin, peer.stream.fin) else { return };
+        let is_behind = me.fin_repeats == 0 && me.stream.offset(segment.seq) == own + 1;
+        if !is_behind || segment.payload_len > 0 || !me.sent_before_fin(segment) {
+            return;
+        }
+        let knew = peer.stream.offset(segment.ack) > fin;
+        if !(knew && peer.reports_fin_twice(fin, segment, extras)) {
             me.crossed_after_all(Mark::of(segment));
         }
     }
 }
 
 impl Endpoint {
+    /// Whether it sent `segment` before its latest FIN.
+    fn sent_before_fin(&self, segment: &Segment) -> bool {
+        let stamps = self.fin_stamps.zip(segment.timestamps());
+        stamps.is_some_and(|(fin, this)| newer(fin.value, this.value))
+    }
+
     /// It had sent its FIN, which `mark` shows, before it received the peer's.
     fn crossed_after_all(&mut self, mark: Mark) {
         let closes = |received: &Entry, sent: &Entry| {

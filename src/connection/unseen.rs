@@ -137,7 +137,7 @@ impl Endpoint {
     ) -> bool {
         let reports = self.stream.options.sack_permitted && peer.stream.options.sack_permitted;
         // The one that it reports, and another.
-        let came = (peer.fin_repeats + 1).max(2);
+        let came = peer.fins_come_by(segment, path).max(2);
         let is_one_more = || self.sent_more(peer, before, (segment, path), (came, 0));
         reports && segment.payload_len == 0 && (extras.sack.is_empty() || is_one_more())
     }
@@ -152,7 +152,13 @@ impl Endpoint {
         segment: &Segment,
         path: Span,
     ) -> bool {
-        self.sent_more(peer, before, (segment, path), (peer.fin_repeats + 1, 1))
+        self.sent_more(peer, before, (segment, path), (peer.fins_come_by(segment, path), 1))
+    }
+
+    /// How many FINs of this side can have come before its peer sent `segment`, of those that the tap saw.
+    fn fins_come_by(&self, segment: &Segment, path: Span) -> u32 {
+        let is_late = |last: &Mark| segment.time.since(last.time) < path;
+        self.fin_repeats + 1 - u32::from(self.last_fin.as_ref().is_some_and(is_late))
     }
 
     /// Whether more was sent, and not seen, before `segment` than answers to `came` FINs of the peer, and so

@@ -2,6 +2,7 @@
 
 import socket
 
+from matches import pure_ack
 from packet import ACK, FIN
 from scenario import scenario
 
@@ -339,6 +340,51 @@ def simultaneous_close_with_loss(net):
     net.await_table(net.client, "FIN-WAIT-1", 0)
     net.await_table(net.server, "FIN-WAIT-1", 0)
     net.wait(0.5)
+
+
+@scenario(families=BOTH, relay=True, delay=0.01)
+def doubled_fin_while_the_own_is_lost(net):
+    """The passive side's FIN is lost, and the network doubles the other one: what answers the copy has
+    the number behind a FIN that nobody saw, and the two had not crossed."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.relay.duplicate(fin_from("client"), after=0.05)
+    net.relay.drop(fin_from("server"))
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+    net.await_table(net.client, "TIME-WAIT")
+
+
+@scenario(relay=True, delay=0.01)
+def lost_fin_and_late_answers(net):
+    """The client's FIN is lost, and its answer to the server's is overtaken by its repetition. That answer
+    has the number behind it: the FINs had crossed."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.relay.drop(fin_from("client"))
+    net.relay.late(pure_ack("client"), 0.4, count=None)
+    client.shutdown(WRITE)
+    server.sendall(b"a" * 100)
+    server.shutdown(WRITE)
+    net.read(client, 100)
+    net.await_table(net.client, "TIME-WAIT")
+
+
+@scenario(relay=True, delay=0.01)
+def lost_fin_and_lost_answer(net):
+    """The client's FIN is lost, and its answer to the server's: of what it sends then, only the IP
+    identification tells that two things are missing, and that the FINs had crossed."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.relay.drop(fin_from("client"))
+    net.relay.hold(fin_from("server"))
+    server.close()
+    client.close()
+    net.relayed("client", lambda p: p.fin, "the FIN")
+    net.relay.drop(pure_ack("client"))
+    net.relay.release()
+    net.await_table(net.client, "TIME-WAIT")
 
 
 @scenario(families=BOTH)
