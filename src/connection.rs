@@ -28,6 +28,7 @@ mod endpoint;
 mod feedback;
 mod fin_number;
 mod first_fin;
+mod first_syn;
 mod flight;
 mod half_open;
 mod halves;
@@ -63,6 +64,7 @@ pub use asleep::{Asleep, Room};
 pub use before::{Blocked, TimeWaitBefore};
 pub use cookie::CookieSign;
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
+pub use first_syn::Begun;
 pub use lone_syn::LoneSyn;
 pub use record::{
     Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, IcmpErrors, Idle, Mark,

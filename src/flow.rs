@@ -8,6 +8,7 @@
 
 mod answers;
 mod arrival;
+mod backlog;
 mod batch;
 mod bucket;
 mod buckets;
@@ -31,11 +32,13 @@ mod repeats;
 mod shard;
 mod sightings;
 mod slab;
+mod start;
 mod strip;
 mod table;
 #[cfg(test)]
 mod tests;
 mod together;
+mod turns;
 mod zeek;
 
 pub use answers::Answers;
@@ -44,11 +47,13 @@ pub use deal::SHARDS;
 pub use horizon::Horizon;
 pub use limits::Limits;
 pub use names::Names;
-pub use neighbours::{Neighbours, Turn};
+pub use neighbours::Neighbours;
 pub use observer::{Ending, Finished, Observer, Placed};
 pub use packed::Packed;
 pub use per_tuple::PerTuple;
 pub use shard::Shard;
 pub use sightings::WINDOW as SIGHTING_WINDOW;
+pub use start::Start;
 pub use strip::Strip;
+pub use turns::Turn;
 pub use zeek::{ZeekRow, ZeekRules, ZeekShard};

@@ -47,7 +47,7 @@ use crate::capture::CaptureError;
 use crate::decode;
 use crate::detect::{Accumulator, Detectors};
 use crate::filter::Filter;
-use crate::flow::{Answers, Limits, Names, Neighbours, SHARDS, Turn, ZeekRules};
+use crate::flow::{Answers, Limits, Names, Neighbours, SHARDS, Start, Turn, ZeekRules};
 use crate::settings::Settings;
 use crate::summary::Summary;
 
@@ -317,17 +317,26 @@ fn drive(
     let mut whole = Collector::of_run(options);
     let mut held = Held::default();
     let (mut answers, mut names) = (Answers::default(), Names::default());
-    let mut neighbours = Neighbours::default();
+    let (mut neighbours, mut start) = (Neighbours::default(), Start::default());
     reading.fill(&mut current);
     while !current.is_empty() {
         if options.settings.may_bake() {
             current.chunks().iter().for_each(|chunk| answers.read(&chunk.batch));
         }
+        if !start.is_known() {
+            current.chunks().iter().for_each(|chunk| start.read(&chunk.batch));
+        }
         current.begun.iter().for_each(|(file, before)| names.learn(*file, *before));
         if options.settings.limits_time_wait() || options.settings.may_bake() {
             watch_neighbours(&mut neighbours, &current, &options.settings);
         }
-        let terms = Terms { options, answers: &answers, neighbours: &neighbours, names: &names };
+        let terms = Terms {
+            options,
+            answers: &answers,
+            neighbours: &neighbours,
+            names: &names,
+            start: &start,
+        };
         let read = reading.progress();
         let (is_merged, ()) = rayon::join(
             || consume::consume(&mut workers, &mut whole, &held, &current, terms, sink),
@@ -349,7 +358,8 @@ fn drive(
     let rest = Wave::default();
     drop((current, next));
     neighbours.settle(|_| true, &options.settings);
-    let terms = Terms { options, answers: &answers, neighbours: &neighbours, names: &names };
+    let terms =
+        Terms { options, answers: &answers, neighbours: &neighbours, names: &names, start: &start };
     let is_merged = consume::consume(&mut workers, &mut whole, &held, &rest, terms, sink);
     let is_merged = is_merged.map_err(PipelineError::Sink)?;
     segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
@@ -363,6 +373,10 @@ fn drive(
 fn watch_neighbours(neighbours: &mut Neighbours, wave: &Wave, settings: &Settings) {
     let turns: Vec<Vec<Turn>> = wave.chunks().par_iter().map(|chunk| chunk.batch.turns()).collect();
     neighbours.read(turns.into_iter().flatten());
+    let marked = neighbours.marked();
+    let acks = wave.chunks().par_iter().map(|chunk| chunk.batch.acknowledgments(marked));
+    let acks: Vec<Vec<Turn>> = acks.collect();
+    neighbours.read(acks.into_iter().flatten());
     neighbours.settle(|place| wave.ready.includes(place), settings);
 }
 

@@ -1,6 +1,7 @@
 //! The pipeline gives the same bytes however a capture is cut and however many threads there are,
 //! and the same connections as the obvious loop.
 
+mod beginnings;
 mod captures;
 mod cuts;
 mod halves;

@@ -2,10 +2,12 @@
 //!
 //! Slow and plain on purpose: the pipeline is compared with it, and the kernel with both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tcpautopsy::capture::{Context, Window};
-use tcpautopsy::connection::{Beginning, Connection, ConnectionRecord, Mark, Room, TimeWaitBefore};
+use tcpautopsy::connection::{
+    Beginning, Begun, Connection, ConnectionRecord, Mark, Room, TimeWaitBefore,
+};
 use tcpautopsy::decode::{self, Decoded, Outcome};
 use tcpautopsy::flow::{Answers, Horizon, Neighbours, Turn};
 use tcpautopsy::settings::Settings;
@@ -87,8 +89,32 @@ fn walk(capture: &[u8], take: &mut dyn FnMut(Time, FrameId, &Outcome, &Decoded))
     });
 }
 
+/// When the first segment came, and the first one of the first 64 that belongs to no connection that
+/// had begun by then.
+fn beginning_of(capture: &[u8]) -> (Time, Option<FrameId>) {
+    let (mut first, mut open, mut begun) = (None, None, BTreeSet::new());
+    let mut rest = 64;
+    for_each_segment(capture, &mut |time, segment| {
+        let Some((tuple, segment)) = segment.filter(|_| rest > 0 && open.is_none()) else { return };
+        let (tuple, _) = tuple.canonical();
+        let key = (tuple.source, tuple.destination);
+        first.get_or_insert(time);
+        rest -= 1;
+        match segment.control() {
+            Control::Syn => drop(begun.insert(key)),
+            Control::Rst => {}
+            _ if begun.contains(&key) => {}
+            _ => open = Some(segment.frame),
+        }
+    });
+    (first.unwrap_or(Time::MIN), open)
+}
+
 struct Reference<'s> {
     settings: &'s Settings,
+    /// How the capture began.
+    first: Time,
+    open: Option<FrameId>,
     answers: Answers,
     neighbours: Neighbours,
     /// Whether connections sleep between their segments.
@@ -100,8 +126,11 @@ struct Reference<'s> {
 
 impl<'s> Reference<'s> {
     fn new(settings: &'s Settings, capture: &[u8]) -> Self {
+        let (first, open) = beginning_of(capture);
         Self {
             settings,
+            first,
+            open,
             answers: answers_in(capture),
             neighbours: neighbours_in(capture, settings),
             naps: false,
@@ -168,6 +197,16 @@ impl<'s> Reference<'s> {
         if asked.is_some_and(unrepeated) {
             connection.heard_listener();
         }
+        let asked = connection.may_be_cookie(self.settings);
+        let in_vain = |(listener, sent)| self.neighbours.found_no_request(listener, sent, until);
+        if asked.is_some_and(in_vain) {
+            connection.found_no_request();
+        }
+        if let Some(syn) = connection.first_syn() {
+            let in_traffic = self.open.is_some_and(|open| open < syn.frame);
+            let begun = Begun { at: self.first, in_traffic };
+            connection.settle_first_syn(begun, self.settings);
+        }
         let asked = connection.may_be_crowded_out();
         let found_full =
             |(attempt, from, until)| self.neighbours.found_queue_full(attempt, from, until);
@@ -179,6 +218,11 @@ impl<'s> Reference<'s> {
         {
             if self.neighbours.had_no_bucket(socket, from, until) {
                 connection.had_no_bucket(side);
+            }
+        }
+        for (side, socket, from, until) in connection.may_be_reset_too_late(self.settings) {
+            if self.neighbours.may_lack_bucket(socket, from, until) {
+                connection.may_have_had_no_bucket(side);
             }
         }
         let record = connection.finish(until, by, self.settings);

@@ -35,6 +35,30 @@ impl Connection {
         })
     }
 
+    /// The sides that a RST ended in FIN-WAIT-2: each as the source of a tuple, and around when its FIN was
+    /// acknowledged. An orphan takes a place then, and is closed at once if there is none.
+    #[must_use]
+    pub fn may_be_reset_too_late(&self, settings: &Settings) -> Vec<(Side, FourTuple, Time, Time)> {
+        let of = |side| {
+            let (own, peer) = (self.addresses.of(side), self.addresses.of(side.peer()));
+            settings.of(own.address).max_tw_buckets?;
+            let [.., waiting, closed] = self.sides.of(side).entries() else { return None };
+            let is_reset = waiting.state == State::FinWait2
+                && closed.cause == Cause::ReceivedRst
+                && closed.certainty == Certainty::Observed;
+            let tuple = FourTuple { source: *own, destination: *peer };
+            is_reset.then_some((side, tuple, waiting.at - AROUND, waiting.at + AROUND))
+        };
+        Side::BOTH.into_iter().filter_map(of).collect()
+    }
+
+    /// The host of `side` may have had none.
+    pub fn may_have_had_no_bucket(&mut self, side: Side) {
+        if let Some(closed) = self.sides.of_mut(side).entries_mut().last_mut() {
+            closed.certainty = closed.certainty.min(Certainty::Inferred);
+        }
+    }
+
     /// The host of `side` had none.
     pub fn had_no_bucket(&mut self, side: Side) {
         let me = self.sides.of_mut(side);

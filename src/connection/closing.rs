@@ -36,6 +36,10 @@ impl Connection {
         if me.is_copy_of_fin(segment) {
             return self.on_overtaken_fin(from, segment);
         }
+        // Another socket, which a late cookie has made, counts from the same number.
+        if me.last_entry().is_some_and(|last| last.cause == Cause::ReceivedCookie) {
+            me.apply(Event::SendFin, Reason::observed(mark, Cause::SentFin));
+        }
         me.fin_stamps = segment.timestamps();
         me.fin_repeats = me.fin_repeats.saturating_add(1);
         me.fin_gap = mark.time.since(me.last_fin.unwrap_or(first).time);

@@ -32,6 +32,8 @@ pub enum CookieSign {
     Clock(FrameId),
     /// The SYN-ACK was due again, did not come, and the listener was there.
     Silence,
+    /// The listener held as many half-open connections as it may.
+    Queue,
 }
 
 impl CookieSign {
@@ -43,13 +45,14 @@ impl CookieSign {
             Self::Options => "options",
             Self::Clock(_) => "clock",
             Self::Silence => "silence",
+            Self::Queue => "queue",
         }
     }
 
     const fn frame(self) -> Option<FrameId> {
         match self {
             Self::Clock(frame) => Some(frame),
-            Self::Settings | Self::Options | Self::Silence => None,
+            Self::Settings | Self::Options | Self::Silence | Self::Queue => None,
         }
     }
 }
@@ -245,6 +248,26 @@ impl Connection {
     /// The listener was heard when its SYN-ACK was due again: there was nothing to send it from.
     pub fn heard_listener(&mut self) {
         self.opening.baker.get_or_insert_default().sign = Some(CookieSign::Silence);
+    }
+
+    /// The listener, and when it sent a SYN-ACK of which nothing else tells whether it was a cookie.
+    #[must_use]
+    pub fn may_be_cookie(&self, settings: &Settings) -> Option<(tcp::Endpoint, Time)> {
+        let listener = self.addresses.server;
+        let opening = &self.opening;
+        let baker = opening.baker.as_ref()?;
+        let syn_acks = &opening.syn_acks.server;
+        let is_open = settings.of(listener.address).syncookies == Some(1)
+            && baker.sign.is_none()
+            && !baker.recycles
+            && syn_acks.count() == 1
+            && self.sides.server.was_in(State::SynReceived);
+        syn_acks.first().filter(|_| is_open).map(|sent| (listener, sent.mark.time))
+    }
+
+    /// It had no place for a half-open connection.
+    pub fn found_no_request(&mut self) {
+        self.opening.baker.get_or_insert_default().sign = Some(CookieSign::Queue);
     }
 
     /// Takes out the SYN-RECEIVED of a server that had no socket, and how that ended.

@@ -197,6 +197,7 @@ impl Connection {
         if is_anew {
             self.ask_anew(from);
         }
+        let echoes_earlier = self.echoes_earlier_syn(from, segment);
         let (me, peer) = self.sides.pair_mut(from);
         if is_anew || matches!(me.state, State::SynSent | State::Listen | State::SynReceived) {
             if me.stream.isn() != Some(segment.seq) {
@@ -209,6 +210,7 @@ impl Connection {
         let echo = segment.timestamps().map(|stamps| stamps.echo);
         let arrival = self.opening.syns.of(from.peer()).answered_by(echo);
         let reason = match arrival {
+            Some(syn) if echoes_earlier => Reason::inferred(syn.mark, syn.cause),
             Some(syn) => Reason::observed(syn.mark, syn.cause),
             None => Reason::inferred(mark, Cause::SentSynAck),
         };

@@ -198,7 +198,8 @@ impl Connection {
     }
 
     /// Whether a SYN-ACK of `from`, on a tuple where all is over, answers a SYN that the capture
-    /// lacks: neither of its numbers is of this connection.
+    /// lacks: neither of its numbers is of this connection. What acknowledges what was sent here is somebody's
+    /// else, which TIME-WAIT answers (RFC 9293 3.10.7.4, fourth).
     pub(super) fn answers_unseen_syn(&self, from: Side, segment: &Segment) -> bool {
         let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
         let is_over = |state| matches!(state, State::Closed | State::TimeWait);
@@ -206,6 +207,8 @@ impl Connection {
             && is_over(peer.state)
             && me.stream.isn().is_some_and(|isn| isn != segment.seq)
             && peer.stream.isn().is_some_and(|isn| isn.plus(1) != segment.ack)
+            && !(peer.state == State::TimeWait
+                && (1..=peer.stream.end + 1).contains(&peer.stream.offset(segment.ack)))
     }
 
     /// Whether a SYN of `from` ends the TIME-WAIT of its peer: a number beyond all that was

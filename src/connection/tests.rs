@@ -164,6 +164,29 @@ fn what_a_fin_does_behind_an_assumed_state_is_observed_only_where_its_peer_had_n
 }
 
 #[test]
+fn a_syn_ack_that_echoes_an_earlier_syn_shows_that_the_first_one_is_not_in_the_capture() {
+    let record = &scenario("syn-repeated-before-the-capture.tcp")[0];
+    let (client, server) = (&record.states.client[0], &record.states.server[0]);
+    assert_eq!((client.state, client.cause), (State::SynSent, Cause::SentSynAgain));
+    assert_eq!((server.state, server.cause), (State::SynReceived, Cause::ReceivedSyn));
+    assert_eq!([client, server].map(|entry| entry.certainty), [Certainty::Inferred; 2]);
+}
+
+#[test]
+fn another_socket_made_by_a_late_cookie_closes_on_its_own() {
+    let record = &scenario("cookie-brought-back-late-and-closed.tcp")[0];
+    let seen = states(record, Side::Server);
+    assert!(seen.ends_with(&["CLOSED", "ESTABLISHED", "FIN-WAIT-1"]), "{seen:?}");
+}
+
+#[test]
+fn a_syn_ack_that_meets_time_wait_begins_no_connection() {
+    let records = scenario("time-wait-gets-a-syn-ack.tcp");
+    assert_eq!(records.len(), 1);
+    assert_eq!(states(&records[0], Side::Server).last(), Some(&"TIME-WAIT"));
+}
+
+#[test]
 fn a_late_fin_that_did_not_know_the_peers_shows_that_they_crossed() {
     let records = scenario("close-fins-crossed-as-a-late-one-shows.tcp");
     let client = states(&records[0], Side::Client);

@@ -14,6 +14,8 @@ use crate::tcp::IcmpMeaning;
 pub enum Cause {
     /// The endpoint sent a SYN.
     SentSyn,
+    /// The endpoint sent a SYN, and may have sent it before the capture began.
+    SentSynAgain,
     /// A SYN arrived.
     ReceivedSyn,
     /// The endpoint sent a SYN-ACK whose SYN is not in the capture.
@@ -68,6 +70,7 @@ impl Cause {
     pub const fn text(self) -> &'static str {
         match self {
             Self::SentSyn => "sent SYN",
+            Self::SentSynAgain => "sent SYN, perhaps not for the first time",
             Self::ReceivedSyn => "received SYN",
             Self::SentSynAck => "sent SYN-ACK",
             Self::ReceivedSynAck => "received SYN-ACK",

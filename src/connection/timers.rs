@@ -185,6 +185,12 @@ fn backoff(step: u32, longest: Span) -> Span {
     Span::from_secs(1_i64 << step.min(7)).min(longest)
 }
 
+/// The longest time from one SYN of an attempt to the next one.
+pub(super) fn longest_wait_for_syn(host: &HostSettings) -> Span {
+    let longest = backoff(u32::from(host.syn_retries).saturating_sub(1), host.rto_max);
+    longest + Span::from_nanos(longest.nanos() / LATENESS)
+}
+
 /// How many even steps come first: as set, or as the first two gaps show.
 fn linear_timeouts(host: &HostSettings, gaps: &[Span]) -> u32 {
     host.syn_linear_timeouts.map_or_else(

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use foldhash::fast::RandomState;
 
 use super::left_out::LeftOut;
-use super::neighbours::{Kind, Turn};
+use super::turns::{Kind, Turn};
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
 use crate::tcp::{FourTuple, Orientation, Seq};
@@ -33,6 +33,8 @@ pub(super) struct Buckets {
     held: HashMap<IpAddr, u32, RandomState>,
     /// Whoever found none: the socket, its peer, and when.
     lacking: LeftOut,
+    /// Whoever would have found none if it had asked when its FIN was acknowledged.
+    perhaps: LeftOut,
 }
 
 /// What is known of a flow with a FIN. The first of each pair is the side of the canonical source.
@@ -41,6 +43,8 @@ struct Closing {
     fins: [Option<Fin>; 2],
     /// Whose place is taken until when.
     until: [Option<Time>; 2],
+    /// Who found none left, but may have had one since its FIN was acknowledged.
+    doubted: [bool; 2],
     /// Both FINs have passed, and nothing more matters after this.
     over: Option<Time>,
 }
@@ -49,8 +53,9 @@ struct Closing {
 struct Fin {
     end: Seq,
     time: Time,
-    /// Its sender's host had no place then.
+    /// Its sender's host had no place then, or when it was acknowledged.
     was_full: bool,
+    acknowledged: bool,
 }
 
 impl Buckets {
@@ -89,6 +94,60 @@ impl Buckets {
             }
             Kind::Syn => self.forget(canonical),
             Kind::SynAck => {}
+            Kind::Ack => self.take_ack(turn, (canonical, orientation), settings),
+        }
+    }
+
+    /// Flows with a FIN of which an acknowledgment counts.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = FourTuple> {
+        let waits = |it: &Closing| it.fins.iter().flatten().any(|fin| !fin.acknowledged);
+        self.flows.iter().filter(move |it| waits(it.1)).map(|it| *it.0)
+    }
+
+    /// Whether the socket at the source of `tuple` might have asked in vain between two times.
+    pub(super) fn may_have_had_none(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
+        self.perhaps.has(tuple, from, until)
+    }
+
+    /// Who has closed first may be an orphan, and asks for its place when its FIN is acknowledged.
+    fn take_ack(
+        &mut self,
+        turn: &Turn,
+        (canonical, orientation): (FourTuple, Orientation),
+        settings: &Settings,
+    ) {
+        let owner = turn.tuple.reversed();
+        let is_full = self.is_full(owner.source.address, settings);
+        let Some(closing) = self.flows.get_mut(&canonical) else { return };
+        let Closing { fins: [one, other], until: [first, second], doubted, .. } = closing;
+        let [first_doubt, second_doubt] = doubted;
+        let (fin, peers, until, doubted) = match orientation {
+            Orientation::Forward => (other, one, first, first_doubt),
+            Orientation::Backward => (one, other, second, second_doubt),
+        };
+        let Some(fin) = fin.as_mut().filter(|fin| !fin.acknowledged) else { return };
+        if turn.ack.distance(fin.end) < 0 {
+            return;
+        }
+        fin.acknowledged = true;
+        fin.was_full = is_full;
+        if is_full && peers.is_none() {
+            self.perhaps.add(owner, turn.time);
+        }
+        // What is left of an orphan would have answered; the socket itself had no place yet.
+        let is_socket = turn.ip_id.is_some_and(|id| id != 0);
+        if std::mem::take(doubted) && is_socket && until.take().is_some() {
+            self.lacking.add(turn.tuple, turn.time);
+            self.give_back(turn.tuple.source.address);
+        }
+    }
+
+    fn give_back(&mut self, host: IpAddr) {
+        if let Entry::Occupied(mut held) = self.held.entry(host) {
+            *held.get_mut() = held.get().saturating_sub(1);
+            if *held.get() == 0 {
+                held.remove();
+            }
         }
     }
 
@@ -100,10 +159,11 @@ impl Buckets {
     ) {
         let length = |address| settings.of(address).time_wait;
         let mut closing = self.flows.get(&canonical).copied().unwrap_or_default();
-        let Closing { fins: [one, other], until: [ours, theirs], .. } = &mut closing;
-        let (mine, peers, until, peer_until) = match orientation {
-            Orientation::Forward => (one, other, ours, theirs),
-            Orientation::Backward => (other, one, theirs, ours),
+        let Closing { fins: [one, other], until: [ours, theirs], doubted, .. } = &mut closing;
+        let [my_doubt, your_doubt] = doubted;
+        let (mine, peers, until, peer_until, doubted) = match orientation {
+            Orientation::Forward => (one, other, ours, theirs, your_doubt),
+            Orientation::Backward => (other, one, theirs, ours, my_doubt),
         };
         let peer = turn.tuple.reversed();
         if mine.is_some() {
@@ -113,7 +173,9 @@ impl Buckets {
             }
         } else if let Some(first) = *peers {
             let knew = turn.ack.distance(first.end) >= 0;
-            let apart = knew && turn.time.since(first.time) > APART && !first.was_full;
+            let waited = first.acknowledged || turn.time.since(first.time) > APART;
+            let apart = knew && waited && !first.was_full;
+            *doubted = apart && self.is_full(peer.source.address, settings);
             *peer_until = self.enter(peer, turn.time, apart, settings);
             // The FINs cross: both wait.
             if !knew {
@@ -122,7 +184,8 @@ impl Buckets {
         }
         let is_second = mine.is_none() && peers.is_some();
         let was_full = self.is_full(turn.tuple.source.address, settings);
-        mine.get_or_insert(Fin { end: turn.end, time: turn.time, was_full });
+        let fin = Fin { end: turn.end, time: turn.time, was_full, acknowledged: false };
+        mine.get_or_insert(fin);
         if is_second {
             let over =
                 turn.time + length(turn.tuple.source.address).max(length(peer.source.address));
@@ -183,12 +246,7 @@ impl Buckets {
         let Some(closing) = self.flows.remove(&tuple) else { return };
         let hosts = [tuple.source.address, tuple.destination.address];
         for (host, _) in hosts.into_iter().zip(closing.until).filter(|(_, it)| it.is_some()) {
-            if let Entry::Occupied(mut held) = self.held.entry(host) {
-                *held.get_mut() = held.get().saturating_sub(1);
-                if *held.get() == 0 {
-                    held.remove();
-                }
-            }
+            self.give_back(host);
         }
     }
 }

@@ -3,12 +3,13 @@
 //! Gathered before a wave is consumed, and looked at in the order of the capture, so that every shard
 //! sees the same whatever the others have come to.
 
+use super::Horizon;
 use super::buckets::Buckets;
 use super::queues::Queues;
-use super::{Batch, Horizon, SHARDS};
+use super::turns::{Kind, Marked, Turn};
 use crate::settings::Settings;
-use crate::stamp::{FrameId, Time};
-use crate::tcp::{Endpoint, FourTuple, Segment, Seq};
+use crate::stamp::Time;
+use crate::tcp::{Endpoint, FourTuple};
 
 /// What the connections of a host, and those of a listener, have in common.
 #[derive(Debug, Default)]
@@ -17,34 +18,26 @@ pub struct Neighbours {
     queues: Queues,
     /// Read, and not in order yet.
     waiting: Vec<Turn>,
-}
-
-/// A segment that changes how many sockets a host or a listener has.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    /// Where it stands in the order of the capture.
-    place: (Horizon, FrameId),
-    /// As it travelled.
-    pub(super) tuple: FourTuple,
-    pub(super) time: Time,
-    pub(super) kind: Kind,
-    /// The number behind it, and what it acknowledges.
-    pub(super) end: Seq,
-    pub(super) ack: Seq,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Fin,
-    Rst,
-    Syn,
-    SynAck,
+    /// Flows of which something waits for an acknowledgment.
+    marked: Marked,
 }
 
 impl Neighbours {
     /// Adds what a batch holds. To be followed by [`Neighbours::settle`].
     pub fn read(&mut self, turns: impl IntoIterator<Item = Turn>) {
+        let first = self.waiting.len();
         self.waiting.extend(turns);
+        for turn in self.waiting.get(first..).unwrap_or_default() {
+            if !matches!(turn.kind, Kind::Ack | Kind::Rst) {
+                self.marked.add(turn.tuple);
+            }
+        }
+    }
+
+    /// The flows whose acknowledgments are to be read as well, once all else of a wave is.
+    #[must_use]
+    pub const fn marked(&self) -> &Marked {
+        &self.marked
     }
 
     /// Takes in, in the order of the capture, what stands before the places that `is_ready` says.
@@ -58,6 +51,11 @@ impl Neighbours {
             self.buckets.take(turn, settings);
             self.queues.take(turn, settings);
         }
+        self.marked.clear();
+        let later = self.waiting.iter().map(|turn| turn.tuple);
+        for tuple in self.buckets.unanswered().chain(self.queues.unanswered()).chain(later) {
+            self.marked.add(tuple);
+        }
     }
 
     /// Whether the socket at the source of `tuple`, whose peer is its destination, found no place in
@@ -65,6 +63,19 @@ impl Neighbours {
     #[must_use]
     pub fn had_no_bucket(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
         self.buckets.had_none(tuple, from, until)
+    }
+
+    /// Whether the socket at the source of `tuple` may have found no place to wait in, when its FIN was
+    /// acknowledged between two times.
+    #[must_use]
+    pub fn may_lack_bucket(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
+        self.buckets.may_have_had_none(tuple, from, until)
+    }
+
+    /// Whether the SYN that `listener` answered at `sent` found its queue full, as is known `until` then.
+    #[must_use]
+    pub fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.queues.held_all(listener, sent, until)
     }
 
     /// Whether the listener at the destination of `tuple` had more handshakes to complete than its
@@ -83,55 +94,12 @@ impl Neighbours {
     }
 }
 
-impl Turn {
-    /// What a segment changes, if it changes anything.
-    #[must_use]
-    pub fn of(place: Horizon, tuple: FourTuple, segment: &Segment) -> Option<Self> {
-        let flags = segment.flags;
-        let kind = if flags.rst() {
-            Kind::Rst
-        } else if flags.syn() {
-            if flags.ack() { Kind::SynAck } else { Kind::Syn }
-        } else if flags.fin() && flags.ack() {
-            Kind::Fin
-        } else {
-            return None;
-        };
-        Some(Self {
-            place: (place, segment.frame),
-            tuple,
-            time: segment.time,
-            kind,
-            end: segment.seq_end(),
-            ack: segment.ack,
-        })
-    }
-}
-
-impl Batch {
-    /// What its segments change, in the order of the batch.
-    #[must_use]
-    pub fn turns(&self) -> Vec<Turn> {
-        let mut turns = Vec::new();
-        for (shard, (index, strip)) in
-            (0..SHARDS).flat_map(|shard| self.strips().enumerate().map(move |it| (shard, it)))
-        {
-            let segments = self.bucket(shard).get(self.range_of(shard, index));
-            for packed in segments.unwrap_or_default().iter().filter(|packed| packed.may_turn()) {
-                let (tuple, segment) = (self.tuple_of(packed), packed.segment(strip.first));
-                turns.extend(Turn::of(self.place(strip, packed), tuple, &segment));
-            }
-        }
-        turns.sort_unstable_by_key(|turn| turn.place);
-        turns
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings::HostSettings;
-    use crate::tcp::{Endpoint, Flags};
+    use crate::stamp::FrameId;
+    use crate::tcp::{Endpoint, Flags, Segment, Seq};
 
     fn settings(buckets: u32) -> Settings {
         let mut settings = Settings::default();
@@ -196,6 +164,39 @@ mod tests {
         buckets.read(closes(3, 30));
         buckets.settle(|_| true, &settings(1));
         assert_eq!([1, 2, 3].map(|port| lacking(&buckets, port)), [false, true, false]);
+    }
+
+    /// One place. The client of port 1 sends its FIN at 5 ms, and it is acknowledged `acked` ms later; that
+    /// of port 2 closes at 10 ms; the server of port 1 at 100 ms, which a segment with this
+    /// identification acknowledges.
+    fn closes_slowly(acked: i64, ip_id: u16) -> Neighbours {
+        let (from, to) = (tuple(1), tuple(1).reversed());
+        let mut last = turn(9, 101, from, Flags::ACK, 8);
+        last.ip_id = Some(ip_id);
+        let mut neighbours = Neighbours::default();
+        neighbours.read([
+            turn(1, 5, from, Flags::FIN, 5),
+            turn(3, 5 + acked, to, Flags::ACK, 8),
+            turn(8, 100, to, Flags::FIN, 8),
+            last,
+        ]);
+        neighbours.read(closes(2, 10));
+        neighbours.settle(|_| true, &settings(1));
+        neighbours
+    }
+
+    #[test]
+    fn who_had_no_place_left_when_its_fin_was_acknowledged_asks_again_when_the_other_one_comes() {
+        let early = closes_slowly(1, 0);
+        assert!(!lacking(&early, 1) && !early.may_lack_bucket(tuple(1), Time::MIN, Time::MAX));
+        let late = closes_slowly(20, 0);
+        assert!(lacking(&late, 1) && late.may_lack_bucket(tuple(1), Time::MIN, Time::MAX));
+    }
+
+    #[test]
+    fn what_answers_the_second_fin_tells_whether_there_was_a_place_since_the_first() {
+        assert!(lacking(&closes_slowly(1, 77), 1), "a socket, not what is left of one");
+        assert!(!lacking(&closes_slowly(1, 0), 1));
     }
 
     #[test]

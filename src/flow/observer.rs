@@ -3,7 +3,7 @@
 //! Whether segments are asked for is known at compile time, so that a run which does not ask pays
 //! nothing for them.
 
-use crate::connection::{Connection, ConnectionRecord, Effects, LoneSyn, State};
+use crate::connection::{Begun, Connection, ConnectionRecord, Effects, LoneSyn, State};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Endpoint, Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
 
@@ -89,6 +89,17 @@ pub trait Observer {
     /// behind it.
     fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool;
 
+    /// Whether the SYN that `listener` answered at `sent` found its queue full, as is known `until` then:
+    /// the answer was a SYN cookie.
+    fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool;
+
+    /// Whether the socket at the source of `tuple` may have found no place to wait in, for the FIN that
+    /// was acknowledged between `from` and `until`.
+    fn may_lack_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool;
+
+    /// How the capture began, for a connection that begins with `frame`.
+    fn begun(&self, frame: FrameId) -> Option<Begun>;
+
     /// Takes a SYN that nothing followed, and the tunnel around it; called only where
     /// [`Observer::is_brief`].
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending);
@@ -131,6 +142,18 @@ impl<F: FnMut(Finished)> Observer for F {
 
     fn left_unrepeated(&self, _: Endpoint, _: Time, _: Time) -> bool {
         false
+    }
+
+    fn found_no_request(&self, _: Endpoint, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn may_lack_bucket(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn begun(&self, _: FrameId) -> Option<Begun> {
+        None
     }
 
     fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: Ending) {}

@@ -102,6 +102,18 @@ impl Packed {
         Flags(self.flags).syn()
     }
 
+    /// Whether it acknowledges and is none of those.
+    pub(super) const fn acknowledges_alone(&self) -> bool {
+        let flags = Flags(self.flags);
+        let is_other = flags.syn() || flags.fin() || flags.rst();
+        flags.ack() && !is_other && !self.kind.contains(Kind::QUOTE)
+    }
+
+    /// Whether it stands for an ICMP error.
+    pub(super) const fn is_quote(&self) -> bool {
+        self.kind.contains(Kind::QUOTE)
+    }
+
     /// Whether it is a SYN-ACK.
     pub(super) const fn is_syn_ack(&self) -> bool {
         let flags = Flags(self.flags);

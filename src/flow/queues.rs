@@ -6,12 +6,14 @@
 //! behind are dropped; without a trace, where SYN cookies were sent.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use foldhash::fast::RandomState;
 
+use super::backlog::Backlog;
 use super::left_out::LeftOut;
-use super::neighbours::{Kind, Turn};
 use super::repeats::Repeats;
+use super::turns::{Kind, Turn};
 use crate::connection::SYN_TIMER;
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
@@ -39,12 +41,18 @@ struct Attempt {
     /// Connections that may have waited when it came.
     others: u32,
     answered: bool,
-    /// When it was answered last, and whether the SYN came again since.
+    /// When it was answered first and last, and whether the SYN came again since.
+    first: Time,
     last: Time,
     asked: bool,
+    /// Half-open connections that may have been held when it came.
+    before: u32,
+    /// A timer repeated the answer; the client has acknowledged it.
+    repeated: bool,
+    acknowledged: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Listener {
     /// Answered, and not over.
     open: u32,
@@ -52,6 +60,8 @@ struct Listener {
     room: Option<u32>,
     /// Handshakes answered at once: since when, and how many.
     burst: Option<(Time, u32)>,
+    /// Its half-open connections.
+    backlog: Backlog,
 }
 
 impl Queues {
@@ -62,7 +72,8 @@ impl Queues {
     pub(super) fn take(&mut self, turn: &Turn, settings: &Settings) {
         match turn.kind {
             Kind::Syn => self.ask(turn, settings),
-            Kind::SynAck => self.answer(turn),
+            Kind::SynAck => self.answer(turn, settings),
+            Kind::Ack => self.acknowledge(turn),
             Kind::Fin | Kind::Rst => {
                 self.end(turn.tuple);
                 self.end(turn.tuple.reversed());
@@ -78,6 +89,16 @@ impl Queues {
     /// Whether `listener` would have sent its SYN-ACK of `sent` again by `until`, had it been able to.
     pub(super) fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
         self.repeats.left_out(listener, sent, until)
+    }
+
+    /// Whether `listener` held as many as it may when it answered at `sent`, as is known `until` then.
+    pub(super) fn held_all(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.listeners.get(&listener).is_some_and(|it| it.backlog.was_full(sent, until))
+    }
+
+    /// Attempts of which an acknowledgment counts.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = FourTuple> {
+        self.attempts.iter().filter(|(_, it)| !it.acknowledged).map(|it| *it.0)
     }
 
     fn ask(&mut self, turn: &Turn, settings: &Settings) {
@@ -101,32 +122,67 @@ impl Queues {
             Some(_) => {}
             None => self.end(turn.tuple),
         }
-        if self.attempts.len() < Self::MAX_ATTEMPTS || again.is_some() {
-            let others = self.listeners.get(&listener).map_or(0, |it| it.open);
-            let attempt =
-                Attempt { end: turn.end, others, answered: false, last: turn.time, asked: false };
-            self.attempts.insert(turn.tuple, attempt);
+        let has_room = self.attempts.len() < Self::MAX_ATTEMPTS;
+        let Some(backlog) = self.listener(listener).map(|it| &mut it.backlog) else { return };
+        if !has_room && again.is_none() {
+            return backlog.lose_count(turn.time);
+        }
+        let before = again.map_or_else(|| backlog.ask(), |again| again.before);
+        let others = self.listeners.get(&listener).map_or(0, |it| it.open);
+        let attempt = Attempt {
+            end: turn.end,
+            others,
+            answered: false,
+            first: turn.time,
+            last: turn.time,
+            asked: false,
+            before,
+            repeated: false,
+            acknowledged: false,
+        };
+        self.attempts.insert(turn.tuple, attempt);
+    }
+
+    /// What is known of a listener, unless there are too many.
+    fn listener(&mut self, listener: Endpoint) -> Option<&mut Listener> {
+        let has_room = self.listeners.len() < Self::MAX_ATTEMPTS;
+        match self.listeners.entry(listener) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(place) => has_room.then(|| place.insert(Listener::default())),
         }
     }
 
-    fn answer(&mut self, turn: &Turn) {
+    fn answer(&mut self, turn: &Turn, settings: &Settings) {
         let tuple = turn.tuple.reversed();
-        if self.listeners.len() >= Self::MAX_ATTEMPTS
-            && !self.listeners.contains_key(&tuple.destination)
-        {
+        if settings.of(tuple.destination.address).syncookies.is_none_or(|cookies| cookies == 0) {
             return;
         }
-        let Some(attempt) = self.attempts.get_mut(&tuple) else { return };
-        let before = std::mem::replace(&mut attempt.last, turn.time);
+        let Some(attempt) = self.attempts.get_mut(&tuple) else {
+            // It is held as well.
+            if let Some(listener) = self.listener(tuple.destination) {
+                listener.backlog.lose_count(turn.time);
+            }
+            return;
+        };
+        let last = std::mem::replace(&mut attempt.last, turn.time);
         if attempt.answered {
             let asked = std::mem::take(&mut attempt.asked);
-            if !asked && turn.time.since(before) > SYN_TIMER {
-                self.repeats.add(tuple.destination, turn.time, before);
+            if !asked && turn.time.since(last) > SYN_TIMER {
+                attempt.repeated = true;
+                let (first, was_ignored) = (attempt.first, attempt.acknowledged);
+                if let Some(listener) = self.listener(tuple.destination).filter(|_| was_ignored) {
+                    listener.backlog.lose_count(turn.time);
+                }
+                self.repeats.add(tuple.destination, turn.time, last);
+                self.watch(tuple.destination, turn.time, Some((first, last)));
             }
             return;
         }
         attempt.answered = true;
-        let listener = self.listeners.entry(tuple.destination).or_default();
+        attempt.first = turn.time;
+        let held = attempt.before;
+        let Some(listener) = self.listener(tuple.destination) else { return };
+        listener.backlog.answer(tuple, turn.time, held);
         listener.open = listener.open.saturating_add(1);
         let burst = listener.burst.filter(|(since, _)| turn.time.since(*since) <= AT_ONCE);
         let (since, before) = burst.unwrap_or((turn.time, 0));
@@ -134,12 +190,44 @@ impl Queues {
         if listener.room.is_some_and(|room| before >= room) {
             self.crowded.add(tuple, turn.time);
         }
+        self.watch(tuple.destination, turn.time, None);
+    }
+
+    /// A listener answers: for the first time, or a timer of its repeats an answer that it sent first and
+    /// last at two times.
+    fn watch(&mut self, listener: Endpoint, at: Time, repeats: Option<(Time, Time)>) {
+        let attempts = &self.attempts;
+        let is_open = |tuple: FourTuple| {
+            attempts.get(&tuple).is_some_and(|it| {
+                !it.repeated && !it.acknowledged && it.first == it.last && !it.asked
+            })
+        };
+        let Some(listener) = self.listeners.get_mut(&listener) else { return };
+        match repeats {
+            Some(sent) => listener.backlog.repeat(at, sent, is_open),
+            None => listener.backlog.hear(at, is_open),
+        }
+    }
+
+    /// The client acknowledges, which makes a connection of it. If that was ignored, the answer comes again.
+    fn acknowledge(&mut self, turn: &Turn) {
+        let Some(attempt) = self.attempts.get_mut(&turn.tuple).filter(|it| it.answered) else {
+            return;
+        };
+        if !std::mem::replace(&mut attempt.acknowledged, true)
+            && let Some(listener) = self.listeners.get_mut(&turn.tuple.destination)
+        {
+            listener.backlog.leave();
+        }
     }
 
     fn end(&mut self, tuple: FourTuple) {
-        let was_open = self.attempts.remove(&tuple).is_some_and(|attempt| attempt.answered);
-        if let Some(listener) = self.listeners.get_mut(&tuple.destination).filter(|_| was_open) {
-            listener.open = listener.open.saturating_sub(1);
+        let Some(attempt) = self.attempts.remove(&tuple) else { return };
+        if let Some(listener) = self.listeners.get_mut(&tuple.destination) {
+            listener.open = listener.open.saturating_sub(u32::from(attempt.answered));
+            if !attempt.acknowledged {
+                listener.backlog.leave();
+            }
         }
     }
 }

@@ -15,11 +15,11 @@ const AT_ONCE: Span = Span::from_millis(1);
 
 /// The first timer runs out after 1 s, at the earliest (RFC 6298 2.1), counted in ticks of 4 ms or
 /// less; the second one not before 3 s.
-const DUE: Span = Span::from_millis(1_004);
-const SECOND: Span = Span::from_millis(1_900);
+pub(super) const DUE: Span = Span::from_millis(1_004);
+pub(super) const SECOND: Span = Span::from_millis(1_900);
 
 /// A timer of 1 s is late by less than 64 ms or 8 ticks of 10 ms.
-const OVERDUE: Span = Span::from_millis(1_100);
+pub(super) const OVERDUE: Span = Span::from_millis(1_100);
 
 /// By listener: when its timers ran out, and when the oldest of what was sent again then had been sent
 /// before.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::deal::shard_of;
 use super::{Batch, Ending, Finished, Limits, Observer, Placed, SHARDS, Shard};
-use crate::connection::{ConnectionRecord, LoneSyn, State};
+use crate::connection::{Begun, ConnectionRecord, LoneSyn, State};
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment, Seq, Side, Sides, TunnelLayer};
@@ -219,6 +219,18 @@ impl Observer for Listener {
 
     fn left_unrepeated(&self, _: Endpoint, _: Time, _: Time) -> bool {
         false
+    }
+
+    fn found_no_request(&self, _: Endpoint, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn may_lack_bucket(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn begun(&self, _: FrameId) -> Option<Begun> {
+        None
     }
 
     fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: Ending) {}

@@ -16,10 +16,10 @@ use super::rows::Rows;
 use super::segments::Segments;
 use super::{Keep, Options, Progress, Sink};
 use crate::analysis::JudgedConnection;
-use crate::connection::LoneSyn;
+use crate::connection::{Begun, LoneSyn};
 use crate::detect::Accumulator;
 use crate::flow::{
-    Answers, Batch, Ending, Finished, Names, Neighbours, Observer, Placed, Shard, ZeekRules,
+    Answers, Batch, Ending, Finished, Names, Neighbours, Observer, Placed, Shard, Start, ZeekRules,
 };
 use crate::stamp::{FrameId, Time};
 use crate::summary::{Hands, Summary};
@@ -43,6 +43,7 @@ pub(super) struct Terms<'a> {
     pub(super) answers: &'a Answers,
     pub(super) names: &'a Names,
     pub(super) neighbours: &'a Neighbours,
+    pub(super) start: &'a Start,
 }
 
 /// What is collected of finished connections.
@@ -199,6 +200,18 @@ impl Observer for Desk<'_> {
 
     fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
         self.terms.neighbours.left_unrepeated(listener, sent, until)
+    }
+
+    fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.terms.neighbours.found_no_request(listener, sent, until)
+    }
+
+    fn may_lack_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool {
+        self.terms.neighbours.may_lack_bucket(socket, from, until)
+    }
+
+    fn begun(&self, frame: FrameId) -> Option<Begun> {
+        self.terms.start.before(frame)
     }
 
     fn finished(&mut self, finished: Finished) {

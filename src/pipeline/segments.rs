@@ -11,7 +11,7 @@ use super::Sink;
 use super::collect::Worker;
 use crate::analysis::JudgedSegment;
 use crate::compat::wireshark::Analyzer;
-use crate::connection::LoneSyn;
+use crate::connection::{Begun, LoneSyn};
 use crate::flow::{Ending, Finished, Limits, Observer, PerTuple, Placed, SHARDS};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
@@ -103,6 +103,18 @@ impl<O: Observer> Observer for Watch<'_, O> {
 
     fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
         self.rest.left_unrepeated(listener, sent, until)
+    }
+
+    fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.rest.found_no_request(listener, sent, until)
+    }
+
+    fn may_lack_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool {
+        self.rest.may_lack_bucket(socket, from, until)
+    }
+
+    fn begun(&self, frame: FrameId) -> Option<Begun> {
+        self.rest.begun(frame)
     }
 
     fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {

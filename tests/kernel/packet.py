@@ -131,7 +131,7 @@ def parse_ip(data, offset=0, wire_length=None):
             error = kind in (3, 4, 5, 11, 12) if protocol == 1 else kind < 128
             inner = _inner(data, l4 + 8) if error else None
             return Packet(src, dst, protocol=protocol, icmp=(kind, code, inner), l3=offset, l4=l4)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, ipaddress.AddressValueError):
         return None
     return None
 

@@ -150,7 +150,7 @@ def _explain_end(change, pair, wire):
                                "SYN-RECEIVED": "SYN-ACK retries ran out"}.get(old, "timer ran out")
     causes = [wire.received(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000)]
     if old != "SYN-SENT":  # Closed there, a socket says nothing; a RST answers the SYN-ACK later.
-        causes.append(wire.sent(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000))
+        causes.append(_reset_by_it(old, time, pair, wire))
     acknowledged = wire.received(pair, time, lambda p: p.icmp is None and p.flags & 16, 5_000_000)
     if old == "LAST-ACK":
         causes.append(acknowledged)
@@ -173,6 +173,17 @@ def _explain_end(change, pair, wire):
              "LAST-ACK": "the orphan died", "CLOSING": "the orphan died",
              "FIN-WAIT-2": "the orphan died", "SYN-RECEIVED": "the request was dropped"}
     return "invisible", None, notes.get(old, "aborted without a segment")
+
+
+def _reset_by_it(old, time, pair, wire):
+    """The RST that it sent as it closed. Where nothing may have been left of it, a RST that answers what
+    came later is not its own."""
+    packet = wire.sent(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000)
+    if packet is not None and old in ("FIN-WAIT-2", "CLOSING"):
+        later = wire.between(pair, time + NEAR, packet.time)
+        if any(not sent for _, sent in later):
+            return None
+    return packet
 
 
 def check_chain(lives, begin):

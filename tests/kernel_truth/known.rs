@@ -41,13 +41,6 @@ const KNOWN: &[Known] = &[
                  nothing follows it",
     },
     Known {
-        run: "flood_with_cookies",
-        place: Place::Own,
-        faults: 22,
-        reason: "SYN cookies without options or timestamps, and the capture ends before \
-                 their SYN-ACKs would have been due again, later than those of older SYNs",
-    },
-    Known {
         run: "thousands_with_loss",
         place: Place::Own,
         faults: 8,
@@ -109,13 +102,6 @@ const KNOWN: &[Known] = &[
         faults: 1,
         reason: "the final ACK was lost behind the tap, and data came before the \
                  SYN-ACK's timer told",
-    },
-    Known {
-        run: "flood_with_cookies",
-        place: Place::Other,
-        faults: 22,
-        reason: "SYN cookies without options or timestamps, and the capture ends before \
-                 their SYN-ACKs would have been due again, later than those of older SYNs",
     },
     Known {
         run: "old_acknowledgment_in_closing",

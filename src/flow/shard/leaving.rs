@@ -211,7 +211,7 @@ impl Shard {
 }
 
 /// What the connection cannot know by itself: whether the listener was heard when its SYN-ACK was due
-/// again, and whether it found a place in the accept queue, and in TIME-WAIT.
+/// again, whether it found a place in the queues and in TIME-WAIT, and how the capture began.
 fn tell_neighbours(
     connection: &mut Connection,
     known_until: Time,
@@ -226,6 +226,15 @@ fn tell_neighbours(
     if asked.is_some_and(|(listener, sent)| emit.left_unrepeated(listener, sent, known_until)) {
         connection.heard_listener();
     }
+    let asked = connection.may_be_cookie(settings);
+    if asked.is_some_and(|(listener, sent)| emit.found_no_request(listener, sent, known_until)) {
+        connection.found_no_request();
+    }
+    if let Some(syn) = connection.first_syn()
+        && let Some(begun) = emit.begun(syn.frame)
+    {
+        connection.settle_first_syn(begun, settings);
+    }
     let asked = connection.may_be_crowded_out();
     if asked.is_some_and(|(attempt, from, until)| emit.found_queue_full(attempt, from, until)) {
         connection.was_crowded_out();
@@ -233,6 +242,11 @@ fn tell_neighbours(
     for (side, socket, from, until) in connection.may_lack_bucket(settings).into_iter().flatten() {
         if emit.had_no_bucket(socket, from, until) {
             connection.had_no_bucket(side);
+        }
+    }
+    for (side, socket, from, until) in connection.may_be_reset_too_late(settings) {
+        if emit.may_lack_bucket(socket, from, until) {
+            connection.may_have_had_no_bucket(side);
         }
     }
 }

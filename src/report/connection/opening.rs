@@ -47,7 +47,8 @@ pub(super) struct HandshakeDoc {
     syn_payload_bytes: u32,
     /// A TIME-WAIT of the connection before turned the SYN away, though its time was over.
     blocked: Option<BlockedDoc>,
-    /// The SYN-ACK was a SYN cookie, and what told: `settings`, `options`, `clock` or `silence`.
+    /// The SYN-ACK was a SYN cookie, and what told: `settings`, `options`, `clock`, `silence` or
+    /// `queue`.
     syn_cookie: Option<&'static str>,
 }
 
