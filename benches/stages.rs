@@ -28,6 +28,7 @@ use tcpautopsy::flow::{Batch, ZeekRow};
 use tcpautopsy::pipeline::{Discard, Keep, Options, Sink, run};
 use tcpautopsy::report::{self, Connections};
 use tcpautopsy::settings::Settings;
+use tcpautopsy::summary::OneHand;
 use tcpautopsy::testkit::{Format, Shape, generate, split};
 
 const PACKETS: u64 = 300_000;
@@ -167,7 +168,7 @@ fn output(criterion: &mut Criterion) {
         group.bench_function("json_all", |bencher| {
             bencher.iter(|| {
                 bytes.clear();
-                report::write_json(&analysis, Connections::All, &mut bytes).unwrap();
+                report::write_json(&analysis, Connections::All, &OneHand, &mut bytes).unwrap();
                 bytes.len()
             });
         });

@@ -31,6 +31,7 @@ mod rows;
 mod segments;
 mod sink;
 mod survey;
+mod threads;
 mod verify;
 mod view;
 mod watch;
@@ -58,6 +59,8 @@ pub use period::{Moment, NoMoment, Period};
 use reading::Reading;
 pub use sink::{Discard, Sink};
 pub use survey::{Candidate, Survey};
+use threads::AllHands;
+pub use threads::Threads;
 use wave::Wave;
 
 /// What a run is to do.
@@ -226,6 +229,8 @@ pub struct Outcome {
     pub streams_forgotten: u64,
     /// Rows of Zeek's conn.log that were closed early because a limit of memory was reached.
     pub zeek_rows_evicted: u64,
+    /// The threads that did it, which can make its reports.
+    pub threads: Threads,
 }
 
 /// An input that could not be read to its end.
@@ -289,17 +294,17 @@ pub fn run_surveyed(
     sink: &mut dyn Sink,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Outcome, PipelineError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
-    let mut options = options.clone().on_threads(pool.current_num_threads());
+    let threads = Threads::start(options.threads)?;
+    let mut options = options.clone().on_threads(threads.count());
     if sink.wants_segments() {
         options.wave_size = options.wave_size.min(Options::WAVE_OF_SEGMENTS);
     }
-    pool.install(|| {
+    threads.install(|| {
         let mut plan = survey.plan;
         let look = Look::new(&options, plan.start());
         plan.leave_out(look);
         let reading = Reading::new(plan, &options, look);
-        drive(reading, &options, sink, progress)
+        drive(reading, &options, sink, progress, &threads)
     })
 }
 
@@ -308,6 +313,7 @@ fn drive(
     options: &Options,
     sink: &mut dyn Sink,
     progress: &(dyn Fn(Progress) + Sync),
+    threads: &Threads,
 ) -> Result<Outcome, PipelineError> {
     let hasher = RandomState::default();
     let rules = sink.wants_zeek_rows().then_some(options.zeek);
@@ -366,7 +372,7 @@ fn drive(
     drop(held);
     consume::end(&mut workers, &mut whole, clock, terms, sink).map_err(PipelineError::Sink)?;
     collect::gather(&mut workers, &mut whole, options);
-    Ok(conclude(workers, whole, reading, options))
+    Ok(conclude(workers, whole, reading, options, threads))
 }
 
 /// Counts who found a place, in TIME-WAIT or in an accept queue, as far as the wave is ready.
@@ -385,6 +391,7 @@ fn conclude(
     whole: Collector,
     reading: Reading<'_>,
     options: &Options,
+    threads: &Threads,
 ) -> Outcome {
     let selection = reading.look.selection();
     let (mut inputs, plan) = reading.finish();
@@ -394,7 +401,7 @@ fn conclude(
     for (input, index) in inputs.iter_mut().zip(0..) {
         input.seen_elsewhere = collected.seen_elsewhere.get(&index).copied().unwrap_or_default();
     }
-    let findings = options.detectors.conclude(&accumulator, &summary, &inputs);
+    let findings = options.detectors.conclude(&accumulator, &summary, &inputs, &AllHands);
     let analysis = Analysis {
         inputs,
         selection,
@@ -411,6 +418,7 @@ fn conclude(
         passed_over: plan.passed_over,
         streams_forgotten,
         zeek_rows_evicted,
+        threads: threads.clone(),
     }
 }
 

@@ -199,17 +199,21 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
     let elapsed = progress.finish();
     let outcome = result?;
     complain(&outcome, arguments.verbose);
-    let pipeline::Outcome { analysis, unreadable, .. } = outcome;
+    let pipeline::Outcome { analysis, unreadable, threads, .. } = outcome;
     let unreadable = !unreadable.is_empty() || !inputs.unlisted.is_empty();
     lines.finish(&analysis)?;
     for output in open {
-        output.write(|out| report::write_json(&analysis, chosen(arguments, Format::Json), out))?;
+        let connections = chosen(arguments, Format::Json);
+        output.write(|out| report::write_json(&analysis, connections, &threads, out))?;
     }
     let is_told = !outputs.iter().any(Output::is_stdout) && !analysis.inputs.is_empty();
     if is_told {
         tell(&analysis, &TextOptions { elapsed: Some(elapsed), ..text_options(arguments) }, color)?;
     }
-    Ok(judge(&analysis, &arguments.fail_on, unreadable))
+    let outcome = judge(&analysis, &arguments.fail_on, unreadable);
+    // The program ends here: its memory goes at once.
+    std::mem::forget((analysis, threads));
+    Ok(outcome)
 }
 
 /// Says what could not be read, and what had to be forgotten.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::accumulate::Accumulator;
-use super::doubt::{self, Touched};
+use super::doubt::{self, Doubt, Touched};
 use super::fold::{fold, is_folded};
 use super::registry::{RULES, rule};
 use super::rule::{Check, Context, Rule, Scope, Whole};
@@ -13,7 +13,7 @@ use crate::finding::{Code, Finding, Severity, Subject};
 use crate::input::Input;
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span};
-use crate::summary::{Evicted, Summary};
+use crate::summary::{Evicted, Hands, Summary};
 use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Overlay, Segment};
 
 /// The detectors of a run, with the settings and thresholds in force.
@@ -134,45 +134,24 @@ impl Detectors {
         codes
     }
 
-    /// The findings of a run, the worst first, then by code and the number of connections.
+    /// The findings of a run, the worst first, then by code and the number of connections. `hands` ask
+    /// the detectors.
     #[must_use]
     pub fn conclude(
         &self,
         accumulator: &Accumulator,
         summary: &Summary,
         inputs: &[Input],
+        hands: &impl Hands,
     ) -> Vec<Finding> {
         let whole = Whole { context: self.context(), summary, inputs };
         let doubts = doubt::doubts(&whole);
-        let mut findings = Vec::new();
-        for (index, rule) in &self.enabled {
-            let (describe, totals) = match rule.check {
-                Check::Grouped { describe, .. } => (Some(describe), None),
-                Check::Totals(totals) => (None, Some(totals)),
-                Check::Both { describe, totals, .. } => (Some(describe), Some(totals)),
-            };
-            let (mut found, mut evicted) = (Vec::new(), Evicted::default());
-            if let Some(describe) = describe {
-                evicted = accumulator.evicted(*index);
-                let groups = accumulator.groups(*index).into_iter();
-                found.extend(groups.filter_map(|(key, group)| {
-                    let draft = describe(group, &whole)?;
-                    let spot = group.spot(key);
-                    let mut finding = rule.finding(spot, group.connections(), draft);
-                    let touched = Touched { lacking: group.lossy + group.one_sided > 0 };
-                    doubt::apply(&doubts, touched, &mut finding);
-                    Some(finding)
-                }));
-            }
-            for (spot, draft) in totals.map_or_else(Vec::new, |totals| totals(&whole)) {
-                let mut finding = rule.finding(spot, Vec::new(), draft);
-                if rule.scope != Scope::Capture {
-                    doubt::apply(&doubts, Touched::default(), &mut finding);
-                }
-                found.push(finding);
-            }
-            findings.extend(fold(&found, evicted, self.max_findings));
-        }
+        let rules = self.enabled.iter().collect();
+        let found = hands.each(rules, |(index, rule)| {
+            let (found, evicted) = found(*index, rule, accumulator, &whole, &doubts);
+            fold(&found, evicted, self.max_findings)
+        });
+        let mut findings: Vec<Finding> = found.into_iter().flatten().collect();
         findings.sort_by(|one, other| rank(one).cmp(&rank(other)));
         findings
     }
@@ -186,6 +165,42 @@ impl Detectors {
     const fn context(&self) -> Context<'_> {
         Context { settings: &self.settings, thresholds: &self.thresholds }
     }
+}
+
+/// The findings of one detector, and what it lost.
+fn found(
+    index: usize,
+    rule: &Rule,
+    accumulator: &Accumulator,
+    whole: &Whole<'_>,
+    doubts: &[Doubt],
+) -> (Vec<Finding>, Evicted) {
+    let (describe, totals) = match rule.check {
+        Check::Grouped { describe, .. } => (Some(describe), None),
+        Check::Totals(totals) => (None, Some(totals)),
+        Check::Both { describe, totals, .. } => (Some(describe), Some(totals)),
+    };
+    let (mut found, mut evicted) = (Vec::new(), Evicted::default());
+    if let Some(describe) = describe {
+        evicted = accumulator.evicted(index);
+        let groups = accumulator.groups(index).into_iter();
+        found.extend(groups.filter_map(|(key, group)| {
+            let draft = describe(group, whole)?;
+            let spot = group.spot(key);
+            let mut finding = rule.finding(spot, group.connections(), draft);
+            let touched = Touched { lacking: group.lossy + group.one_sided > 0 };
+            doubt::apply(doubts, touched, &mut finding);
+            Some(finding)
+        }));
+    }
+    for (spot, draft) in totals.map_or_else(Vec::new, |totals| totals(whole)) {
+        let mut finding = rule.finding(spot, Vec::new(), draft);
+        if rule.scope != Scope::Capture {
+            doubt::apply(doubts, Touched::default(), &mut finding);
+        }
+        found.push(finding);
+    }
+    (found, evicted)
 }
 
 type Rank<'a> = (Reverse<Severity>, Code, bool, Reverse<u64>, Option<&'a FrameId>);

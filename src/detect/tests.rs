@@ -5,8 +5,8 @@ use crate::connection::ConnectionRecord;
 use crate::finding::{Code, Finding};
 use crate::input::Input;
 use crate::settings::Settings;
-use crate::summary::Summary;
 use crate::summary::samples::{aborted, graceful, half_open, open, refused, unanswered};
+use crate::summary::{OneHand, Summary};
 
 /// A whole run over records: what a test of a rule looks at.
 pub(super) struct Run {
@@ -50,7 +50,7 @@ impl Run {
             summary.add(&record);
         }
         change(&mut summary);
-        Self { findings: detectors.conclude(&accumulator, &summary, &[]) }
+        Self { findings: detectors.conclude(&accumulator, &summary, &[], &OneHand) }
     }
 
     pub(super) fn configured(
@@ -69,7 +69,7 @@ impl Run {
             detectors.connection(&record, &mut accumulator);
             summary.add(&record);
         }
-        Self { findings: detectors.conclude(&accumulator, &summary, inputs) }
+        Self { findings: detectors.conclude(&accumulator, &summary, inputs, &OneHand) }
     }
 
     /// The one finding with `code`.
@@ -119,7 +119,7 @@ fn conclude(parts: &[&[ConnectionRecord]]) -> Vec<Finding> {
         summary.merge(one);
         accumulator.merge(found);
     }
-    detectors.conclude(&accumulator, &summary, &[])
+    detectors.conclude(&accumulator, &summary, &[], &OneHand)
 }
 
 #[test]

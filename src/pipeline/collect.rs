@@ -14,6 +14,7 @@ use super::merge::Merged;
 use super::pending::{self, Pending};
 use super::rows::Rows;
 use super::segments::Segments;
+use super::threads::AllHands;
 use super::{Keep, Options, Progress, Sink};
 use crate::analysis::JudgedConnection;
 use crate::connection::{Begun, LoneSyn};
@@ -22,7 +23,7 @@ use crate::flow::{
     Answers, Batch, Ending, Finished, Names, Neighbours, Observer, Placed, Shard, Start, ZeekRules,
 };
 use crate::stamp::{FrameId, Time};
-use crate::summary::{Hands, Summary};
+use crate::summary::Summary;
 use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
 
 /// A shard and what is collected of its connections.
@@ -314,18 +315,4 @@ pub(super) fn merge(workers: Vec<Worker>, mut whole: Collector) -> Collector {
     whole.summary.merge_all(summaries, &AllHands);
     whole.accumulator.merge_all(accumulators, &AllHands);
     whole
-}
-
-/// All threads of the run, where pieces of work are done at the same time.
-#[derive(Clone, Copy, Debug)]
-struct AllHands;
-
-impl Hands for AllHands {
-    fn each<T: Send, R: Send>(
-        &self,
-        pieces: Vec<T>,
-        work: impl Fn(T) -> R + Sync + Send,
-    ) -> Vec<R> {
-        pieces.into_par_iter().with_max_len(1).map(work).collect()
-    }
 }

@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use super::Connections;
 use super::configuration::SettingsDoc;
-use super::connection::{ConnectionDoc, ConnectionDocs};
+use super::connection::{ConnectionDoc, ConnectionDocs, Texts};
 use super::finding::FindingDoc;
 use super::input::{InputDoc, Quality};
 use super::totals::{HostDoc, ListenerDoc, SummaryDoc, Window};
 use crate::analysis::Analysis;
+use crate::summary::Hands;
 
 /// Version of the report's schema: the major number changes when a field goes or changes its
 /// meaning, the minor number when fields are added.
@@ -60,11 +61,17 @@ impl Tool {
 }
 
 impl<'a> ReportDoc<'a> {
-    pub(super) fn of(analysis: &'a Analysis, connections: Connections) -> Self {
+    /// The report, as `hands` make its parts; `texts` makes those of its connections.
+    pub(super) fn of(
+        analysis: &'a Analysis,
+        connections: Connections,
+        texts: &'a Texts<'a>,
+        hands: &impl Hands,
+    ) -> Self {
         let summary = &analysis.summary;
         let window = Window::of(summary);
-        let listeners = summary.busiest_listeners(MAX_LISTED).into_iter();
-        let hosts = summary.busiest_hosts(MAX_LISTED).into_iter();
+        let listeners = summary.busiest_listeners(MAX_LISTED);
+        let hosts = summary.busiest_hosts(MAX_LISTED);
         let held = analysis.connections.iter().filter(|judged| connections.holds(judged));
         Self {
             schema_version: SCHEMA_VERSION,
@@ -72,11 +79,11 @@ impl<'a> ReportDoc<'a> {
             inputs: analysis.inputs.iter().map(InputDoc::from).collect(),
             settings: analysis.into(),
             summary: SummaryDoc::of(summary, window),
-            listeners: listeners.map(|entry| ListenerDoc::of(entry, summary, window)).collect(),
-            hosts: hosts.map(|entry| HostDoc::of(entry, summary, window)).collect(),
+            listeners: hands.each(listeners, |entry| ListenerDoc::of(entry, summary, window)),
+            hosts: hands.each(hosts, |entry| HostDoc::of(entry, summary, window)),
             findings: analysis.findings.iter().map(FindingDoc::from).collect(),
             quality: analysis.into(),
-            connections: ConnectionDocs(held.collect()),
+            connections: ConnectionDocs::new(held.collect(), texts),
         }
     }
 }

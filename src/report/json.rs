@@ -3,21 +3,24 @@
 
 use std::io::{self, Write};
 
-use super::Connections;
 use super::document::ReportDoc;
 use super::writer;
-use crate::analysis::Analysis;
+use super::{Connections, connection};
+use crate::analysis::{Analysis, JudgedConnection};
+use crate::summary::Hands;
 
-/// Writes the report, with the connections that `connections` names.
+/// Writes the report, with the connections that `connections` names; `hands` make its parts.
 ///
 /// # Errors
 /// Whatever the writer says.
 pub fn write_json(
     analysis: &Analysis,
     connections: Connections,
+    hands: &impl Hands,
     mut out: impl Write,
 ) -> io::Result<()> {
-    let report = ReportDoc::of(analysis, connections);
+    let texts = |group: &[&JudgedConnection]| hands.each(group.to_vec(), connection::text);
+    let report = ReportDoc::of(analysis, connections, &texts, hands);
     writer::write(&report, INDENTED, &mut out)?;
     out.write_all(b"\n")
 }

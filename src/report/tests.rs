@@ -12,8 +12,8 @@ use crate::connection::{
 use crate::detect::{Accumulator, Detectors, Selection, Thresholds};
 use crate::settings::Settings;
 use crate::stamp::Span;
-use crate::summary::Summary;
 use crate::summary::samples::{at, graceful, half_open, mark, open, refused, reset, unanswered};
+use crate::summary::{OneHand, Summary};
 use crate::tcp::{IcmpError, Side, TunnelLayer};
 
 /// The analysis of one file with these connections, judged by all detectors.
@@ -44,7 +44,7 @@ pub(super) fn with_inputs(inputs: Vec<Input>, records: Vec<ConnectionRecord>) ->
         connections.push(JudgedConnection { record, findings });
     }
     Analysis {
-        findings: detectors.conclude(&accumulator, &summary, &inputs),
+        findings: detectors.conclude(&accumulator, &summary, &inputs, &OneHand),
         inputs,
         selection: crate::analysis::Selection::default(),
         settings,
@@ -120,7 +120,7 @@ fn full() -> ConnectionRecord {
 
 fn report(analysis: &Analysis, connections: Connections) -> Value {
     let mut out = Vec::new();
-    write_json(analysis, connections, &mut out).unwrap();
+    write_json(analysis, connections, &OneHand, &mut out).unwrap();
     serde_json::from_slice(&out).unwrap()
 }
 
@@ -224,7 +224,7 @@ fn lines_hold_the_same_objects_as_the_report() {
 fn the_same_analysis_gives_the_same_bytes() {
     let bytes = || {
         let mut out = Vec::new();
-        write_json(&flood(), Connections::All, &mut out).unwrap();
+        write_json(&flood(), Connections::All, &OneHand, &mut out).unwrap();
         write_rest(&flood(), &mut out).unwrap();
         out
     };

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use super::writer::TIME;
+use super::writer::SHORT;
 use crate::connection::Mark;
 use crate::stamp::{FrameId, Rfc3339, Span, Time};
 use crate::tcp::{Endpoint, Overlay, Sides};
@@ -21,11 +21,11 @@ pub(super) struct Stamp(pub(super) Time);
 impl Serialize for Stamp {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_newtype_struct(TIME, &Inner(self.0))
+        serializer.serialize_newtype_struct(SHORT, &Inner(self.0))
     }
 }
 
-/// A time as text, or as a number for who writes times himself.
+/// A time as text, or its short form.
 struct Inner(Time);
 
 impl Serialize for Inner {

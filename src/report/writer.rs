@@ -17,7 +17,7 @@ use std::io::{self, Write};
 
 use serde::ser::{self, Serialize};
 
-pub(super) use self::line::TIME;
+pub(super) use self::line::SHORT;
 use self::line::{Line, Unfit};
 use self::outline::Outline;
 

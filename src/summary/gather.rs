@@ -12,18 +12,21 @@ use indexmap::{IndexMap, map};
 use super::hands::Hands;
 use super::table::{Entry, Table};
 
-/// Entries of a range, about: enough to be worth a piece of work of its own.
-const MANY: usize = 2_048;
+/// Samples of a range, at least: enough to be worth a piece of work of its own.
+const MANY: usize = 32;
 
 /// Ranges at most: so many pieces keep all threads busy to the end.
 const MOST: usize = 64;
 
-/// One key in so many is looked at to find out how they are spread.
-const SAMPLED: usize = 16;
+/// One in so many entries and connections is a sample: entries of many connections take longer.
+const SAMPLED: u64 = 16;
+
+/// Samples of one entry, at most.
+const HEAVIEST: usize = 256;
 
 type Entries<K, V> = Vec<(K, V)>;
 
-impl<K: Copy + Ord + Hash + Send + Sync, V: Entry + Send> Table<K, V> {
+impl<K: Copy + Ord + Hash + Send + Sync, V: Entry + Send + Sync> Table<K, V> {
     /// Adds what other tables hold, in their order, and makes all of it cheap to read. Whenever
     /// something was added to an entry, `touch` sees it. The table keeps `limit` entries, as
     /// [`Table::entry`] does.
@@ -40,7 +43,7 @@ impl<K: Copy + Ord + Hash + Send + Sync, V: Entry + Send> Table<K, V> {
             tables.push(other.take_entries());
         }
         tables.retain(|table| !table.is_empty());
-        let bounds = bounds(&tables);
+        let bounds = bounds(hands.each(tables.iter().collect(), samples));
         let parts = hands.each(tables, |table| split(table, &bounds));
         let mut ranges: Vec<Vec<Entries<K, V>>> = Vec::new();
         ranges.resize_with(bounds.len() + 1, Vec::new);
@@ -55,15 +58,23 @@ impl<K: Copy + Ord + Hash + Send + Sync, V: Entry + Send> Table<K, V> {
     }
 }
 
-/// Where ranges begin, but for the first: about as many entries lie between one and the next.
-fn bounds<K: Copy + Ord + Hash, V>(tables: &[IndexMap<K, V, RandomState>]) -> Vec<K> {
-    let all: usize = tables.iter().map(IndexMap::len).sum();
-    let ranges = (all / MANY).clamp(1, MOST);
-    if ranges == 1 {
-        return Vec::new();
+/// Keys of a table, those that much work is to be expected of several times.
+fn samples<K: Copy, V: Entry>(table: &IndexMap<K, V, RandomState>) -> Vec<K> {
+    let (mut samples, mut passed) = (Vec::new(), 0);
+    for (key, value) in table {
+        passed += 1 + value.weight();
+        let times = usize::try_from(passed / SAMPLED).unwrap_or(HEAVIEST);
+        samples.extend(std::iter::repeat_n(*key, times.min(HEAVIEST)));
+        passed %= SAMPLED;
     }
-    let sampled = tables.iter().flat_map(|table| table.keys().step_by(SAMPLED).copied());
-    let mut keys: Vec<K> = sampled.collect();
+    samples
+}
+
+/// Where ranges begin, but for the first: about as many samples lie between one and the next, unless they
+/// are all of one key.
+fn bounds<K: Copy + Ord>(samples: Vec<Vec<K>>) -> Vec<K> {
+    let mut keys: Vec<K> = samples.into_iter().flatten().collect();
+    let ranges = (keys.len() / MANY).clamp(1, MOST);
     keys.sort_unstable();
     let mut bounds: Vec<K> =
         (1..ranges).filter_map(|range| keys.get(range * keys.len() / ranges).copied()).collect();
@@ -161,9 +172,25 @@ mod tests {
             }
         }
         let all = gathered(tables, 100_000);
-        assert!(all.len() > 2 * MANY, "one range only: {}", all.len());
+        assert!(all.len() > 2 * MANY * 16, "one range only: {}", all.len());
         let found = all.sorted(100_000).into_iter().map(|(key, it)| (key, it.0.clone()));
         assert_eq!(found.collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn keys_of_many_connections_have_ranges_of_their_own() {
+        let table = |heavy: usize| -> IndexMap<u64, Origins, RandomState> {
+            (0..1_000)
+                .map(|key| (key, Origins(vec![0; if key == 500 { heavy } else { 1 }])))
+                .collect()
+        };
+        let of = |heavy| bounds([table(heavy), table(heavy)].iter().map(samples).collect());
+        // As many keys stand behind a heavy one in its range as in any other range, at most.
+        let light = of(1);
+        let longest = light.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        let heavy = of(2_000);
+        let own = heavy.iter().position(|key| *key == 500).unwrap();
+        assert!(!light.contains(&500) && heavy[own + 1] - 500 <= longest, "{light:?} {heavy:?}");
     }
 
     #[test]

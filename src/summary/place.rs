@@ -168,11 +168,6 @@ impl<V: Fold> Place<V> {
         !std::mem::replace(&mut self.is_long, true)
     }
 
-    /// Whether its series were long once.
-    pub(super) const fn is_marked_long(&self) -> bool {
-        self.is_long
-    }
-
     /// Whether all its connections are packed, or were handed on before.
     pub(super) const fn hands_on_anew(&self) -> bool {
         self.totals.is_none() || self.besides == 0

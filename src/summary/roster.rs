@@ -7,6 +7,7 @@
 //! was added and not from when: the run's ticks depend on how many of its entries were ever long.
 
 use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Summary;
 use super::concurrency::Concurrency;
@@ -155,7 +156,7 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
     pub(super) fn merge_all(&mut self, others: Vec<Self>, limit: usize, hands: &impl Hands)
     where
         K: Send + Sync,
-        V: Send,
+        V: Send + Sync,
     {
         let mut tables = Vec::with_capacity(others.len());
         for mut other in others {
@@ -163,9 +164,10 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
             tables.push(other.table);
         }
         let ticks = self.ticks;
+        let newly_long = AtomicUsize::new(0);
         let touch = |place: &mut Place<V>| {
-            if place.is_long() {
-                place.mark_long();
+            if place.is_long() && place.mark_long() {
+                newly_long.fetch_add(1, Ordering::Relaxed);
             }
             // No series ever holds more than that.
             if ticks < Concurrency::MAX_STEPS {
@@ -173,9 +175,8 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
             }
         };
         let known = self.long;
-        let was_long = self.marked();
         self.table.gather(tables, limit, &touch, hands);
-        self.long = known + self.marked().saturating_sub(was_long);
+        self.long = known + newly_long.into_inner();
         // What is long only in ticks that there is no room for does not count.
         while self.is_beyond(limit) {
             self.ticks /= 2;
@@ -183,11 +184,6 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
             let long = self.table.values_mut().filter(|place| place.is_long()).count();
             self.long = self.long.min(long.max(known));
         }
-    }
-
-    /// How many entries are marked as long.
-    fn marked(&mut self) -> usize {
-        self.table.values_mut().filter(|place| place.is_marked_long()).count()
     }
 
     /// The keys of all entries and of what they handed on.

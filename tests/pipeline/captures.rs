@@ -185,7 +185,7 @@ pub(crate) fn analyse(inputs: &[PathBuf], options: &Options) -> Outcome {
 /// Everything that an outcome says, as text.
 pub(crate) fn told(outcome: &Outcome) -> String {
     let mut json = Vec::new();
-    write_json(&outcome.analysis, Connections::All, &mut json).unwrap();
+    write_json(&outcome.analysis, Connections::All, &outcome.threads, &mut json).unwrap();
     let json = String::from_utf8(json).unwrap();
     format!("{json}\n{:?}\n{:?}", outcome.unreadable, outcome.analysis.summary.shed)
 }

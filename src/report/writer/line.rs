@@ -12,15 +12,16 @@ use super::open::Open;
 use super::room::{self, Rest};
 use crate::stamp::{Rfc3339, Time};
 
-/// The name of a newtype structure that holds a time: nanoseconds where the serializer is not for
-/// people, which it says inside this one alone.
+/// The name of a newtype structure whose value has a short form, for serializers that are not for
+/// people, which this one says inside it alone: of a time its nanoseconds as a number, of any value its
+/// JSON as bytes.
 // Perf: so a time needs neither be a `str` first, which is checked to be one, nor be looked through for what
 // must be escaped: a quarter of a connection's line was times.
-pub(in super::super) const TIME: &str = "tcpautopsy::report::Time";
+pub(in super::super) const SHORT: &str = "tcpautopsy::report::Short";
 
-/// Where the next value is written; inside the newtype of that name, a number is a time.
+/// Where the next value is written, or its short form.
 #[derive(Debug)]
-pub(super) struct Line<'a, const IS_TIME: bool = false> {
+pub(super) struct Line<'a, const IS_SHORT: bool = false> {
     room: &'a mut [u8],
 }
 
@@ -57,7 +58,7 @@ impl<'a> Line<'a> {
     }
 }
 
-impl<'a, const IS_TIME: bool> Line<'a, IS_TIME> {
+impl<'a, const IS_SHORT: bool> Line<'a, IS_SHORT> {
     /// A value of another kind at the same place.
     #[inline]
     fn rest<T: ?Sized + Serialize>(self, value: &T) -> Rest<'a> {
@@ -126,7 +127,7 @@ macro_rules! fractions {
     };
 }
 
-impl<'a, const IS_TIME: bool> Serializer for Line<'a, IS_TIME> {
+impl<'a, const IS_SHORT: bool> Serializer for Line<'a, IS_SHORT> {
     type Ok = &'a mut [u8];
     type Error = Unfit;
     type SerializeSeq = Open<'a>;
@@ -153,7 +154,7 @@ impl<'a, const IS_TIME: bool> Serializer for Line<'a, IS_TIME> {
 
     #[inline]
     fn serialize_i64(self, value: i64) -> Rest<'a> {
-        if IS_TIME {
+        if IS_SHORT {
             let time = Rfc3339::from(Time::from_nanos(value));
             let room = room::text(self.room, b"\"")?;
             return room::text(room::text(room, time.as_bytes())?, b"\"");
@@ -186,7 +187,7 @@ impl<'a, const IS_TIME: bool> Serializer for Line<'a, IS_TIME> {
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Rest<'a> {
-        self.collect_seq(value)
+        if IS_SHORT { room::text(self.room, value) } else { self.collect_seq(value) }
     }
 
     #[inline]
@@ -220,7 +221,7 @@ impl<'a, const IS_TIME: bool> Serializer for Line<'a, IS_TIME> {
         value: &T,
     ) -> Rest<'a> {
         match name {
-            TIME => value.serialize(Line::<true> { room: self.room }),
+            SHORT => value.serialize(Line::<true> { room: self.room }),
             _ => self.rest(value),
         }
     }
@@ -280,6 +281,6 @@ impl<'a, const IS_TIME: bool> Serializer for Line<'a, IS_TIME> {
 
     #[inline]
     fn is_human_readable(&self) -> bool {
-        !IS_TIME
+        !IS_SHORT
     }
 }
