@@ -3,21 +3,11 @@
 //! Every state entry and every finding carries one of these, so that a reader can tell what was
 //! seen from what was concluded.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 /// How sure a statement is. Orders from the weakest to the strongest.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Certainty {
@@ -28,6 +18,14 @@ pub enum Certainty {
     /// The causing segment is in the capture, and its effect is certain.
     Observed,
 }
+
+compact!(
+    enum Certainty {
+        Assumed,
+        Inferred,
+        Observed,
+    }
+);
 
 impl Certainty {
     /// One step weaker.

@@ -60,7 +60,8 @@ mod unseen;
 mod verdict;
 mod window;
 
-pub use asleep::{Asleep, Room};
+pub use crate::compact::Room;
+pub use asleep::Asleep;
 pub use before::{Blocked, TimeWaitBefore};
 pub use cookie::CookieSign;
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
@@ -78,7 +79,7 @@ pub use traffic::{Rto, Stall, Traffic, Unacknowledged, WindowRange};
 pub use transition::{Event, as_markdown, next};
 pub use window::{Episode, Episodes};
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use endpoint::{Endpoint, Reason};
 use icmp::Quoted;
@@ -107,16 +108,14 @@ pub struct Beginning {
 }
 
 /// One incarnation of a flow, from its first segment on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Connection {
     id: u64,
     addresses: Sides<tcp::Endpoint>,
     client_is_forward: bool,
     role_certainty: Certainty,
-    #[serde(skip)]
     tunnel: Vec<TunnelLayer>,
     /// The tunnel around the other direction, where that is another one.
-    #[serde(skip)]
     other_tunnel: Option<Box<[TunnelLayer]>>,
     first: Mark,
     last: Mark,
@@ -138,6 +137,11 @@ pub struct Connection {
     /// Only data and acknowledgments are to be expected.
     is_calm: bool,
 }
+
+compact!(struct Connection {
+    id, addresses, client_is_forward, role_certainty, first, last, last_gap, longest_idle, sides,
+    opening, reset, completeness, zeek, stray_syn, quoted, is_calm; tunnel, other_tunnel
+});
 
 impl Connection {
     /// The connection that `segment` begins. [`Connection::observe`] must be called with it next.

@@ -41,6 +41,7 @@ pub mod analysis;
 pub mod capture;
 pub mod certainty;
 pub mod cli;
+mod compact;
 pub mod compat;
 pub mod connection;
 pub mod decode;

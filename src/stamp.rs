@@ -12,16 +12,26 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 
-use serde::{Deserialize, Serialize};
+use crate::compact::{Compact, Packer, Unpacker, compact};
 
 /// A moment of capture time: nanoseconds since 1970-01-01T00:00:00Z.
 ///
 /// The range is that of an `i64`: the years 1677 to 2262. Arithmetic saturates, since a hostile
 /// capture may hold any number.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);
+
+impl Compact for Time {
+    #[inline]
+    fn pack(&self, to: &mut Packer<'_>) {
+        to.time(self.0);
+    }
+
+    #[inline]
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        Self(from.time())
+    }
+}
 
 impl Time {
     /// Before every other time.
@@ -72,10 +82,10 @@ impl fmt::Display for Time {
 }
 
 /// A length of capture time in nanoseconds; may be negative where a capture's time ran backwards.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(i64);
+
+compact!(struct Span as (nanos));
 
 impl Span {
     /// No time at all.
@@ -139,12 +149,24 @@ impl Add for Span {
 ///
 /// Orders by file, then by number. Packed into 64 bits: 24 for the file, 40 for the number. What is
 /// stored is one more than that, so that an optional name takes no more room than a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FrameId(NonZeroU64);
 
 impl Default for FrameId {
     fn default() -> Self {
         Self::new(0, 0)
+    }
+}
+
+impl Compact for FrameId {
+    #[inline]
+    fn pack(&self, to: &mut Packer<'_>) {
+        to.frame(self.packed());
+    }
+
+    #[inline]
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(from.frame()))
     }
 }
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest rank to the highest; a module uses only what stands before its row.
-const RANKS: [&[&str]; 9] = [
+const RANKS: [&[&str]; 10] = [
+    &["compact"],
     &["stamp", "certainty"],
     &["tcp", "settings"],
     &["compat", "filter"],

@@ -119,6 +119,7 @@ struct Reference<'s> {
     neighbours: Neighbours,
     /// Whether connections sleep between their segments.
     naps: bool,
+    room: Room,
     clock: Time,
     live: BTreeMap<(Endpoint, Endpoint), Connection>,
     done: Vec<ConnectionRecord>,
@@ -134,6 +135,7 @@ impl<'s> Reference<'s> {
             answers: answers_in(capture),
             neighbours: neighbours_in(capture, settings),
             naps: false,
+            room: Room::new(),
             clock: Time::MIN,
             live: BTreeMap::new(),
             done: Vec::new(),
@@ -169,8 +171,8 @@ impl<'s> Reference<'s> {
         let live = self.live.get_mut(&key).unwrap();
         live.observe(forward, segment, extras, settings);
         if self.naps {
-            let asleep = live.fall_asleep(&mut Room::new(1 << 16)).expect("room enough");
-            *live = *asleep.wake().expect("as it was");
+            let asleep = live.fall_asleep(&mut self.room).expect("room enough");
+            *live = *asleep.wake(&mut self.room).expect("as it was");
         }
     }
 

@@ -4,7 +4,7 @@
 //! come: the FIN again, a timestamp that echoes something older, or any word of a side that it
 //! would have closed.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::closing::newer;
 use super::endpoint::Endpoint;
@@ -14,7 +14,7 @@ use crate::stamp::{FrameId, Time};
 use crate::tcp::{Segment, Side};
 
 /// One acknowledgment of a FIN.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct AckOfFin {
     pub(super) mark: Mark,
     timestamp: Option<u32>,
@@ -23,9 +23,13 @@ pub(super) struct AckOfFin {
     in_order: bool,
 }
 
+compact!(struct AckOfFin { mark, timestamp, in_order });
+
 /// Those of one FIN, in the order of capture.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct AcksOfFin(Several<AckOfFin, 15>);
+
+compact!(struct AcksOfFin as (acks));
 
 impl AcksOfFin {
     pub(super) fn push(&mut self, segment: &Segment, in_order: bool) {

@@ -1,21 +1,8 @@
 //! A connection in few bytes, for one that is silent: most never see another segment.
-//!
-//! The compact form is that of serde's data model without names. A number takes as many bytes as it
-//! needs, perhaps none; sixteen are written at once, behind a word that tells how many bytes each takes.
-//! What takes a few bits (options, booleans, variants) lies together in words before all numbers. A time
-//! or a frame that was written before is told by its place among 64 recent ones, and otherwise by the
-//! distance from the last one: a connection tells the times of some fifteen segments about fifty times.
-
-mod form;
-mod pack;
-mod unpack;
-mod wrapped;
 
 use super::Connection;
+use crate::compact::Room;
 use crate::tcp::TunnelLayer;
-pub(super) use form::seldom;
-pub use pack::Room;
-use unpack::unpack;
 
 /// All that a connection knows, in about a fifth of the room.
 #[derive(Debug)]
@@ -32,7 +19,7 @@ impl Connection {
     /// Puts it to sleep, by way of `room`; none where that is too small. What is left here is of no
     /// use then.
     pub fn fall_asleep(&mut self, room: &mut Room) -> Option<Asleep> {
-        let bytes = room.pack(self).ok()?.to_bytes();
+        let bytes = room.pack(self)?.into();
         let tunnels = (std::mem::take(&mut self.tunnel), self.other_tunnel.take());
         let is_bare = tunnels.0.is_empty() && tunnels.1.is_none();
         Some(Asleep { bytes, tunnels: (!is_bare).then(|| Box::new(tunnels)) })
@@ -40,10 +27,11 @@ impl Connection {
 }
 
 impl Asleep {
-    /// The connection as it was; none if the bytes are not those of one, which cannot be.
+    /// The connection as it was, by way of `room`; none if the bytes are not those of one, which cannot
+    /// be.
     #[must_use]
-    pub fn wake(&self) -> Option<Box<Connection>> {
-        let mut connection: Box<Connection> = unpack(&self.bytes).ok()?;
+    pub fn wake(&self, room: &mut Room) -> Option<Box<Connection>> {
+        let mut connection: Box<Connection> = room.unpack(&self.bytes)?;
         if let Some((tunnel, other_tunnel)) = self.tunnels.as_deref() {
             connection.tunnel.clone_from(tunnel);
             connection.other_tunnel.clone_from(other_tunnel);
@@ -51,6 +39,3 @@ impl Asleep {
         Some(connection)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,7 +3,7 @@
 //! Which of them was the one that arrived decides when the receiver changed its state; the echoed
 //! timestamp tells, where there is one (RFC 7323 4.1).
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::closing::newer;
 use super::several::Several;
@@ -12,7 +12,7 @@ use crate::stamp::{FrameId, Span};
 use crate::tcp::Segment;
 
 /// One transmission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
     /// When and where.
     pub(super) mark: Mark,
@@ -25,6 +25,8 @@ pub(super) struct Attempt {
     /// Its payload, at most.
     payload: u16,
 }
+
+compact!(struct Attempt { mark, timestamp, cause, acknowledges_fin, payload });
 
 impl Attempt {
     fn of(segment: &Segment, cause: Cause) -> Self {
@@ -47,13 +49,15 @@ impl Attempt {
 }
 
 /// Transmissions in the order of capture: the first one and, bounded, the later ones.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Attempts {
     kept: Several<Attempt, 16>,
     count: u32,
     /// Sightings of the same transmission: a tap may deliver a frame twice.
     copies: u32,
 }
+
+compact!(sparse struct Attempts { kept, count, copies });
 
 impl Attempts {
     /// Adds a transmission.

@@ -4,7 +4,7 @@
 //! A peer that is in TIME-WAIT all the same answers the new SYN with the acknowledgment of the old
 //! connection (RFC 9293 3.10.7.4), and the new one cannot open.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::{Cause, ConnectionRecord, Mark, State};
 use crate::settings::Settings;
@@ -12,7 +12,7 @@ use crate::stamp::Time;
 use crate::tcp::{Endpoint, Side};
 
 /// The TIME-WAIT of the connection before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeWaitBefore {
     /// Who was in it.
     pub endpoint: Endpoint,
@@ -23,6 +23,8 @@ pub struct TimeWaitBefore {
     /// The new connection's SYN ended it.
     pub recycled: bool,
 }
+
+compact!(struct TimeWaitBefore { endpoint, entered, expired, recycled });
 
 impl TimeWaitBefore {
     /// That of `record`; the server's where both have one. One that a SYN ended matters only to a
@@ -47,10 +49,12 @@ impl TimeWaitBefore {
 }
 
 /// An attempt to connect that the socket of the connection before turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocked {
     /// What still held the port pair.
     pub by: TimeWaitBefore,
     /// Its answer to the SYN.
     pub answer: Mark,
 }
+
+compact!(struct Blocked { by, answer });

@@ -4,7 +4,7 @@
 //! later segment brings it back as well. One that was taken makes a socket, and a new socket answers
 //! data and a FIN at once: what stays unanswered was dropped, and so was all before it.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::cookie::OVERDUE;
 use super::path::NEAR;
@@ -20,7 +20,7 @@ const DELAYED: Span = Span::from_millis(100);
 const NOT_LOST: u8 = 2;
 
 /// The client's segments until the server says something.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BringBack {
     /// The latest one, and whether a socket would have answered it.
     last: Option<(Time, bool)>,
@@ -34,6 +34,8 @@ pub(super) struct BringBack {
     /// The server has said something.
     answered: bool,
 }
+
+compact!(struct BringBack { last, taken, second, crowded, dropped, answered });
 
 impl BringBack {
     /// Whether more of the client's segments matter.

@@ -4,13 +4,13 @@
 //! than their timestamps are apart, it was held up on the way. Kept of the segments that take the
 //! long way; believed only where the timestamps count milliseconds, as those of Linux do.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use crate::stamp::{Span, Time};
 use crate::tcp::Segment;
 
 /// What is known of one.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     /// When the quickest segment passed the tap; `Time::MAX` before the first one.
     passed: Time,
@@ -19,8 +19,10 @@ pub(super) struct Clock {
     pace: Pace,
 }
 
+compact!(struct Clock { passed, value, pace });
+
 /// What one tick is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pace {
     /// Nothing known yet.
     Unproven,
@@ -29,6 +31,14 @@ enum Pace {
     /// Something shorter, or nothing regular.
     Other,
 }
+
+compact!(
+    enum Pace {
+        Unproven,
+        Millisecond,
+        Other,
+    }
+);
 
 /// The pace shows in segments that are so far apart, and not held up by a quarter of it.
 const FAR_APART: i64 = 20_000_000;

@@ -8,7 +8,7 @@
 //! `tcp_syncookies` must be known: 2 says it of every SYN, 0 excludes it, and with 1 one of these
 //! must show it. A SYN-ACK that a timer repeats disproves all of them.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::bring_back::BringBack;
 use super::endpoint::Endpoint;
@@ -20,7 +20,7 @@ use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{self, Segment, Side};
 
 /// What told that a SYN-ACK was a cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CookieSign {
     /// `tcp_syncookies` is 2.
     Settings,
@@ -35,6 +35,15 @@ pub enum CookieSign {
     /// The listener held as many half-open connections as it may.
     Queue,
 }
+
+compact!(
+    enum CookieSign {
+        Settings,
+        Options,
+        Clock(frame),
+        Silence,
+    }
+);
 
 impl CookieSign {
     /// The sign's stable name.
@@ -82,7 +91,7 @@ const MSS_CODES: i64 = 4;
 const EXTRAPOLATED: Span = Span::from_secs(20);
 
 /// What is known of a server that may bake cookies; kept only where its settings say so.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Baker {
     /// The SYN ended a TIME-WAIT: who sent it is no forger and gets a socket (Linux
     /// `tcp_conn_request`).
@@ -93,6 +102,8 @@ pub(super) struct Baker {
     pub(super) sign: Option<CookieSign>,
     pub(super) tries: BringBack,
 }
+
+compact!(struct Baker { recycles, clock, sign, tries });
 
 impl Baker {
     /// One whose client ended a TIME-WAIT with its SYN.

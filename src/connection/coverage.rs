@@ -4,10 +4,10 @@
 //! the bytes that SACK reports. Ranges beyond the first gap are bounded; what does not fit is
 //! counted, never silently lost.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 /// Bytes seen, as one contiguous part and bounded ranges beyond it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Coverage {
     /// Everything from the start up to here was seen, or was skipped as lost.
     next: i64,
@@ -15,8 +15,10 @@ pub(super) struct Coverage {
     holes: Option<Box<Holes>>,
 }
 
+compact!(struct Coverage { next, holes });
+
 /// What is not contiguous.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 struct Holes {
     /// Disjoint ranges beyond `next`, sorted; neighbours do not touch.
     beyond: Vec<(i64, i64)>,
@@ -27,6 +29,8 @@ struct Holes {
     /// Ranges that did not fit [`Coverage::MAX_RANGES`].
     dropped: u32,
 }
+
+compact!(struct Holes { beyond, missing, skipped, dropped });
 
 /// What a segment added to the coverage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

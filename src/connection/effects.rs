@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::rule::Millis;
 use super::{Mark, Rule};
@@ -40,7 +40,7 @@ impl Effects {
 }
 
 /// Why a segment carries what was carried before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RepeatCause {
     /// The sender's retransmission timer ran out, or it works off what it gave up then.
     Rto,
@@ -71,6 +71,25 @@ pub enum RepeatCause {
     /// None of these fits.
     Unknown,
 }
+
+compact!(
+    enum RepeatCause {
+        Rto,
+        Fast,
+        TailLossProbe,
+        Spurious,
+        Reordering,
+        KeepAlive,
+        WindowProbe,
+        ZeroWindow,
+        CaptureDuplicate,
+        PathDuplicate,
+        Syn,
+        SynAck,
+        Fin,
+        Unknown,
+    }
+);
 
 impl RepeatCause {
     /// Every cause, in the order of reports.
@@ -214,8 +233,10 @@ impl fmt::Display for Proof {
 }
 
 /// How many segments count as each cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RepeatCounts([u32; RepeatCause::ALL.len()]);
+
+compact!(struct RepeatCounts as (counts));
 
 impl RepeatCounts {
     /// The count of `cause`.

@@ -1,6 +1,6 @@
 //! One side of a connection: its state, how it came there, and what it sent.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::acks_of_fin::AcksOfFin;
 use super::attempts::Attempts;
@@ -12,7 +12,7 @@ use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Timestamps;
 
 /// One endpoint as the tap's evidence shows it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     /// The state now. LISTEN stands for "nothing proven yet".
     pub(super) state: State,
@@ -71,8 +71,15 @@ pub(super) struct Endpoint {
     pub(super) fin: Option<Mark>,
 }
 
+compact!(struct Endpoint {
+    state, timeline, dropped, stream, clock, fin_arrivals, timer, timer_grace, time_wait_restarts,
+    reads_after_fin, outlived_timer, outlived_icmp, correction, resets, acks_of_fin_ignored,
+    pending_ack_of_fin, last_fin, fin_gap, fin_repeats, fin_stamps, acks_of_fin,
+    ack_of_fin_rides_on, skipped_to, unanswered, held, released, fin
+});
+
 /// A segment that came before what lies before it.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Skip {
     /// Where it begins.
     pub(super) offset: i64,
@@ -85,6 +92,8 @@ pub(super) struct Skip {
     /// It answers the peer's latest FIN at once, as the first word since.
     pub(super) answers_fin: bool,
 }
+
+compact!(struct Skip { offset, mark, timestamp, answers_fin });
 
 /// Why a state is entered, and how sure that is.
 #[derive(Clone, Copy, Debug)]

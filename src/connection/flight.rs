@@ -4,14 +4,14 @@
 //! it until their place is needed, so that a late repetition still finds its original. When the
 //! bound is reached, neighbours are merged: originals become less precise, nothing is lost.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::Mark;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Segment;
 
 /// One transmission of new bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sent {
     /// Offset of the first byte.
     pub(super) start: i64,
@@ -26,6 +26,8 @@ pub(super) struct Sent {
     pub(super) place: u16,
     pub(super) checksum: u16,
 }
+
+compact!(sparse struct Sent { start, time, frame, len, timestamp, ip_id, place, checksum });
 
 impl Sent {
     pub(super) const fn new(start: i64, segment: &Segment) -> Self {
@@ -62,10 +64,9 @@ impl Sent {
 }
 
 /// Transmissions in the order of the stream.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Flight {
     /// The ring's places while few are needed.
-    #[serde(with = "super::asleep::seldom")]
     few: [Sent; Self::FEW],
     /// The ring's places once more are needed, as far as they were ever used: the ring turns only
     /// when all of them are.
@@ -78,6 +79,8 @@ pub(super) struct Flight {
     /// How many of the oldest are acknowledged.
     acknowledged: usize,
 }
+
+compact!(struct Flight { few, many, more, head, len, acknowledged });
 
 impl Flight {
     // Perf: most directions have at most this many segments under way; they allocate nothing.

@@ -4,7 +4,7 @@
 //! as every careful stack demands (RFC 5927 4.1). It can end an attempt to connect; an open
 //! connection only remembers it.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::endpoint::Reason;
 use super::{Cause, Connection, Event, IcmpErrors, Mark, State};
@@ -12,12 +12,14 @@ use crate::settings::{Profile, Settings};
 use crate::tcp::{IcmpError, Side};
 
 /// What quoted the connection's segments.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Quoted {
     pub(super) errors: IcmpErrors,
     /// The first failure that quoted a SYN or SYN-ACK while its sender waited for the answer.
     pub(super) of_attempt: Option<IcmpError>,
 }
+
+compact!(struct Quoted { errors, of_attempt });
 
 /// After so many that an endpoint went on after, it is one that ignores such errors. Linux passes
 /// over the one that comes while the application holds the socket, and obeys the next.

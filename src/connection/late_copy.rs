@@ -4,20 +4,22 @@
 //! Its SYN-ACK has a number of its own. A client that is closed answers with a RST, which ends it; one
 //! in TIME-WAIT answers with what it had acknowledged last, which does not.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::{CROSSING_SLACK, Cause, Connection, CookieSign, Event, Mark, Reason, State};
 use crate::stamp::Time;
 use crate::tcp::{Segment, Seq, Side};
 
 /// The half-open connection that a copy made.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct LateCopy {
     isn: Seq,
     /// Its latest SYN-ACK, and how many there were before.
     pub(super) last: Time,
     pub(super) repeated: u32,
 }
+
+compact!(struct LateCopy { isn, last, repeated });
 
 impl Connection {
     /// A SYN-ACK that acknowledges the client's SYN: whether it answers a late copy of that.

@@ -5,7 +5,7 @@
 //! orphan in FIN-WAIT-2, or the port alone, carries 0. Other systems count otherwise: whether a side
 //! does shows in what it sent so far. IPv6 has none.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::stream::Stream;
 use crate::tcp::Segment;
@@ -17,7 +17,7 @@ const UNSEEN: u16 = 16;
 const LIMIT: u8 = 64;
 
 /// Those of one side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Numbers {
     /// The first one, and how many segments came before it (modulo 2^16, as identifications count).
     first: u16,
@@ -27,6 +27,8 @@ pub(super) struct Numbers {
     /// That of the last one.
     pub(super) last: u16,
 }
+
+compact!(struct Numbers { first, before, latest, last });
 
 /// Who sent a segment, as its IP identification tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

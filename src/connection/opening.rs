@@ -4,7 +4,7 @@
 //! The server is ESTABLISHED when that acknowledgment reaches it, which is taken back when it sends
 //! the SYN-ACK again: lost behind the tap, a full accept queue, a deferred accept.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::attempts::{Attempt, Attempts};
 use super::cookie::Baker;
@@ -21,7 +21,7 @@ use crate::stamp::Span;
 use crate::tcp::{Extras, Segment, Seq, Side, Sides};
 
 /// What the capture shows of a handshake.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Opening {
     /// The SYNs of each side; the server's only in a simultaneous open.
     pub(super) syns: Sides<Attempts>,
@@ -63,6 +63,12 @@ pub(super) struct Opening {
     /// What that TIME-WAIT answered to the SYN.
     pub(super) blocked: Option<Box<Blocked>>,
 }
+
+compact!(struct Opening {
+    syns, syn_acks, ack, last_ack, last_ack_number, rst, syn_acks_after_ack, ignored, tries,
+    deferred, syn_acks_provoked, syn_ack_timeouts, server_rtt, client_rtt, syn_payload, fast_open,
+    bad_ack, baker, late_copy, before, blocked
+});
 
 /// A first SYN-ACK sent again later than this had its timer held back: it starts with 1 s (RFC 6298
 /// 2.1), and a server that waits for data lets its first expiries pass (Linux `TCP_DEFER_ACCEPT`).

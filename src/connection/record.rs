@@ -2,7 +2,7 @@
 //!
 //! Plain data: the detectors judge it, the summaries add it up, the reports print it.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::{Blocked, CookieSign, Entry, State, Traffic};
 use crate::certainty::Certainty;
@@ -121,7 +121,7 @@ impl ConnectionRecord {
 }
 
 /// ICMP errors about a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IcmpErrors {
     /// How many there were.
     pub count: u32,
@@ -130,6 +130,8 @@ pub struct IcmpErrors {
     /// The latest one.
     pub last: Option<IcmpError>,
 }
+
+compact!(struct IcmpErrors { count, first, last });
 
 /// How a connection was opened (DESIGN 2, `handshake`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -176,13 +178,15 @@ impl Handshake {
 }
 
 /// A segment worth citing: when and where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// Capture time.
     pub time: Time,
     /// The frame.
     pub frame: FrameId,
 }
+
+compact!(struct Mark { time, frame });
 
 impl Mark {
     /// The mark of `segment`.
@@ -331,7 +335,7 @@ impl CloseOutcome {
 }
 
 /// The RST that ended a connection, with what is needed to judge it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset {
     /// Who sent it.
     pub by: Side,
@@ -353,8 +357,12 @@ pub struct Reset {
     pub seq: Seq,
 }
 
+compact!(struct Reset {
+    by, mark, states, kind, seq_offset, has_ack, unacknowledged_from_peer, idle, seq
+});
+
 /// Why a RST was sent, as far as the wire tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResetKind {
     /// In answer to a SYN.
     Refused,
@@ -379,6 +387,22 @@ pub enum ResetKind {
     /// None of these fits.
     Unknown,
 }
+
+compact!(
+    enum ResetKind {
+        Refused,
+        HandshakeAborted,
+        HandshakeRejected,
+        UnreadData,
+        Abort,
+        AfterFin,
+        AfterPeerFin,
+        ToTimeWait,
+        OrphanFinWait2,
+        Idle,
+        Unknown,
+    }
+);
 
 impl ResetKind {
     /// Every kind.
@@ -416,7 +440,7 @@ impl ResetKind {
 }
 
 /// The options in an endpoint's SYN or SYN-ACK.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OfferedOptions {
     /// Whether a SYN of this endpoint was captured at all; without one the rest is unknown.
     pub seen: bool,
@@ -435,3 +459,7 @@ pub struct OfferedOptions {
     /// ECN was requested (ECE and CWR) or granted (ECE).
     pub ecn: bool,
 }
+
+compact!(struct OfferedOptions {
+    seen, mss, window_scale, sack_permitted, timestamps, fast_open, mptcp, ecn
+});

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::coverage::Coverage;
 use super::window::Window;
@@ -13,7 +13,7 @@ use super::{Mark, Proof, ProofKind, RepeatCause, RepeatCounts, Stall};
 use crate::stamp::{FrameId, Span};
 
 /// One repetition.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Resent {
     pub(super) start: i64,
     pub(super) end: i64,
@@ -31,6 +31,11 @@ pub(super) struct Resent {
     /// A report of bytes received twice was taken as about this one.
     reported: bool,
 }
+
+compact!(struct Resent {
+    start, end, mark, original, cause, is_head, timestamp, first_timestamp, ip_id, checksum, place,
+    reported
+});
 
 impl Resent {
     pub(super) const fn new(
@@ -67,7 +72,7 @@ impl Resent {
 }
 
 /// A repetition of the last segment that may have been a probe or a timeout: the next try tells.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     pub(super) mark: Mark,
     pub(super) waited: Span,
@@ -75,8 +80,10 @@ pub(super) struct Probe {
     pub(super) is_head: bool,
 }
 
+compact!(struct Probe { mark, waited, is_head });
+
 /// The trouble of one direction.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Repair {
     pub(super) counts: RepeatCounts,
     /// What the spurious ones had counted as.
@@ -109,6 +116,12 @@ pub(super) struct Repair {
     pub(super) last: Option<Mark>,
     pub(super) window: Window,
 }
+
+compact!(struct Repair {
+    counts, needless, segments, bytes, resent, sacked, delivered, sacked_bytes, timeouts, in_a_row,
+    shortest_timeout, longest_timeout, given_up, recovery, probe, stalled, worst, first, last,
+    window
+});
 
 impl Repair {
     /// How many repetitions are remembered.

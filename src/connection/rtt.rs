@@ -4,12 +4,12 @@
 //! its bytes; acknowledgments that could belong to a repetition give none (RFC 6298 3, Karn). The
 //! distribution is kept in logarithmic buckets: its size has a bound, and it adds up.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use crate::stamp::Span;
 
 /// The round trips of one direction.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rtt {
     samples: u32,
     min: i64,
@@ -20,8 +20,10 @@ pub(super) struct Rtt {
     histogram: Histogram,
 }
 
+compact!(struct Rtt { samples, min, max, smoothed, variation, histogram });
+
 /// What is known about the round trips of one direction, from the tap to the receiver and back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RttSummary {
     /// Measurements.
     pub samples: u32,
@@ -95,19 +97,22 @@ impl Rtt {
 /// Counts in buckets that are a sixteenth of a power of two wide: never off by more than 3.2 %.
 ///
 /// Few buckets are in use on one path; four of them need no memory of their own.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 struct Histogram {
-    #[serde(with = "super::asleep::seldom")]
     few: [Bucket; Self::FEW],
     /// All buckets in order, once there are more than fit in `few`; at most 64 * 16.
     many: Vec<Bucket>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+compact!(struct Histogram { few, many });
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Bucket {
     index: u16,
     count: u32,
 }
+
+compact!(sparse struct Bucket { index, count });
 
 impl Histogram {
     const FEW: usize = 4;

@@ -4,13 +4,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Mark, RepeatCause};
 use crate::stamp::{FrameId, Span};
 
 /// A rule of the classification, and the numbers that it compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// The timer ran out: the `nth` time in a row, after `waited` without progress.
     Timeout {

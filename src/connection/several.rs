@@ -1,17 +1,21 @@
 //! The first of several things and, bounded, those that came later.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::{Compact, compact};
 
 /// In the order in which they came. Of most there is one: the later ones lie apart.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Several<T, const MAX_LATER: usize> {
     first: Option<T>,
     later: Option<Box<Later<T>>>,
 }
 
+compact!([T: Compact, const MAX_LATER: usize] struct Several<T, MAX_LATER> { first, later });
+
 /// What came after the first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 struct Later<T>(Vec<T>);
+
+compact!([T: Compact] struct Later<T> as (later));
 
 impl<T, const MAX_LATER: usize> Default for Several<T, MAX_LATER> {
     fn default() -> Self {

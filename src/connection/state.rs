@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 /// A state of one endpoint, as RFC 9293 3.3.2 names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum State {
     /// No connection.
@@ -31,6 +31,22 @@ pub enum State {
     /// Both FINs acknowledged; waiting for old segments to die.
     TimeWait,
 }
+
+compact!(
+    enum State {
+        Closed,
+        Listen,
+        SynSent,
+        SynReceived,
+        Established,
+        FinWait1,
+        FinWait2,
+        CloseWait,
+        Closing,
+        LastAck,
+        TimeWait,
+    }
+);
 
 impl State {
     /// Every state, in the order in which RFC 9293 lists them.

@@ -1,6 +1,6 @@
 //! Where one connection of a port pair ends and the next one begins, and what passes between them.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::closing::newer;
 use super::cookie::Baker;
@@ -12,7 +12,7 @@ use crate::tcp::{Control, Extras, Segment, Side};
 const LATELY: Span = Span::from_secs(10);
 
 /// A SYN that did not fit the connection in which it was seen.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(super) struct StraySyn {
     pub(super) forward: bool,
     pub(super) segment: Segment,
@@ -25,6 +25,8 @@ pub(super) struct StraySyn {
     /// One that was kept before it.
     pub(super) earlier: Option<Box<Self>>,
 }
+
+compact!(struct StraySyn { forward, segment, extras, is_attempt, is_kept, earlier });
 
 impl StraySyn {
     /// Whether `syn_ack`, which travelled `forward`, accepts it.

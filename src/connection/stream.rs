@@ -4,7 +4,7 @@
 //! what was sent, seen, acknowledged and repeated. New bytes in order and acknowledgments of them
 //! take the short way here; the rest is for the files beside it. Knows nothing of states.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::coverage::Coverage;
 use super::flight::{Flight, Sent};
@@ -19,7 +19,7 @@ use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq, Side};
 
 /// What one endpoint sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(super) struct Stream {
     /// A recent sequence number and its offset: distances from it never reach 2^31.
     pub(super) reference: (Seq, i64),
@@ -63,8 +63,14 @@ pub(super) struct Stream {
     pub(super) repair: Option<Box<Repair>>,
 }
 
+compact!(struct Stream {
+    reference, started, syn_seen, dup_acks, acknowledged_at, end, acknowledged, fin, coverage,
+    options, traffic, last_data_sent, repeated_unacknowledged, print, place, numbers, advanced,
+    last_ack, window_edge, peer_window, peer_shift, windows, sending, repair
+});
+
 /// What only a direction with payload has.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sending {
     pub(super) flight: Flight,
     pub(super) rtt: Rtt,
@@ -72,8 +78,10 @@ pub(super) struct Sending {
     pub(super) ambiguous_until: i64,
 }
 
+compact!(struct Sending { flight, rtt, ambiguous_until });
+
 /// Counts of every segment.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Counters {
     pub(super) segments: u64,
     pub(super) data_segments: u64,
@@ -87,6 +95,11 @@ pub(super) struct Counters {
     pub(super) last_data: Option<Mark>,
     pub(super) last_segment: Option<Mark>,
 }
+
+compact!(struct Counters {
+    segments, data_segments, ip_bytes, payload_bytes, unique_bytes, zero_windows, bad_checksums,
+    max_in_flight, first_data, last_data, last_segment
+});
 
 /// Times from the tap to a side and back, as the handshake showed them; zero where unknown.
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::State;
 use crate::certainty::Certainty;
@@ -10,7 +10,7 @@ use crate::stamp::{FrameId, Time};
 use crate::tcp::IcmpMeaning;
 
 /// What moved an endpoint into a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// The endpoint sent a SYN.
     SentSyn,
@@ -64,6 +64,35 @@ pub enum Cause {
     IcmpError(IcmpMeaning),
 }
 
+compact!(
+    enum Cause {
+        SentSyn,
+        ReceivedSyn,
+        SentSynAck,
+        ReceivedSynAck,
+        ReceivedAckOfSyn,
+        ReceivedCookie,
+        SentInConnection,
+        SentFin,
+        HeldFin,
+        ReceivedFin,
+        ReceivedDataBeforeFin,
+        SentAckOfFin,
+        ReceivedAckOfFin,
+        SentRst,
+        ReceivedRst,
+        ConnectionGone,
+        Midstream,
+        TimeWaitExpired,
+        NoTimeWaitBucket,
+        FinWait2Expired,
+        HalfOpenExpired,
+        ConnectTimeout,
+        Reused,
+        IcmpError(meaning),
+    }
+);
+
 impl Cause {
     /// The cause in words, as reports print it.
     #[must_use]
@@ -99,7 +128,7 @@ impl Cause {
 }
 
 /// One state of one endpoint, from `at` until the next entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The state entered.
     pub state: State,
@@ -114,6 +143,8 @@ pub struct Entry {
     /// The later frame that corrected the entry, where one did.
     pub corrected_by: Option<FrameId>,
 }
+
+compact!(struct Entry { state, at, frame, cause, certainty, corrected_by });
 
 /// The cause as reports print it, with the correction.
 impl fmt::Display for Entry {

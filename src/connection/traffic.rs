@@ -2,7 +2,7 @@
 //!
 //! Plain data.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::rtt::RttSummary;
 use super::window::Episodes;
@@ -85,7 +85,7 @@ pub struct Unacknowledged {
 }
 
 /// A time in which a direction made no progress though it had something to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stall {
     /// The last progress before it, or the first transmission of what was waiting.
     pub from: Mark,
@@ -99,8 +99,10 @@ pub struct Stall {
     pub retransmissions: u32,
 }
 
+compact!(struct Stall { from, until, length, cause, retransmissions });
+
 /// How a sender's retransmission timer ran, as far as its segments show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rto {
     /// How often it ran out.
     pub timeouts: u32,

@@ -6,7 +6,7 @@
 //! were ignored, that is a full queue, and the longest wait before one of them is the likeliest time
 //! for a place to have become free.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::stamp::{Span, Time};
@@ -20,7 +20,7 @@ const IGNORED: u8 = 3;
 const NOT_LOST: u64 = 2;
 
 /// The client's attempts to complete a handshake that the server ignored.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tries {
     /// The latest one, and whether the server would have answered it.
     last: Option<(Time, bool)>,
@@ -29,6 +29,8 @@ pub(super) struct Tries {
     /// Enough of them were ignored for the queue to have been full.
     full: bool,
 }
+
+compact!(struct Tries { last, wait, full });
 
 impl Tries {
     /// Which of them was taken, only the time before it tells.

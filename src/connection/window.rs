@@ -3,13 +3,13 @@
 //! Kept with the direction that it limits; belongs to the receiver. Made only when a window closes
 //! or fills for the first time.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::Mark;
 use crate::stamp::{Span, Time};
 
 /// Periods of one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Episodes {
     /// How many.
     pub count: u32,
@@ -19,8 +19,10 @@ pub struct Episodes {
     pub longest: Option<Episode>,
 }
 
+compact!(struct Episodes { count, total, longest });
+
 /// One period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Episode {
     /// The segment that began it.
     pub from: Mark,
@@ -29,6 +31,8 @@ pub struct Episode {
     /// How long it lasted, or has lasted so far.
     pub length: Span,
 }
+
+compact!(struct Episode { from, until, length });
 
 impl Episodes {
     pub(super) fn add(&mut self, episode: Episode) {
@@ -49,7 +53,7 @@ impl Episodes {
 }
 
 /// What is known of a window that closed or filled at least once.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Window {
     /// Since when the receiver advertises zero.
     pub(super) closed: Option<Mark>,
@@ -60,6 +64,8 @@ pub(super) struct Window {
     pub(super) closures: Episodes,
     pub(super) fillings: Episodes,
 }
+
+compact!(struct Window { closed, closed_before, full, closures, fillings });
 
 impl Window {
     /// The receiver advertised a window of zero, at `mark`.

@@ -8,9 +8,6 @@ use super::table::Key;
 use crate::connection::{Asleep, Connection, Room};
 use crate::stamp::Time;
 
-/// Bytes of numbers of a connection that falls asleep, at most; one that remembers more stays awake.
-const MAX_ASLEEP: usize = 8 << 10;
-
 /// The connections of a shard.
 #[derive(Debug)]
 pub(super) struct Lives {
@@ -18,7 +15,7 @@ pub(super) struct Lives {
     /// How many are awake.
     awake: usize,
     /// Where connections are put into few bytes; made for the first one.
-    room: Option<Box<Room>>,
+    room: Option<Room>,
     /// Where connections lay that fell asleep last.
     #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
     spare: Vec<Box<Connection>>,
@@ -127,9 +124,10 @@ impl Lives {
     /// One of them, which wakes if it slept.
     #[inline]
     pub(super) fn wake(&mut self, index: u32) -> Option<(&mut Live, &mut Connection)> {
-        let Member { live, body } = self.all.get_mut(index)?;
+        let Self { all, room, .. } = self;
+        let Member { live, body } = all.get_mut(index)?;
         if let Body::Asleep(asleep) = body {
-            *body = Body::Awake(asleep.wake()?);
+            *body = Body::Awake(asleep.wake(room.get_or_insert_default())?);
             self.awake += 1;
         }
         match body {
@@ -142,7 +140,7 @@ impl Lives {
     pub(super) fn look<T>(&self, index: u32, look: impl FnOnce(&Connection) -> T) -> Option<T> {
         match &self.all.get(index)?.body {
             Body::Awake(connection) => Some(look(connection)),
-            Body::Asleep(asleep) => asleep.wake().as_deref().map(look),
+            Body::Asleep(asleep) => asleep.wake(&mut Room::new()).as_deref().map(look),
         }
     }
 
@@ -154,13 +152,16 @@ impl Lives {
                 self.awake -= 1;
                 Some((live, connection))
             }
-            Body::Asleep(asleep) => Some((live, asleep.wake()?)),
+            Body::Asleep(asleep) => {
+                let room = self.room.get_or_insert_default();
+                Some((live, asleep.wake(room)?))
+            }
         }
     }
 
     /// Puts one to sleep.
     pub(super) fn put_to_sleep(&mut self, index: u32) {
-        let room = self.room.get_or_insert_with(|| Box::new(Room::new(MAX_ASLEEP)));
+        let room = self.room.get_or_insert_default();
         if let Some(Member { body, .. }) = self.all.get_mut(index)
             && let Body::Awake(connection) = body
             && let Some(asleep) = connection.fall_asleep(room)

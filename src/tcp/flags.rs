@@ -3,12 +3,14 @@
 use std::fmt;
 use std::ops::BitOr;
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 /// The twelve low bits of the header's 13th and 14th byte: reserved bits, AE, CWR, ECE and the six
 /// classic flags (RFC 9293 3.1).
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Flags(pub u16);
+
+compact!(struct Flags as (bits));
 
 impl Flags {
     /// The sender has finished sending.

@@ -6,13 +6,13 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::Seq;
 use crate::stamp::{FrameId, Time};
 
 /// An ICMP error that quotes the beginning of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpError {
     /// When the tap saw the error.
     pub time: Time,
@@ -31,6 +31,8 @@ pub struct IcmpError {
     /// Code within the type.
     pub code: u8,
 }
+
+compact!(struct IcmpError { time, frame, reporter, seq, mtu, v6, kind, code });
 
 /// `host unreachable from 10.0.0.254`.
 impl fmt::Display for IcmpError {
@@ -73,7 +75,7 @@ impl IcmpError {
 }
 
 /// What an ICMP error says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IcmpMeaning {
     /// No route to the network.
     NetUnreachable,
@@ -104,6 +106,25 @@ pub enum IcmpMeaning {
     /// No code that is known.
     Unknown,
 }
+
+compact!(
+    enum IcmpMeaning {
+        NetUnreachable,
+        HostUnreachable,
+        ProtocolUnreachable,
+        PortUnreachable,
+        PacketTooBig,
+        SourceRouteFailed,
+        AdminProhibited,
+        BeyondScope,
+        TimeExceeded,
+        ReassemblyTimeExceeded,
+        ParameterProblem,
+        SourceQuench,
+        Redirect,
+        Unknown,
+    }
+);
 
 impl IcmpMeaning {
     /// What the standards call it, in lower case.

@@ -1,11 +1,11 @@
 //! TCP options, parsed so that one unknown or malformed option does not hide the others.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::Seq;
 
 /// The two values of the timestamps option (RFC 7323 3.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timestamps {
     /// The sender's clock, in ticks of its own length.
     pub value: u32,
@@ -13,8 +13,10 @@ pub struct Timestamps {
     pub echo: u32,
 }
 
+compact!(struct Timestamps { value, echo });
+
 /// One SACK block: the bytes from `left` up to, not including, `right` (RFC 2018 3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SackBlock {
     /// First byte of the block.
     pub left: Seq,
@@ -22,12 +24,16 @@ pub struct SackBlock {
     pub right: Seq,
 }
 
+compact!(struct SackBlock { left, right });
+
 /// Up to four SACK blocks, in the order of the wire (the first may be a D-SACK, RFC 2883).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SackBlocks {
     blocks: [SackBlock; 4],
     count: u8,
 }
+
+compact!(struct SackBlocks { blocks, count });
 
 impl SackBlocks {
     /// Appends a block; a fifth one is ignored, since a header cannot hold it.
@@ -52,7 +58,7 @@ impl SackBlocks {
 }
 
 /// Options that count only on a SYN or SYN-ACK.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SynOptions {
     /// Maximum segment size in bytes (RFC 9293 3.7.1).
     pub mss: Option<u16>,
@@ -64,10 +70,12 @@ pub struct SynOptions {
     pub fast_open: Option<u8>,
 }
 
+compact!(struct SynOptions { mss, window_scale, sack_permitted, fast_open });
+
 /// The options that most segments lack, and what else few have, kept beside the segment.
 ///
 /// Timestamps are on nearly every segment, and therefore in [`Segment`](super::Segment) itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
     /// Options of the handshake; also parsed (but without meaning) on other segments.
     pub syn: SynOptions,
@@ -83,6 +91,8 @@ pub struct Extras {
     /// is damaged, or a tool that cut the frames forgot how long they were.
     pub framed_len: Option<u32>,
 }
+
+compact!(struct Extras { syn, sack, mptcp, signed, malformed, framed_len });
 
 impl Extras {
     /// What a segment without any of these options has.

@@ -1,6 +1,6 @@
 //! One captured segment: lengths instead of payload.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::{Control, Flags, Seq, Timestamps};
 use crate::stamp::{FrameId, Time};
@@ -8,7 +8,7 @@ use crate::stamp::{FrameId, Time};
 /// A TCP segment as the tap saw it. Small and `Copy`; carries lengths, never payload.
 ///
 /// Handshake options and SACK blocks travel beside it, in [`Extras`](super::Extras).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
     /// When the tap saw it.
     pub time: Time,
@@ -42,6 +42,11 @@ pub struct Segment {
     /// below [`Segment::INTERFACES`] that differs where interfaces do, mostly. 0 where nothing is told.
     pub interface: u8,
 }
+
+compact!(struct Segment {
+    time, frame, seq, ack, timestamps, payload_len, header_len, window, flags, ip_id, checksum,
+    ttl, traffic_class, marks, interface
+});
 
 impl Segment {
     /// Length in sequence space: payload, plus one for SYN and one for FIN (RFC 9293 3.4).
@@ -104,8 +109,10 @@ impl Segment {
 }
 
 /// Facts noticed while decoding a segment, as bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Marks(pub u8);
+
+compact!(struct Marks as (bits));
 
 impl Marks {
     /// The timestamps option was present.

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 /// A sequence or acknowledgment number (RFC 9293 3.4).
 ///
 /// Numbers wrap, so there is no order and no difference as such: only [`Seq::distance`], which is
 /// right while the two are less than 2^31 apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seq(pub u32);
+
+compact!(struct Seq as (number));
 
 impl Seq {
     /// The number `count` bytes further on.

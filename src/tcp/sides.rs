@@ -1,17 +1,19 @@
 //! A pair of values, one per endpoint.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::{Compact, compact};
 
 use super::Side;
 
 /// One value for the client and one for the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sides<T> {
     /// The client's.
     pub client: T,
     /// The server's.
     pub server: T,
 }
+
+compact!([T: Compact] struct Sides<T> { client, server });
 
 impl<T> Sides<T> {
     /// The value of `side`.

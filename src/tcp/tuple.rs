@@ -3,16 +3,18 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 /// An address and a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
     /// IPv4 or IPv6 address as it stood in the innermost IP header.
     pub address: IpAddr,
     /// TCP port.
     pub port: u16,
 }
+
+compact!(struct Endpoint { address, port });
 
 /// `10.0.0.1:443`, `[2001:db8::1]:443`.
 impl fmt::Display for Endpoint {
@@ -25,7 +27,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// The two endpoints of one segment, in the direction in which it travelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FourTuple {
     /// The sender.
     pub source: Endpoint,
@@ -72,13 +74,20 @@ impl Orientation {
 }
 
 /// One endpoint of a connection by its role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// Sent the first SYN, or is assumed to have.
     Client,
     /// The other one.
     Server,
 }
+
+compact!(
+    enum Side {
+        Client,
+        Server,
+    }
+);
 
 impl Side {
     /// Both sides, client first.

@@ -1,6 +1,6 @@
 //! `tcp.completeness`: which parts of a conversation were captured, as bits.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use crate::tcp::Segment;
 
@@ -9,7 +9,7 @@ use crate::tcp::Segment;
 ///
 /// A first segment that is no SYN counts only when another one follows: Wireshark counts it on the
 /// second reading, after it has shown it. FIN counts only together with ACK.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Completeness {
     bits: u8,
     /// What the first segment adds when a second one comes.
@@ -17,6 +17,8 @@ pub struct Completeness {
     /// A segment was seen.
     started: bool,
 }
+
+compact!(struct Completeness { bits, first, started });
 
 impl Completeness {
     /// A SYN without ACK came first.

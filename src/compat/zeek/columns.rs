@@ -1,6 +1,6 @@
 //! What Zeek would have logged of a connection, as plain data.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::{EndpointState, History};
 use crate::stamp::{Span, Time};
@@ -110,7 +110,7 @@ impl ConnState {
 }
 
 /// What one endpoint sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// IP packets.
     pub packets: u64,
@@ -119,6 +119,8 @@ pub struct Counts {
     /// Payload, by the sequence numbers; set when the columns are made.
     pub payload_bytes: u64,
 }
+
+compact!(struct Counts { packets, ip_bytes, payload_bytes });
 
 /// The columns of one row of conn.log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

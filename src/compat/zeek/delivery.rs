@@ -3,10 +3,10 @@
 //!
 //! Offsets are relative to the SYN, so that the first byte of payload has offset 1.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 /// One direction's payload.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(super) struct Delivery {
     /// Everything below was delivered or given up.
     next: u64,
@@ -20,11 +20,15 @@ pub(super) struct Delivery {
     pub(super) skipping: bool,
 }
 
+compact!(struct Delivery { next, trimmed, top, ahead, skipping });
+
 /// Ranges in ascending order that do not touch.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 struct Ahead {
     ranges: Vec<(u64, u64)>,
 }
+
+compact!(struct Ahead { ranges });
 
 impl Default for Delivery {
     fn default() -> Self {

@@ -1,6 +1,6 @@
 //! One endpoint as Zeek sees it: its state, its sequence numbers, and what it sent.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::columns::Counts;
 use super::delivery::Delivery;
@@ -8,7 +8,7 @@ use super::history::Scaled;
 use crate::tcp::{Segment, Seq};
 
 /// The state of an endpoint: what was seen of it, not what its socket is in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndpointState {
     /// Nothing seen.
     #[default]
@@ -27,6 +27,18 @@ pub enum EndpointState {
     Reset,
 }
 
+compact!(
+    enum EndpointState {
+        Inactive,
+        SynSent,
+        SynAckSent,
+        Partial,
+        Established,
+        Closed,
+        Reset,
+    }
+);
+
 impl EndpointState {
     /// Nothing or not enough was seen to speak of a connection.
     pub(super) const fn is_handshake(self) -> bool {
@@ -38,11 +50,13 @@ impl EndpointState {
 ///
 /// Zeek counts a wrap whenever a higher number is the smaller one, also where nothing has wrapped;
 /// the sums below follow it in that.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counted {
     pub(super) seq: Seq,
     wraps: u32,
 }
+
+compact!(struct Counted { seq, wraps });
 
 impl Counted {
     const fn update(&mut self, seq: Seq) {
@@ -88,7 +102,7 @@ pub(super) mod once {
 }
 
 /// One endpoint.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Endpoint {
     pub(super) state: EndpointState,
     pub(super) before: EndpointState,
@@ -121,6 +135,11 @@ pub(super) struct Endpoint {
     pub(super) gaps: Scaled,
     pub(super) bad_checksums: Scaled,
 }
+
+compact!(struct Endpoint {
+    state, before, entered, finished, closed, ended, seen, start, last, acked, delivery, counts,
+    fin_end, last_syn, last_fin, last_rst, retransmissions, zero_windows, gaps, bad_checksums
+});
 
 impl Endpoint {
     /// A jump that a SYN or RST is not believed to make.

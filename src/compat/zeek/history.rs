@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 /// The letters so far. The usual ones fit without allocation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     letters: [u8; History::INLINE],
     length: u8,
@@ -13,10 +13,14 @@ pub struct History {
     rest: Option<Box<Rest>>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+compact!(struct History { letters, length, rest });
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Rest {
     letters: Vec<u8>,
 }
+
+compact!(struct Rest { letters });
 
 impl History {
     /// Letters kept in place: 16 are the longest in the 16,525 rows of the public captures that
@@ -85,8 +89,10 @@ impl fmt::Display for History {
 }
 
 /// How often something happened, entered into the history at the 1st, 10th, 100th ... time.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scaled(u32);
+
+compact!(struct Scaled as (factor));
 
 impl Scaled {
     /// Counts one; says whether it is to be entered.

@@ -1,6 +1,6 @@
 //! One connection as Zeek follows it: fed with segments, asked for its columns.
 
-use serde::{Deserialize, Serialize};
+use crate::compact::compact;
 
 use super::columns::{Columns, ConnState, Counts};
 use super::endpoint::{Endpoint, once};
@@ -11,7 +11,7 @@ use crate::stamp::Time;
 use crate::tcp::{FourTuple, Marks, Segment};
 
 /// Follows one connection.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Tracker {
     forward: Endpoint,
     backward: Endpoint,
@@ -29,6 +29,11 @@ pub struct Tracker {
     first: Time,
     pub(super) last: Time,
 }
+
+compact!(struct Tracker {
+    forward, backward, originator_is_forward, is_partial, close_deferred, is_active, is_calm,
+    history, missed_bytes, first, last
+});
 
 /// What a segment set off, as far as it matters for how long Zeek remembers the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
