@@ -6,25 +6,26 @@
 //!
 //! | rank | module | responsibility |
 //! |---|---|---|
-//! | 0 | [`stamp`] | frame numbers, capture time, spans: the only clock |
-//! | 0 | [`certainty`] | observed, inferred, assumed |
-//! | 1 | [`tcp`] | sequence numbers, flags, options, segments, tuples |
-//! | 1 | [`settings`] | what governs the sockets of a host |
-//! | 2 | [`compat`] | what Wireshark and Zeek would have said |
-//! | 2 | [`filter`] | which segments to look at, as an expression |
-//! | 3 | [`capture`] | what a file is, chunks of records, damage and resync |
-//! | 3 | [`connection`] | sans-IO life of one connection |
-//! | 3 | [`finding`] | plain data of a finding |
-//! | 4 | [`threshold`] | a detector's limits as plain data |
-//! | 4 | [`decode`] | frame to segment, or a counted skip |
-//! | 4 | [`flow`] | tuple to live connection, incarnations, expiry |
-//! | 4 | [`input`] | what was read of a file |
-//! | 4 | [`summary`] | mergeable totals: capture, listener, host |
-//! | 5 | [`detect`] | detectors, registry, thresholds, advice |
-//! | 6 | [`analysis`] | what the pipeline returns and the reports read |
-//! | 7 | [`pipeline`] | waves, chunks, shards, ordered merge |
-//! | 7 | [`report`] | one file per output format |
-//! | 8 | [`cli`] | the command line |
+//! | 0 | `compact` | values in few bits, for what is put away |
+//! | 1 | [`stamp`] | frame numbers, capture time, spans: the only clock |
+//! | 1 | [`certainty`] | observed, inferred, assumed |
+//! | 2 | [`tcp`] | sequence numbers, flags, options, segments, tuples |
+//! | 2 | [`settings`] | what governs the sockets of a host |
+//! | 3 | [`compat`] | what Wireshark and Zeek would have said |
+//! | 3 | [`filter`] | which segments to look at, as an expression |
+//! | 4 | [`capture`] | what a file is, chunks of records, damage and resync |
+//! | 4 | [`connection`] | sans-IO life of one connection |
+//! | 4 | [`finding`] | plain data of a finding |
+//! | 5 | [`threshold`] | a detector's limits as plain data |
+//! | 5 | [`decode`] | frame to segment, or a counted skip |
+//! | 5 | [`flow`] | tuple to live connection, incarnations, expiry |
+//! | 5 | [`input`] | what was read of a file |
+//! | 5 | [`summary`] | mergeable totals: capture, listener, host |
+//! | 6 | [`detect`] | detectors, registry, thresholds, advice |
+//! | 7 | [`analysis`] | what the pipeline returns and the reports read |
+//! | 8 | [`pipeline`] | waves, chunks, shards, ordered merge |
+//! | 8 | [`report`] | one file per output format |
+//! | 9 | [`cli`] | the command line |
 //!
 //! # Glossary
 //!

@@ -22,6 +22,18 @@ use crate::compact::{Compact, Packer, Unpacker, compact};
 pub struct Time(i64);
 
 impl Compact for Time {
+    const TELLS_EMPTY: bool = true;
+
+    #[inline]
+    fn empty() -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     #[inline]
     fn pack(&self, to: &mut Packer<'_>) {
         to.time(self.0);
@@ -159,6 +171,18 @@ impl Default for FrameId {
 }
 
 impl Compact for FrameId {
+    const TELLS_EMPTY: bool = true;
+
+    #[inline]
+    fn empty() -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     #[inline]
     fn pack(&self, to: &mut Packer<'_>) {
         to.frame(self.packed());
@@ -166,7 +190,22 @@ impl Compact for FrameId {
 
     #[inline]
     fn unpack(from: &mut Unpacker<'_>) -> Self {
-        Self(NonZeroU64::MIN.saturating_add(from.frame()))
+        Self::of_packed(from.frame())
+    }
+}
+
+impl Time {
+    /// Writes it together with a frame of that time.
+    #[inline]
+    pub(crate) fn pack_with(self, frame: FrameId, to: &mut Packer<'_>) {
+        to.mark(self.0, frame.packed());
+    }
+
+    /// Reads what [`Time::pack_with`] wrote.
+    #[inline]
+    pub(crate) fn unpack_with_frame(from: &mut Unpacker<'_>) -> (Self, FrameId) {
+        let (time, frame) = from.mark();
+        (Self(time), FrameId::of_packed(frame))
     }
 }
 
@@ -180,7 +219,7 @@ impl FrameId {
     #[must_use]
     pub const fn new(file: u32, number: u64) -> Self {
         let packed = ((file as u64) << Self::NUMBER_BITS) | (number & Self::NUMBER_MASK);
-        Self(NonZeroU64::MIN.saturating_add(packed))
+        Self::of_packed(packed)
     }
 
     /// Index of the file in the report's `inputs`.
@@ -201,14 +240,12 @@ impl FrameId {
         Self::new(self.file(), self.number() + count)
     }
 
-    /// What is stored, as which it is serialised.
-    #[must_use]
-    pub const fn stored(self) -> u64 {
-        self.0.get()
-    }
-
     const fn packed(self) -> u64 {
         self.0.get() - 1
+    }
+
+    const fn of_packed(packed: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(packed))
     }
 }
 

@@ -3,107 +3,133 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use super::{Compact, Packer, Unpacker};
+use super::recent::{unzigzag, zigzag};
+use super::{Compact, Packer, Unpacker, compact};
 
-/// Numbers without a sign that take what they need.
+/// Numbers, of which zero is the empty one: how they become one without a sign, and what that becomes.
 macro_rules! numbers {
-    ($($kind:ty),+) => {$(
+    ($($kind:ty: $fold:expr, $unfold:expr;)+) => {$(
         impl Compact for $kind {
+            const TELLS_EMPTY: bool = false;
+
             #[inline]
-            fn pack(&self, to: &mut Packer<'_>) {
-                to.number(u64::from(*self));
+            fn empty() -> Self {
+                0
             }
 
             #[inline]
-            #[expect(clippy::cast_possible_truncation, reason = "what was written fits")]
+            fn is_empty(&self) -> bool {
+                *self == 0
+            }
+
+            #[inline]
+            fn pack(&self, to: &mut Packer<'_>) {
+                to.number($fold(*self));
+            }
+
+            #[inline]
             fn unpack(from: &mut Unpacker<'_>) -> Self {
-                from.number() as Self
+                // What was written fits.
+                $unfold(from.number())
             }
         }
     )+};
 }
 
-numbers!(u16, u32);
-
-impl Compact for usize {
-    #[inline]
-    fn pack(&self, to: &mut Packer<'_>) {
-        to.number(*self as u64);
-    }
-
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "what was written fits")]
-    fn unpack(from: &mut Unpacker<'_>) -> Self {
-        from.number() as Self
-    }
+numbers! {
+    u16: u64::from, |number: u64| (number & 0xffff) as u16;
+    u32: u64::from, |number: u64| (number & 0xffff_ffff) as u32;
+    u64: u64::from, u64::from;
+    i64: zigzag, unzigzag;
+    usize: |number: usize| number as u64, |number: u64| usize::try_from(number).unwrap_or(0);
 }
 
-impl Compact for u64 {
-    #[inline]
-    fn pack(&self, to: &mut Packer<'_>) {
-        to.number(*self);
-    }
-
-    #[inline]
-    fn unpack(from: &mut Unpacker<'_>) -> Self {
-        from.number()
-    }
-}
-
-impl Compact for i64 {
-    #[inline]
-    fn pack(&self, to: &mut Packer<'_>) {
-        to.signed(*self);
-    }
-
-    #[inline]
-    fn unpack(from: &mut Unpacker<'_>) -> Self {
-        from.signed()
-    }
-}
-
-/// A bit says whether there is more to it.
 impl Compact for u8 {
+    const TELLS_EMPTY: bool = true;
+
     #[inline]
-    fn pack(&self, to: &mut Packer<'_>) {
-        to.put(u64::from(*self) << 1 | u64::from(*self != 0), if *self == 0 { 1 } else { 9 });
+    fn empty() -> Self {
+        0
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "so many bits are taken")]
+    fn is_empty(&self) -> bool {
+        *self == 0
+    }
+
+    #[inline]
+    fn pack(&self, to: &mut Packer<'_>) {
+        to.put((*self).into(), Self::BITS);
+    }
+
+    #[inline]
     fn unpack(from: &mut Unpacker<'_>) -> Self {
-        if from.take(1) == 0 { 0 } else { from.take(Self::BITS) as Self }
+        (from.take(Self::BITS) & 0xff) as Self
     }
 }
 
+/// Nothing more is to be said of one that is not empty.
 impl Compact for bool {
+    const TELLS_EMPTY: bool = false;
+
     #[inline]
-    fn pack(&self, to: &mut Packer<'_>) {
-        to.put((*self).into(), 1);
+    fn empty() -> Self {
+        false
     }
 
     #[inline]
-    fn unpack(from: &mut Unpacker<'_>) -> Self {
-        from.take(1) == 1
+    fn is_empty(&self) -> bool {
+        !*self
+    }
+
+    #[inline]
+    fn pack(&self, _: &mut Packer<'_>) {}
+
+    #[inline]
+    fn unpack(_: &mut Unpacker<'_>) -> Self {
+        true
     }
 }
 
 impl<T: Compact> Compact for Option<T> {
+    const TELLS_EMPTY: bool = false;
+
+    #[inline]
+    fn empty() -> Self {
+        None
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.is_none()
+    }
+
     #[inline]
     fn pack(&self, to: &mut Packer<'_>) {
-        to.put(self.is_some().into(), 1);
         if let Some(value) = self {
-            value.pack(to);
+            value.pack_any(to);
         }
     }
 
     #[inline]
     fn unpack(from: &mut Unpacker<'_>) -> Self {
-        (from.take(1) == 1).then(|| T::unpack(from))
+        Some(T::unpack_any(from))
     }
 }
 
 impl<T: Compact> Compact for Box<T> {
+    const TELLS_EMPTY: bool = T::TELLS_EMPTY;
+
+    #[inline]
+    fn empty() -> Self {
+        Self::new(T::empty())
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        (**self).is_empty()
+    }
+
     #[inline]
     fn pack(&self, to: &mut Packer<'_>) {
         (**self).pack(to);
@@ -116,11 +142,23 @@ impl<T: Compact> Compact for Box<T> {
 }
 
 impl<T: Compact> Compact for Vec<T> {
+    const TELLS_EMPTY: bool = false;
+
+    #[inline]
+    fn empty() -> Self {
+        Self::new()
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
     #[inline]
     fn pack(&self, to: &mut Packer<'_>) {
         self.len().pack(to);
         for value in self {
-            value.pack(to);
+            value.pack_any(to);
         }
     }
 
@@ -130,18 +168,30 @@ impl<T: Compact> Compact for Vec<T> {
         // Every value has a bit at least; of bits that nobody wrote, `len` may be anything.
         let mut values = Self::with_capacity(len.min(from.left()));
         while values.len() < len && !from.is_short() {
-            values.push(T::unpack(from));
+            values.push(T::unpack_any(from));
         }
         values
     }
 }
 
 impl<T: Compact> Compact for VecDeque<T> {
+    const TELLS_EMPTY: bool = false;
+
+    #[inline]
+    fn empty() -> Self {
+        Self::new()
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
     #[inline]
     fn pack(&self, to: &mut Packer<'_>) {
         self.len().pack(to);
         for value in self {
-            value.pack(to);
+            value.pack_any(to);
         }
     }
 
@@ -152,43 +202,64 @@ impl<T: Compact> Compact for VecDeque<T> {
 }
 
 impl<T: Compact, const N: usize> Compact for [T; N] {
+    const TELLS_EMPTY: bool = true;
+
+    #[inline]
+    fn empty() -> Self {
+        std::array::from_fn(|_| T::empty())
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.iter().all(T::is_empty)
+    }
+
     #[inline]
     fn pack(&self, to: &mut Packer<'_>) {
-        for value in self {
+        let some = self.iter().rev().fold(0, |some, it| some << 1 | u64::from(!it.is_empty()));
+        to.put(some, const { super::bits(N) });
+        for value in self.iter().filter(|value| !value.is_empty()) {
             value.pack(to);
         }
     }
 
     #[inline]
     fn unpack(from: &mut Unpacker<'_>) -> Self {
-        std::array::from_fn(|_| T::unpack(from))
+        let some = from.take(const { super::bits(N) });
+        std::array::from_fn(
+            |place| {
+                if some >> place & 1 == 1 { T::unpack(from) } else { T::empty() }
+            },
+        )
     }
 }
 
 impl<A: Compact, B: Compact> Compact for (A, B) {
-    #[inline]
-    fn pack(&self, to: &mut Packer<'_>) {
-        self.0.pack(to);
-        self.1.pack(to);
-    }
-
-    #[inline]
-    fn unpack(from: &mut Unpacker<'_>) -> Self {
-        (A::unpack(from), B::unpack(from))
-    }
+    compact!(parts (first, second) of ((first, second)) made ((first, second)));
 }
 
 impl Compact for IpAddr {
+    const TELLS_EMPTY: bool = true;
+
+    #[inline]
+    fn empty() -> Self {
+        Self::V4(std::net::Ipv4Addr::UNSPECIFIED)
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        *self == Self::empty()
+    }
+
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of an address")]
     fn pack(&self, to: &mut Packer<'_>) {
         to.put(self.is_ipv6().into(), 1);
         match self {
-            Self::V4(address) => address.to_bits().pack(to),
+            Self::V4(address) => address.to_bits().pack_any(to),
             Self::V6(address) => {
                 let bits = address.to_bits();
-                to.number((bits >> u64::BITS) as u64);
-                to.number(bits as u64);
+                [(bits >> u64::BITS) as u64, bits as u64].pack(to);
             }
         }
     }
@@ -196,9 +267,9 @@ impl Compact for IpAddr {
     #[inline]
     fn unpack(from: &mut Unpacker<'_>) -> Self {
         if from.take(1) == 0 {
-            return Self::V4(u32::unpack(from).into());
+            return Self::V4(u32::unpack_any(from).into());
         }
-        let bits = u128::from(from.number()) << u64::BITS | u128::from(from.number());
-        Self::V6(bits.into())
+        let [high, low] = <[u64; 2]>::unpack(from);
+        Self::V6((u128::from(high) << u64::BITS | u128::from(low)).into())
     }
 }

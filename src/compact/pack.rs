@@ -40,7 +40,7 @@ impl Room {
     pub(crate) fn pack<T: Compact>(&mut self, value: &T) -> Option<&[u8]> {
         let bytes = &mut *self.bytes;
         let mut packer = Packer { bytes, len: 0, rest: 0, count: 0, memory: Memory::new() };
-        value.pack(&mut packer);
+        value.pack_any(&mut packer);
         let len = packer.len + usize::from(packer.count > 0);
         self.bytes.get(..len).filter(|_| len <= Self::BYTES)
     }
@@ -54,7 +54,7 @@ impl Default for Room {
 
 impl Packer<'_> {
     /// The most bits that are written in one step: so many fit into a word behind seven others.
-    const MOST: u32 = u64::BITS - u8::BITS;
+    pub(super) const MOST: u32 = u64::BITS - u8::BITS;
 
     /// Adds so many bits, at most [`Packer::MOST`]; those above them must be zero.
     ///
@@ -71,41 +71,30 @@ impl Packer<'_> {
         (self.rest, self.count) = (word >> (count - count % u8::BITS), count % u8::BITS);
     }
 
-    /// A number of any size.
-    #[inline]
-    pub(crate) fn number(&mut self, number: u64) {
-        if number == 0 { self.put(0, 1) } else { self.some_number(number) }
-    }
-
-    /// A number of either sign.
-    #[inline]
-    pub(crate) fn signed(&mut self, number: i64) {
-        self.number(zigzag(number));
-    }
-
+    /// A number that is not zero.
     #[inline(never)]
-    fn some_number(&mut self, number: u64) {
+    pub(crate) fn number(&mut self, number: u64) {
         if number >> Memory::SHORT != 0 {
             let place = Recent::place(number);
             if self.memory.numbers.at(place) == number {
-                return self.put((place as u64) << 2 | 0b01, PLACE + 2);
+                return self.put(place << 1, 1 + PLACE);
             }
             self.memory.numbers.set(place, number);
         }
-        self.digits(0b11, number);
+        self.digits((1, 1), number);
     }
 
-    /// Two bits, how many bits the number has behind the highest, and those bits.
+    /// A tag, how many bits the number has behind the highest, and those bits.
     #[inline]
-    fn digits(&mut self, tag: u64, number: u64) {
-        const HEAD: u32 = 2 + LENGTH;
+    fn digits(&mut self, (tag, bits): (u64, u32), number: u64) {
         let behind = u64::BITS - 1 - number.leading_zeros();
         let digits = number ^ 1 << behind;
-        let head = tag | u64::from(behind) << 2;
-        if behind <= Self::MOST - HEAD {
-            return self.put(head | digits << HEAD, HEAD + behind);
+        let head = tag | u64::from(behind) << bits;
+        let bits = bits + LENGTH;
+        if bits + behind <= Self::MOST {
+            return self.put(head | digits << bits, bits + behind);
         }
-        self.put(head | (digits & u64::from(u32::MAX)) << HEAD, HEAD + u32::BITS);
+        self.put(head | (digits & u64::from(u32::MAX)) << bits, bits + u32::BITS);
         self.put(digits >> u32::BITS, behind - u32::BITS);
     }
 
@@ -114,7 +103,7 @@ impl Packer<'_> {
     fn distance(&mut self, number: u64, last: u64) {
         match zigzag(number.wrapping_sub(last).cast_signed()) {
             0 => self.put(0b00, 2),
-            distance => self.digits(0b10, distance),
+            distance => self.digits((0b10, 2), distance),
         }
     }
 
@@ -125,7 +114,7 @@ impl Packer<'_> {
         let place = Recent::place(time);
         self.memory.place = place;
         if self.memory.times.at(place) == time {
-            return self.put((place as u64) << 1 | 1, PLACE + 1);
+            return self.put(place << 1 | 1, PLACE + 1);
         }
         self.memory.times.set(place, time);
         let last = std::mem::replace(&mut self.memory.time, time);
@@ -142,5 +131,19 @@ impl Packer<'_> {
         self.memory.frames.set(place, frame);
         let last = std::mem::replace(&mut self.memory.frame, frame);
         self.distance(frame, last);
+    }
+
+    /// The time and the frame of one segment: a bit says whether both were written before.
+    #[inline(never)]
+    pub(crate) fn mark(&mut self, nanos: i64, frame: u64) {
+        let time = nanos.cast_unsigned();
+        let place = Recent::place(time);
+        if self.memory.times.at(place) == time && self.memory.frames.at(place) == frame {
+            self.memory.place = place;
+            return self.put(place << 1 | 1, 1 + PLACE);
+        }
+        self.put(0, 1);
+        self.time(nanos);
+        self.frame(frame);
     }
 }

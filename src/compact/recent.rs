@@ -26,20 +26,20 @@ impl Recent {
 
     /// The place that a number has, or would have.
     #[inline]
-    pub(super) const fn place(number: u64) -> usize {
-        (number.wrapping_mul(Self::SPREAD) >> (u64::BITS - PLACE)) as usize
+    pub(super) const fn place(number: u64) -> u64 {
+        number.wrapping_mul(Self::SPREAD) >> (u64::BITS - PLACE)
     }
 
     /// What is at `place`.
     #[inline]
-    pub(super) fn at(&self, place: usize) -> u64 {
-        self.places.get(place % (1 << PLACE)).copied().unwrap_or_default()
+    pub(super) fn at(&self, place: u64) -> u64 {
+        self.places.get((place % (1 << PLACE)) as usize).copied().unwrap_or_default()
     }
 
     /// Puts a number there.
     #[inline]
-    pub(super) fn set(&mut self, place: usize, number: u64) {
-        if let Some(known) = self.places.get_mut(place % (1 << PLACE)) {
+    pub(super) fn set(&mut self, place: u64, number: u64) {
+        if let Some(known) = self.places.get_mut((place % (1 << PLACE)) as usize) {
             *known = number;
         }
     }
@@ -53,7 +53,7 @@ pub(super) struct Memory {
     /// The frame that was written last with the time at the same place.
     pub(super) frames: Recent,
     /// Where the last time is.
-    pub(super) place: usize,
+    pub(super) place: u64,
     /// The last time, and the last frame, that were written by their distance.
     pub(super) time: u64,
     pub(super) frame: u64,

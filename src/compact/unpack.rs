@@ -23,7 +23,7 @@ impl Room {
         self.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
         let len = bytes.len() * u8::BITS as usize;
         let mut unpacker = Unpacker { bytes: &self.bytes, read: 0, len, memory: Memory::new() };
-        let value = T::unpack(&mut unpacker);
+        let value = T::unpack_any(&mut unpacker);
         (!unpacker.is_short()).then_some(value)
     }
 }
@@ -63,42 +63,31 @@ impl Unpacker<'_> {
         bits
     }
 
-    /// A number of any size.
-    #[inline]
-    pub(crate) fn number(&mut self) -> u64 {
-        if self.ahead() & 1 == 0 {
-            self.read += 1;
-            return 0;
-        }
-        self.some_number()
-    }
-
-    /// A number of either sign.
-    #[inline]
-    pub(crate) fn signed(&mut self) -> i64 {
-        unzigzag(self.number())
-    }
-
+    /// A number that is not zero.
     #[inline(never)]
-    fn some_number(&mut self) -> u64 {
-        if self.ahead() & 0b10 == 0 {
-            let place = self.take(2 + PLACE) >> 2;
-            return self.memory.numbers.at(place as usize);
+    pub(crate) fn number(&mut self) -> u64 {
+        let ahead = self.ahead();
+        if ahead & 1 == 0 {
+            self.read += (1 + PLACE) as usize;
+            return self.memory.numbers.at(ahead >> 1);
         }
-        let number = self.digits();
+        let number = self.digits(1);
         if number >> Memory::SHORT != 0 {
             self.memory.numbers.set(Recent::place(number), number);
         }
         number
     }
 
-    /// What follows two bits: how many bits the number has behind the highest, and those bits.
+    /// Behind a tag: how many bits a number has behind the highest, and those bits.
     #[inline]
-    fn digits(&mut self) -> u64 {
-        const HEAD: u32 = 2 + LENGTH;
-        let behind = self.take(HEAD) >> 2;
-        let digits = if behind <= u64::from(u64::BITS - u8::BITS) {
-            self.take_some(behind)
+    #[expect(clippy::cast_possible_truncation, reason = "fewer than a word has")]
+    fn digits(&mut self, tag: u32) -> u64 {
+        let ahead = self.ahead() >> tag;
+        let (behind, head) = (ahead & !(u64::MAX << LENGTH), tag + LENGTH);
+        self.read += head as usize;
+        let digits = if behind <= u64::from(u64::BITS - u8::BITS - head) {
+            self.read += behind as usize;
+            ahead >> LENGTH & !(u64::MAX << behind)
         } else {
             self.take(u32::BITS) | self.take_some(behind - u64::from(u32::BITS)) << u32::BITS
         };
@@ -108,7 +97,7 @@ impl Unpacker<'_> {
     /// A zero, and a distance of either sign.
     #[inline]
     fn distance(&mut self, last: u64) -> u64 {
-        let distance = if self.ahead() & 0b10 == 0 { self.take(2) } else { self.digits() };
+        let distance = if self.ahead() & 0b10 == 0 { self.take(2) } else { self.digits(2) };
         last.wrapping_add_signed(unzigzag(distance))
     }
 
@@ -116,7 +105,7 @@ impl Unpacker<'_> {
     #[inline(never)]
     pub(crate) fn time(&mut self) -> i64 {
         if self.ahead() & 1 == 1 {
-            self.memory.place = (self.take(1 + PLACE) >> 1) as usize;
+            self.memory.place = self.take(1 + PLACE) >> 1;
             return self.memory.times.at(self.memory.place).cast_signed();
         }
         let time = self.distance(self.memory.time);
@@ -138,5 +127,19 @@ impl Unpacker<'_> {
         self.memory.frame = frame;
         self.memory.frames.set(place, frame);
         frame
+    }
+
+    /// The time and the frame of one segment.
+    #[inline(never)]
+    pub(crate) fn mark(&mut self) -> (i64, u64) {
+        let ahead = self.ahead();
+        if ahead & 1 == 1 {
+            let place = ahead >> 1;
+            self.read += (1 + PLACE) as usize;
+            self.memory.place = place;
+            return (self.memory.times.at(place).cast_signed(), self.memory.frames.at(place));
+        }
+        self.read += 1;
+        (self.time(), self.frame())
     }
 }

@@ -49,7 +49,7 @@ impl Attempt {
 }
 
 /// Transmissions in the order of capture: the first one and, bounded, the later ones.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Attempts {
     kept: Several<Attempt, 16>,
     count: u32,
@@ -57,7 +57,7 @@ pub(super) struct Attempts {
     copies: u32,
 }
 
-compact!(sparse struct Attempts { kept, count, copies });
+compact!(struct Attempts { kept, count, copies });
 
 impl Attempts {
     /// Adds a transmission.

@@ -27,7 +27,7 @@ pub(super) struct Sent {
     pub(super) checksum: u16,
 }
 
-compact!(sparse struct Sent { start, time, frame, len, timestamp, ip_id, place, checksum });
+compact!(struct Sent { start, time, frame, len, timestamp, ip_id, place, checksum });
 
 impl Sent {
     pub(super) const fn new(start: i64, segment: &Segment) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! Plain data: the detectors judge it, the summaries add it up, the reports print it.
 
-use crate::compact::compact;
+use crate::compact::{Compact, Packer, Unpacker, compact};
 
 use super::{Blocked, CookieSign, Entry, State, Traffic};
 use crate::certainty::Certainty;
@@ -186,7 +186,30 @@ pub struct Mark {
     pub frame: FrameId,
 }
 
-compact!(struct Mark { time, frame });
+impl Compact for Mark {
+    const TELLS_EMPTY: bool = true;
+
+    fn empty() -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    #[inline]
+    fn pack(&self, to: &mut Packer<'_>) {
+        let Self { time, frame } = *self;
+        time.pack_with(frame, to);
+    }
+
+    #[inline]
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        let (time, frame) = Time::unpack_with_frame(from);
+        Self { time, frame }
+    }
+}
 
 impl Mark {
     /// The mark of `segment`.

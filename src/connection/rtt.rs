@@ -112,7 +112,7 @@ struct Bucket {
     count: u32,
 }
 
-compact!(sparse struct Bucket { index, count });
+compact!(struct Bucket { index, count });
 
 impl Histogram {
     const FEW: usize = 4;

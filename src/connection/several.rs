@@ -3,7 +3,7 @@
 use crate::compact::{Compact, compact};
 
 /// In the order in which they came. Of most there is one: the later ones lie apart.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Several<T, const MAX_LATER: usize> {
     first: Option<T>,
     later: Option<Box<Later<T>>>,
@@ -12,7 +12,7 @@ pub(super) struct Several<T, const MAX_LATER: usize> {
 compact!([T: Compact, const MAX_LATER: usize] struct Several<T, MAX_LATER> { first, later });
 
 /// What came after the first.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Later<T>(Vec<T>);
 
 compact!([T: Compact] struct Later<T> as (later));
