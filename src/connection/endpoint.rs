@@ -93,7 +93,7 @@ pub(super) struct Skip {
     pub(super) answers_fin: bool,
 }
 
-compact!(struct Skip { offset, mark, timestamp, answers_fin });
+compact!(struct Skip { offset, mark, timestamp, answers_fin, is_first_answer, knew });
 
 /// Why a state is entered, and how sure that is.
 #[derive(Clone, Copy, Debug)]
