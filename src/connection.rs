@@ -84,8 +84,8 @@ use crate::compact::compact;
 use endpoint::{Endpoint, Reason};
 use icmp::Quoted;
 use opening::Opening;
+use path::Legs;
 use stray::StraySyn;
-use stream::Legs;
 
 use crate::certainty::Certainty;
 use crate::compat::wireshark::Completeness;

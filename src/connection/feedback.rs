@@ -3,7 +3,8 @@
 //! An acknowledgment of new bytes takes the short way; duplicates, reports of holes and closed
 //! windows fill the memory that the rules of repetition read.
 
-use super::stream::{Legs, Stream};
+use super::path::Legs;
+use super::stream::Stream;
 use super::{Effects, Mark, Proof};
 use crate::stamp::Span;
 use crate::tcp::{Extras, Segment};

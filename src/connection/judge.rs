@@ -6,8 +6,9 @@
 
 use super::coverage::Added;
 use super::flight::Sent;
+use super::path::Legs;
 use super::repair::{Probe, Repair, Resent};
-use super::stream::{Legs, Stream};
+use super::stream::Stream;
 use super::{ELSEWHERE, Mark, Proof, Repeat, RepeatCause, Rule, SAME_FRAME};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Seq};

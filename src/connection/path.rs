@@ -3,6 +3,7 @@
 use super::Connection;
 use super::attempts::Attempts;
 use super::endpoint::Endpoint;
+use super::opening::Opening;
 use crate::stamp::Span;
 use crate::tcp::{Side, Sides};
 
@@ -18,6 +19,27 @@ pub(super) const BESIDE: Span = Span::from_micros(100);
 
 /// A side that answers sooner than this is at the tap.
 const AT_TAP: Span = Span::from_micros(150);
+
+/// Times from the tap to a side and back, as the handshake showed them; zero where unknown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Legs {
+    /// To the sender.
+    pub(super) own: Span,
+    /// To the receiver.
+    pub(super) peer: Span,
+}
+
+impl Legs {
+    /// For what `from` sends.
+    pub(super) fn of(opening: &Opening, from: Side) -> Self {
+        let (client, server) = (opening.client_rtt, opening.server_rtt);
+        let (own, peer) = match from {
+            Side::Client => (client, server),
+            Side::Server => (server, client),
+        };
+        Self { own: own.unwrap_or(Span::ZERO), peer: peer.unwrap_or(Span::ZERO) }
+    }
+}
 
 impl Connection {
     /// The shortest time that an answer of `side` took to come back to the tap; zero where unknown.

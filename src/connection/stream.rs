@@ -9,7 +9,7 @@ use crate::compact::compact;
 use super::coverage::Coverage;
 use super::flight::{Flight, Sent};
 use super::numbers::Numbers;
-use super::opening::Opening;
+use super::path::Legs;
 use super::repair::Repair;
 use super::rtt::Rtt;
 use super::{
@@ -100,27 +100,6 @@ compact!(struct Counters {
     segments, data_segments, ip_bytes, payload_bytes, unique_bytes, zero_windows, bad_checksums,
     max_in_flight, first_data, last_data, last_segment
 });
-
-/// Times from the tap to a side and back, as the handshake showed them; zero where unknown.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Legs {
-    /// To the sender.
-    pub(super) own: Span,
-    /// To the receiver.
-    pub(super) peer: Span,
-}
-
-impl Legs {
-    /// For what `from` sends.
-    pub(super) fn of(opening: &Opening, from: Side) -> Self {
-        let (client, server) = (opening.client_rtt, opening.server_rtt);
-        let (own, peer) = match from {
-            Side::Client => (client, server),
-            Side::Server => (server, client),
-        };
-        Self { own: own.unwrap_or(Span::ZERO), peer: peer.unwrap_or(Span::ZERO) }
-    }
-}
 
 impl Default for Stream {
     fn default() -> Self {

@@ -1,6 +1,7 @@
 //! The traffic of both endpoints, added up when a connection is over.
 
-use super::stream::{Legs, Stream};
+use super::path::Legs;
+use super::stream::Stream;
 use super::{Connection, Idle, Mark, Rto, Traffic, WindowRange};
 use crate::stamp::{Span, Time};
 use crate::tcp::Sides;
