@@ -42,6 +42,7 @@ compact!(
         Options,
         Clock(frame),
         Silence,
+        Queue,
     }
 );
 

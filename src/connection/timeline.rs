@@ -67,6 +67,7 @@ pub enum Cause {
 compact!(
     enum Cause {
         SentSyn,
+        SentSynAgain,
         ReceivedSyn,
         SentSynAck,
         ReceivedSynAck,
