@@ -29,11 +29,12 @@ impl Connection {
         let Some(first) = self.sides.of(from).fin else {
             return self.on_first_fin(from, segment, data_before, acknowledged);
         };
-        let me = self.sides.of_mut(from);
+        let (me, peer) = self.sides.pair_mut(from);
+        let is_late = peer.had_more_acknowledged(segment);
         if mark.time.since(first.time).abs() < SAME_FRAME {
             return;
         }
-        if me.is_copy_of_fin(segment) {
+        if me.is_copy_of_fin(segment) || is_late {
             return self.on_overtaken_fin(from, segment);
         }
         // Another socket, which a late cookie has made, counts from the same number.

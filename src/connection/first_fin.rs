@@ -40,6 +40,9 @@ struct FirstFin {
     /// One segment may have filled its sender's window: after a SYN or SYN-ACK was lost (RFC 5681
     /// 3.1), or something else (3.1, equation 4).
     narrow: bool,
+    /// The same may be, of what was lost before the tap; and it comes behind an acknowledgment of the peer's
+    /// FIN.
+    may_be_narrow: bool,
     /// Much is in flight; or was just sent by a sender far away: what of it was still in flight there,
     /// the tap does not show.
     bulk: bool,
@@ -73,6 +76,7 @@ impl Connection {
         let late = from == Side::Server && self.opening.server_rtt > Some(SYN_TIMER);
         let room_within = self.path(from).unwrap_or(ANY_PATH) + CROSSING_SLACK;
         let lost = late || attempts.into_iter().any(|it| it.repeated() > 0);
+        let is_lossy = self.is_lossy_beyond_tap(from);
         let (me, peer) = self.sides.pair_mut(from);
         let repeated = me.stream.repair.as_ref().is_some_and(|repair| repair.segments > 0);
         let begins = me.stream.offset(segment.seq);
@@ -92,6 +96,7 @@ impl Connection {
             room_within,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             narrow: lost || repeated,
+            may_be_narrow: is_lossy && peer.stream.fin.is_some_and(|fin| acknowledged > fin),
             bulk: hindered || (path > BESIDE && just_before && me.stream.end > UNHINDERED),
             behind_data: begins > me.stream.acknowledged.max(1),
             before,
@@ -116,7 +121,8 @@ impl Connection {
     pub(super) fn on_overtaken_fin(&mut self, from: Side, segment: &Segment) {
         let (me, peer) = self.sides.pair_mut(from);
         let knew = peer.stream.fin.is_none_or(|fin| peer.stream.offset(segment.ack) > fin);
-        if me.sent_before_fin(segment) && !knew && segment.flags.ack() {
+        let is_older = me.sent_before_fin(segment) || peer.had_more_acknowledged(segment);
+        if is_older && !knew && segment.flags.ack() {
             me.crossed_after_all(Mark::of(segment));
         }
     }
@@ -128,7 +134,8 @@ impl Connection {
         let (me, peer) = self.sides.pair_mut(from);
         let (Some(own), Some(fin)) = (me.stream.fin, peer.stream.fin) else { return };
         let is_behind = me.fin_repeats == 0 && me.stream.offset(segment.seq) == own + 1;
-        if !is_behind || segment.payload_len > 0 || !me.sent_before_fin(segment) {
+        let is_older = me.sent_before_fin(segment) || peer.had_more_acknowledged(segment);
+        if !is_behind || segment.payload_len > 0 || !is_older {
             return;
         }
         let knew = peer.stream.offset(segment.ack) > fin;
@@ -143,6 +150,11 @@ impl Endpoint {
     fn sent_before_fin(&self, segment: &Segment) -> bool {
         let stamps = self.fin_stamps.zip(segment.timestamps());
         stamps.is_some_and(|(fin, this)| newer(fin.value, this.value))
+    }
+
+    /// Whether `segment` of the peer acknowledges less than an earlier one: it was sent before that.
+    pub(super) fn had_more_acknowledged(&self, segment: &Segment) -> bool {
+        segment.flags.ack() && self.stream.offset(segment.ack) < self.stream.acknowledged
     }
 
     /// It had sent its FIN, which `mark` shows, before it received the peer's.
@@ -236,8 +248,12 @@ impl Endpoint {
     /// acknowledgment of that at once: it had been waiting, and the FINs had crossed.
     fn waited_for_fin(&self, fin: &FirstFin, received: &Entry) -> bool {
         let instant = if fin.path > BESIDE { INSTANT_AFAR } else { INSTANT };
-        fin.narrow
-            && (Span::ZERO..=SOON).contains(&self.released.since(received.at))
+        let made_room = if fin.narrow {
+            (Span::ZERO..=SOON).contains(&self.released.since(received.at))
+        } else {
+            fin.may_be_narrow && Some(self.stream.advanced.frame) == received.frame
+        };
+        made_room
             && Some(fin.before.frame) > received.frame
             // What was written later had not been waiting.
             && fin.data_before.is_none_or(|data| data.time <= received.at + INSTANT)
