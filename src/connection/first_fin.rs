@@ -139,7 +139,7 @@ impl Connection {
             return;
         }
         let knew = peer.stream.offset(segment.ack) > fin;
-        if !(knew && peer.reports_fin_twice(fin, segment, extras)) {
+        if !(knew && peer.reports_twice(fin, segment, extras)) {
             me.crossed_after_all(Mark::of(segment));
         }
     }

@@ -92,36 +92,39 @@ impl Endpoint {
             return;
         }
         let timestamp = segment.timestamps().map(|stamps| stamps.value);
-        let latest_fin = peer.fin_stamps.filter(|_| peer.fin.is_some()).map(|it| it.value);
         let new = before..peer.stream.acknowledged;
         let is_first = peer.stream.fin.is_some_and(|fin| new.contains(&fin));
-        let answers_fin = is_first
-            && self.answers_at_once(peer, before, (segment, path), extras)
-            && segment.timestamps().is_none_or(|stamps| latest_fin == Some(stamps.echo));
+        let answers_fin = is_first && self.answers_at_once(peer, before, (segment, path), extras);
         self.skipped_to = Some(Box::new(Skip {
             offset,
             mark: Mark::of(segment),
             timestamp,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
-            is_first_answer: is_first && !peer.reports_fin_twice(before, segment, extras),
+            is_first_answer: is_first && !peer.reports_twice(before, segment, extras),
             answers_fin,
         }));
     }
 
-    /// Whether `segment` of its peer, which had acknowledged what lies before `before`, says that its FIN
+    /// Whether `segment` of its peer, which had acknowledged what lies before `before`, says that something
     /// came twice. A block below the acknowledgment reports a duplicate only where there was one: Linux
     /// still lists what it had out of order in the acknowledgment that ends it.
+    pub(super) fn reports_twice(&self, before: i64, segment: &Segment, extras: &Extras) -> bool {
+        let fin = self.stream.fin;
+        extras.sack.as_slice().first().is_some_and(|block| {
+            (self.fin_repeats > 0 || Some(before) == fin)
+                && self.stream.is_duplicate_report(*block, segment.ack)
+        })
+    }
+
+    /// Whether it says so of the FIN.
     pub(super) fn reports_fin_twice(
         &self,
         before: i64,
         segment: &Segment,
         extras: &Extras,
     ) -> bool {
-        let fin = self.stream.fin;
-        extras.sack.as_slice().first().is_some_and(|block| {
-            (self.fin_repeats > 0 || Some(before) == fin)
-                && self.stream.is_duplicate_report(*block, segment.ack)
-        })
+        let last = extras.sack.as_slice().first().map(|block| self.stream.offset(block.right) - 1);
+        last.is_some() && last == self.stream.fin && self.reports_twice(before, segment, extras)
     }
 
     /// Whether `segment`, which acknowledges the FIN of `peer` that begins behind what had been
@@ -138,7 +141,10 @@ impl Endpoint {
         let reports = self.stream.options.sack_permitted && peer.stream.options.sack_permitted;
         // The one that it reports, and another.
         let came = peer.fins_come_by(segment, path).max(2);
-        let is_one_more = || self.sent_more(peer, before, (segment, path), (came, 0));
+        let is_one_more = || {
+            peer.reports_fin_twice(before, segment, extras)
+                && self.sent_more(peer, before, (segment, path), (came, 0))
+        };
         reports && segment.payload_len == 0 && (extras.sack.is_empty() || is_one_more())
     }
 
