@@ -134,12 +134,15 @@ impl Connection {
         let (me, peer) = self.sides.pair_mut(from);
         let (Some(own), Some(fin)) = (me.stream.fin, peer.stream.fin) else { return };
         let is_behind = me.fin_repeats == 0 && me.stream.offset(segment.seq) == own + 1;
-        let is_older = me.sent_before_fin(segment) || peer.had_more_acknowledged(segment);
+        let is_older = me.sent_before_fin(segment)
+            || peer.had_more_acknowledged(segment)
+            || me.stream.has_overtaken(segment);
         if !is_behind || segment.payload_len > 0 || !is_older {
             return;
         }
         let knew = peer.stream.offset(segment.ack) > fin;
-        if !(knew && peer.reports_twice(fin, segment, extras)) {
+        let is_first = me.reports_duplicates(peer) && !peer.reports_twice(fin, segment, extras);
+        if !knew || is_first {
             me.crossed_after_all(Mark::of(segment));
         }
     }

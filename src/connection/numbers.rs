@@ -51,6 +51,12 @@ impl Stream {
         self.numbers.sender(segment, self.segments())
     }
 
+    /// Whether the last segment was sent behind `segment`, as far as its identification tells.
+    pub(super) fn has_overtaken(&self, segment: &Segment) -> bool {
+        let is_told = segment.ttl <= LIMIT && self.numbers.are_counted(self.segments());
+        is_told && self.numbers.has_overtaken(segment.ip_id)
+    }
+
     /// How many segments were seen.
     #[expect(clippy::cast_possible_truncation, reason = "identifications count modulo 2^16")]
     const fn segments(&self) -> u16 {

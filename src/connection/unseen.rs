@@ -138,14 +138,20 @@ impl Endpoint {
         (segment, path): (&Segment, Span),
         extras: &Extras,
     ) -> bool {
-        let reports = self.stream.options.sack_permitted && peer.stream.options.sack_permitted;
         // The one that it reports, and another.
         let came = peer.fins_come_by(segment, path).max(2);
         let is_one_more = || {
             peer.reports_fin_twice(before, segment, extras)
                 && self.sent_more(peer, before, (segment, path), (came, 0))
         };
-        reports && segment.payload_len == 0 && (extras.sack.is_empty() || is_one_more())
+        self.reports_duplicates(peer)
+            && segment.payload_len == 0
+            && (extras.sack.is_empty() || is_one_more())
+    }
+
+    /// Whether it tells `peer` what comes twice (RFC 2883).
+    pub(super) const fn reports_duplicates(&self, peer: &Self) -> bool {
+        self.stream.options.sack_permitted && peer.stream.options.sack_permitted
     }
 
     /// Whether the own FIN in `segment`, which acknowledges the FIN of `peer` that begins behind what had
