@@ -29,8 +29,10 @@ impl Connection {
         let Some(first) = self.sides.of(from).fin else {
             return self.on_first_fin(from, segment, data_before, acknowledged);
         };
+        // A cookie that comes back late makes another socket.
+        let is_other = self.opening.cookie().is_some();
         let (me, peer) = self.sides.pair_mut(from);
-        let is_late = peer.had_more_acknowledged(segment);
+        let is_late = !is_other && peer.had_more_acknowledged(segment);
         if mark.time.since(first.time).abs() < SAME_FRAME {
             return;
         }

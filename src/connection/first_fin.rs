@@ -131,6 +131,10 @@ impl Connection {
     /// tap: that one came again. If it does not acknowledge the peer's FIN, or answers the first that came,
     /// the FINs crossed.
     pub(super) fn note_overtaken_ack(&mut self, from: Side, segment: &Segment, extras: &Extras) {
+        // A cookie that comes back late makes another socket.
+        if self.opening.cookie().is_some() {
+            return;
+        }
         let (me, peer) = self.sides.pair_mut(from);
         let (Some(own), Some(fin)) = (me.stream.fin, peer.stream.fin) else { return };
         let is_behind = me.fin_repeats == 0 && me.stream.offset(segment.seq) == own + 1;
