@@ -190,13 +190,14 @@ impl<'s> Reference<'s> {
         by: Option<Mark>,
     ) -> Option<TimeWaitBefore> {
         let turned_away = connection.take_turned_away();
+        let neighbours = &self.neighbours;
+        let unrepeated = connection.is_unrepeated(self.settings);
         let asked = connection.is_silent(until, self.settings);
-        if asked.is_some_and(|(listener, from)| self.answers.is_heard(listener, from, until)) {
-            connection.heard_listener();
-        }
-        let asked = connection.is_unrepeated(self.settings);
-        let unrepeated = |(listener, sent)| self.neighbours.left_unrepeated(listener, sent, until);
-        if asked.is_some_and(unrepeated) {
+        if unrepeated.is_some_and(|(who, sent)| neighbours.lost_listener(who, sent, until)) {
+            connection.lost_its_listener();
+        } else if asked.is_some_and(|(who, from)| self.answers.is_heard(who, from, until))
+            || unrepeated.is_some_and(|(who, sent)| neighbours.left_unrepeated(who, sent, until))
+        {
             connection.heard_listener();
         }
         let asked = connection.may_be_cookie(self.settings);

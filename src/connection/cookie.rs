@@ -71,6 +71,9 @@ impl CookieSign {
 /// its timer runs out after 1 s, at most an eighth late.
 const NEARLY_DUE: Span = Span::from_millis(900);
 
+/// When a SYN-ACK is due again (RFC 6298 2.1).
+const FIRST_TIMER: Span = Span::from_secs(1);
+
 /// After this a SYN-ACK that was due has not come.
 pub(super) const OVERDUE: Span = Span::from_millis(1_150);
 
@@ -260,6 +263,16 @@ impl Connection {
     /// The listener was heard when its SYN-ACK was due again: there was nothing to send it from.
     pub fn heard_listener(&mut self) {
         self.opening.baker.get_or_insert_default().sign = Some(CookieSign::Silence);
+    }
+
+    /// The listener was closed before its SYN-ACK was due again. The half-open connection waits for that,
+    /// and ends then (Linux `reqsk_timer_handler`).
+    pub fn lost_its_listener(&mut self) {
+        let Some(last) = self.opening.syn_acks.server.last() else { return };
+        let server = &mut self.sides.server;
+        if server.state == State::SynReceived {
+            (server.timer, server.timer_grace) = (last.mark.time + FIRST_TIMER, Span::ZERO);
+        }
     }
 
     /// The listener, and when it sent a SYN-ACK of which nothing else tells whether it was a cookie.

@@ -25,10 +25,15 @@ pub(super) struct Numbers {
     /// The highest one of segments before the last.
     latest: u16,
     /// That of the last one.
-    pub(super) last: u16,
+    last: u16,
+    /// The last one is larger than what the wire carries: it becomes several, which are counted each.
+    is_large: bool,
 }
 
-compact!(struct Numbers { first, before, latest, last });
+compact!(struct Numbers { first, before, latest, last, is_large });
+
+/// What the usual frame carries at most.
+const FRAME: u32 = 1_500;
 
 /// Who sent a segment, as its IP identification tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +70,20 @@ impl Stream {
 }
 
 impl Numbers {
+    /// Keeps that of the segment that becomes the last one.
+    #[inline]
+    pub(super) const fn take(&mut self, segment: &Segment) {
+        (self.last, self.is_large) = (segment.ip_id, segment.payload_len > FRAME);
+    }
+
     /// Takes the last one, before which `segments` were seen with it.
     fn read(&mut self, segments: u16) {
         let last = self.last;
+        if self.is_large {
+            // How many it becomes, nothing says: they are counted from the next one on.
+            self.first = 0;
+            return;
+        }
         if last == 0 {
             return;
         }
@@ -131,6 +147,23 @@ mod tests {
         assert_eq!(sender(&[7, 8, 11, 10, 12], 63), Some(Sender::Socket { unseen: 0 }));
         assert_eq!(sender(&[7, 8, 11, 10], 63), None, "it was overtaken");
         assert_eq!(sender(&[0, 7, 8, 0], 64), Some(Sender::Rest));
+    }
+
+    #[test]
+    fn what_is_larger_than_a_frame_becomes_several() {
+        let mut stream = Stream::default();
+        let of = |ip_id, payload_len| Segment { ip_id, payload_len, ttl: 64, ..Segment::default() };
+        for segment in [of(7, 100), of(8, 7_240)] {
+            stream.read_number();
+            stream.count(&segment);
+        }
+        stream.read_number();
+        assert_eq!(stream.sender(&of(13, 0)), None);
+        for ip_id in 13..=14 {
+            stream.count(&of(ip_id, 0));
+            stream.read_number();
+        }
+        assert_eq!(stream.sender(&of(16, 0)), Some(Sender::Socket { unseen: 1 }));
     }
 
     #[test]

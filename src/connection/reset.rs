@@ -345,6 +345,8 @@ impl Connection {
             // A peer that counts its FIN twice over (Linux tcp_reset_check).
             State::CloseWait | State::LastAck | State::Closing => sent.acknowledged - 1,
             State::SynReceived => 1,
+            // What another socket has received, which a late cookie made, it has received alone.
+            _ if me.last_entry().is_some_and(|last| last.cause == Cause::ReceivedCookie) => 1,
             _ => sent.acknowledged,
         };
         let complete = i64::from(sent.is_complete());

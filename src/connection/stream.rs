@@ -383,7 +383,7 @@ impl Stream {
         traffic.last_segment = Some(Mark::of(segment));
         self.print = print(segment);
         self.place = segment.place();
-        self.numbers.last = segment.ip_id;
+        self.numbers.take(segment);
     }
 
     #[inline]

@@ -177,6 +177,9 @@ fn another_socket_made_by_a_late_cookie_closes_on_its_own() {
     let record = &scenario("cookie-brought-back-late-and-closed.tcp")[0];
     let seen = states(record, Side::Server);
     assert!(seen.ends_with(&["CLOSED", "ESTABLISHED", "FIN-WAIT-1"]), "{seen:?}");
+    let record = &scenario("cookie-brought-back-late-and-reset.tcp")[0];
+    let seen = states(record, Side::Server);
+    assert!(seen.ends_with(&["CLOSED", "ESTABLISHED", "CLOSED"]), "{seen:?}");
 }
 
 #[test]

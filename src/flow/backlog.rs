@@ -3,7 +3,9 @@
 //! A listener of Linux that holds as many requests as its backlog allows answers all further SYNs with
 //! cookies (`inet_csk_reqsk_queue_is_full`). How many that are, the first cookie shows that gives itself
 //! away by not being repeated: no more than may have been held when it was baked. And what a timer repeats
-//! had been held since it was sent; while so many were, each other answer was a cookie.
+//! had been held since it was sent; while so many were, each other answer was a cookie. One that met an
+//! empty queue was none: if it is not repeated, the listener was closed meanwhile, and who answers is
+//! another one.
 
 use std::collections::VecDeque;
 
@@ -29,14 +31,16 @@ pub(super) struct Backlog {
     /// Repeated by a timer, the latest one last: since when they are held, and when that was.
     held: Vec<(Time, Time)>,
     /// When all places were taken.
-    full: Vec<Full>,
+    full: Vec<Stretch>,
+    /// When listeners had been answering that are gone.
+    gone: Vec<Stretch>,
     /// From then on the count is wrong: some were not seen, or there are several listeners.
     lost: Option<Time>,
 }
 
-/// No place was left.
+/// From when to when something was so.
 #[derive(Clone, Copy, Debug)]
-struct Full {
+struct Stretch {
     from: Time,
     until: Time,
     /// When that showed.
@@ -79,7 +83,7 @@ impl Backlog {
             self.waiting.pop_front();
             // By now it may be another listener.
             if at.since(sent) < NEAR && is_open(attempt) {
-                self.note_cookie(at, before);
+                self.note_unrepeated(at, sent, before);
             }
         }
     }
@@ -97,13 +101,25 @@ impl Backlog {
             // What is due is repeated before what is older.
             let due = self.waiting.iter().skip_while(|(sent, ..)| *sent <= first);
             let mut due = due.take_while(|(sent, ..)| at.since(*sent) >= DUE);
-            if let Some((.., before)) = due.find(|(_, attempt, _)| is_open(*attempt)).copied() {
-                self.note_cookie(at, before);
+            let first = due.find(|(_, attempt, _)| is_open(*attempt)).copied();
+            if let Some((sent, _, before)) = first {
+                self.note_unrepeated(at, sent, before);
             }
         }
     }
 
-    fn note_cookie(&mut self, at: Time, before: u32) {
+    /// What was answered at `sent` is not repeated by `at`, when it was due: it was a cookie, or its
+    /// listener is gone.
+    fn note_unrepeated(&mut self, at: Time, sent: Time, before: u32) {
+        if self.gone.last().is_some_and(|gone| sent <= gone.until) {
+            return;
+        }
+        if before == 0 && self.lost.is_none() {
+            if self.gone.len() < Self::MAX_FULL {
+                self.gone.push(Stretch { from: sent, until: at, known: at });
+            }
+            return;
+        }
         if self.places.is_none_or(|places| before < places) {
             self.places = Some(before);
             self.note_full(at);
@@ -127,7 +143,7 @@ impl Backlog {
             return self.lose_count(at);
         }
         let Some((from, until)) = self.all_held(places) else { return };
-        let full = Full { from, until, known: at };
+        let full = Stretch { from, until, known: at };
         let has_room = self.full.len() < Self::MAX_FULL;
         match self.full.last_mut() {
             Some(last) if last.from == from && at.since(last.known) < AT_ONCE => *last = full,
@@ -144,10 +160,17 @@ impl Backlog {
         (from <= until).then_some((from, until))
     }
 
+    /// Whether the listener that answered at `sent` was gone when that was due again, as is known `until`
+    /// then.
+    pub(super) fn was_gone(&self, sent: Time, until: Time) -> bool {
+        let gone = self.gone.partition_point(|gone| gone.until < sent);
+        self.gone.get(gone).is_some_and(|gone| gone.from <= sent && gone.known <= until)
+    }
+
     /// Whether there was no place left for what was answered at `sent`, as is known `until` then.
     pub(super) fn was_full(&self, sent: Time, until: Time) -> bool {
         let near = self.full.partition_point(|full| full.until < sent);
-        let tells = |full: &Full| full.from < sent && full.known <= until;
+        let tells = |full: &Stretch| full.from < sent && full.known <= until;
         self.lost.is_none_or(|lost| lost > until)
             && self.full.get(near..).is_some_and(|full| full.iter().take(8).any(tells))
     }
@@ -221,6 +244,14 @@ mod tests {
         (backlog.places, backlog.full) = (None, Vec::new());
         backlog.hear(at(12_000), |tuple| tuple.source.port > 3);
         assert!(!backlog.was_full(at(10), at(12_000)), "it may be another one by then");
+    }
+
+    #[test]
+    fn what_met_an_empty_queue_was_no_cookie_and_its_listener_is_gone() {
+        let mut backlog = flood(20, &[5, 6, 7]);
+        backlog.hear(at(1_200), |tuple| !(5..=7).contains(&tuple.source.port));
+        assert!([1, 2, 20].iter().all(|sent| backlog.was_gone(at(*sent), at(1_200))));
+        assert!(!backlog.was_gone(at(1), at(1_199)) && !backlog.was_gone(at(1_201), at(2_000)));
     }
 
     #[test]

@@ -78,6 +78,13 @@ impl Neighbours {
         self.queues.held_all(listener, sent, until)
     }
 
+    /// Whether the listener that answered a SYN at `sent` was gone when its SYN-ACK was due again, though
+    /// another one is heard, as is known `until` then.
+    #[must_use]
+    pub fn lost_listener(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.queues.were_closed(listener, sent, until)
+    }
+
     /// Whether the listener at the destination of `tuple` had more handshakes to complete than its
     /// accept queue has places, before it came to that of the source, which it answered between two
     /// times.

@@ -93,6 +93,10 @@ pub trait Observer {
     /// the answer was a SYN cookie.
     fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool;
 
+    /// Whether the listener that answered at `sent` was gone when that was due again, as is known `until`
+    /// then.
+    fn lost_listener(&self, listener: Endpoint, sent: Time, until: Time) -> bool;
+
     /// Whether the socket at the source of `tuple` may have found no place to wait in, for the FIN that
     /// was acknowledged between `from` and `until`.
     fn may_lack_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool;
@@ -145,6 +149,10 @@ impl<F: FnMut(Finished)> Observer for F {
     }
 
     fn found_no_request(&self, _: Endpoint, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn lost_listener(&self, _: Endpoint, _: Time, _: Time) -> bool {
         false
     }
 

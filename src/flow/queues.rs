@@ -96,6 +96,11 @@ impl Queues {
         self.listeners.get(&listener).is_some_and(|it| it.backlog.was_full(sent, until))
     }
 
+    /// Whether `listener`, which answered at `sent`, was gone when that was due again.
+    pub(super) fn were_closed(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.listeners.get(&listener).is_some_and(|it| it.backlog.was_gone(sent, until))
+    }
+
     /// Attempts of which an acknowledgment counts.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = FourTuple> {
         self.attempts.iter().filter(|(_, it)| !it.acknowledged).map(|it| *it.0)

@@ -225,6 +225,10 @@ impl Observer for Listener {
         false
     }
 
+    fn lost_listener(&self, _: Endpoint, _: Time, _: Time) -> bool {
+        false
+    }
+
     fn may_lack_bucket(&self, _: FourTuple, _: Time, _: Time) -> bool {
         false
     }

@@ -207,6 +207,10 @@ impl Observer for Desk<'_> {
         self.terms.neighbours.found_no_request(listener, sent, until)
     }
 
+    fn lost_listener(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.terms.neighbours.lost_listener(listener, sent, until)
+    }
+
     fn may_lack_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool {
         self.terms.neighbours.may_lack_bucket(socket, from, until)
     }

@@ -109,6 +109,10 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.found_no_request(listener, sent, until)
     }
 
+    fn lost_listener(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        self.rest.lost_listener(listener, sent, until)
+    }
+
     fn may_lack_bucket(&self, socket: FourTuple, from: Time, until: Time) -> bool {
         self.rest.may_lack_bucket(socket, from, until)
     }

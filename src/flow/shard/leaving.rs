@@ -218,13 +218,17 @@ fn tell_neighbours(
     settings: &Settings,
     emit: &impl Observer,
 ) {
-    let asked = connection.is_silent(known_until, settings);
-    if asked.is_some_and(|(listener, from)| emit.is_heard(listener, from, known_until)) {
-        connection.heard_listener();
-    }
-    let asked = connection.is_unrepeated(settings);
-    if asked.is_some_and(|(listener, sent)| emit.left_unrepeated(listener, sent, known_until)) {
-        connection.heard_listener();
+    let unrepeated = connection.is_unrepeated(settings);
+    if unrepeated.is_some_and(|(listener, sent)| emit.lost_listener(listener, sent, known_until)) {
+        connection.lost_its_listener();
+    } else {
+        let asked = connection.is_silent(known_until, settings);
+        if asked.is_some_and(|(listener, from)| emit.is_heard(listener, from, known_until))
+            || unrepeated
+                .is_some_and(|(listener, sent)| emit.left_unrepeated(listener, sent, known_until))
+        {
+            connection.heard_listener();
+        }
     }
     let asked = connection.may_be_cookie(settings);
     if asked.is_some_and(|(listener, sent)| emit.found_no_request(listener, sent, known_until)) {

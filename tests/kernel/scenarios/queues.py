@@ -295,3 +295,36 @@ def two_listeners_one_port(net):
     for client in clients:
         client.close()
     net.await_table(net.server, "CLOSE-WAIT", 8)
+
+
+@scenario(seconds=9, server={"tcp_syncookies": 1, "tcp_synack_retries": 3}, client={"tcp_timestamps": 0})
+def flood_with_cookies_ends_early(net):
+    """Two floods, and clients between them without timestamps. What was kept of the first one is repeated
+    before any answer of the second one is due, and what was not shows how many places there are."""
+    listener = net.listen(backlog=8)
+    flood(net, 24, pause=0.002)
+    net.wait(0.4)
+    for _ in range(3):
+        client = net.dial(80, block=True)
+        net.exchange(client, net.accept(listener))
+    flood(net, 5, pause=0.002, seed=2)
+    net.wait(0.75)
+    client = net.dial(80, block=True)
+    net.exchange(client, net.accept(listener))
+
+
+@scenario(seconds=9, server={"tcp_syncookies": 1, "tcp_synack_retries": 2}, client={"tcp_timestamps": 0})
+def listener_opened_again_with_requests(net):
+    """A listener that may bake cookies is closed with requests, and another one takes its place: what is
+    not repeated were no cookies."""
+    listener = net.listen(backlog=8)
+    flood(net, 4, pause=0.004)
+    net.wait(0.2)
+    listener.close()
+    listener = net.listen(backlog=8)
+    flood(net, 3, pause=0.004, seed=2)
+    client = net.dial(80, block=True)
+    net.exchange(client, net.accept(listener))
+    net.wait(1.6)
+    client = net.dial(80, block=True)
+    net.exchange(client, net.accept(listener))

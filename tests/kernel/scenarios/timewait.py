@@ -266,3 +266,31 @@ def time_wait_killed(net):
     net.client.kill("state", "time-wait")
     net.await_table(net.client, "TIME-WAIT", 0)
     net.wait(0.1)
+
+
+@scenario(sysctl={"tcp_max_tw_buckets": 2})
+def time_wait_buckets_of_many_at_once(net):
+    """Many sockets are shut down by one side or the other, and closed later, all at once: each asks for
+    its bucket when the other FIN comes, though it may have had one since its own was acknowledged."""
+    listener = net.listen(backlog=32)
+    pairs = [net.pair(listener=listener) for _ in range(8)]
+    for number, (client, server) in enumerate(pairs):
+        (server if number % 3 == 0 else client).shutdown(socket.SHUT_WR)
+    net.wait(0.15)
+    for client, server in pairs:
+        client.close()
+        server.close()
+    net.wait(0.2)
+
+
+@scenario()
+def time_wait_gets_syn_ack(net):
+    """A SYN-ACK in the client's name meets the server's TIME-WAIT: it is answered, and ends nothing."""
+    client, server = net.pair(source=43000)
+    net.exchange(client, server)
+    finish_by_server(net, client, server)
+    last = net.last_sent(net.server, net.at(net.client, 43000))
+    net.client.drop_output("tcp flags & rst == rst")
+    net.client.inject(net.forge(net.at(net.client, 43000), net.at(net.server, 80),
+                                last.seq + 5000, last.ack, SYN | ACK))
+    net.wait(0.2)
