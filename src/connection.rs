@@ -61,7 +61,7 @@ mod verdict;
 mod window;
 
 pub use crate::compact::Room;
-pub use asleep::Asleep;
+pub use asleep::Tunnels;
 pub use before::{Blocked, TimeWaitBefore};
 pub use cookie::CookieSign;
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};

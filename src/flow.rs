@@ -30,6 +30,7 @@ mod queues;
 mod quote;
 mod repeats;
 mod shard;
+mod shelf;
 mod sightings;
 mod slab;
 mod start;

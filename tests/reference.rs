@@ -171,8 +171,10 @@ impl<'s> Reference<'s> {
         let live = self.live.get_mut(&key).unwrap();
         live.observe(forward, segment, extras, settings);
         if self.naps {
-            let asleep = live.fall_asleep(&mut self.room).expect("room enough");
-            *live = *asleep.wake(&mut self.room).expect("as it was");
+            let (bytes, tunnels) = live.fall_asleep(&mut self.room).expect("room enough");
+            let bytes = bytes.to_vec();
+            let awake = Connection::wake(&bytes, tunnels.as_deref(), &mut self.room);
+            *live = *awake.expect("as it was");
         }
     }
 

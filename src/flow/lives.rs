@@ -3,9 +3,12 @@
 //! What is needed of all of them to find them and to let them go lies close together. Sleep leaves
 //! no trace in what is told of a connection.
 
+use std::num::NonZeroU64;
+
+use super::shelf::{Shelf, Spot};
 use super::slab::Slab;
 use super::table::Key;
-use crate::connection::{Asleep, Connection, Room};
+use crate::connection::{Connection, Room, Tunnels};
 use crate::stamp::Time;
 
 /// The connections of a shard.
@@ -14,6 +17,8 @@ pub(super) struct Lives {
     all: Slab<Member>,
     /// How many are awake.
     awake: usize,
+    /// Where those that sleep lie.
+    shelf: Shelf,
     /// Where connections are put into few bytes; made for the first one.
     room: Option<Room>,
     /// Where connections lay that fell asleep last.
@@ -39,7 +44,7 @@ pub(super) struct Live {
     /// The earliest timer set for it.
     pub(super) armed: Time,
     /// Its place among those that are over, if it is one of them.
-    pub(super) ticket: Option<u64>,
+    pub(super) ticket: Option<NonZeroU64>,
     /// A segment came since eviction was last considered.
     pub(super) touched: bool,
 }
@@ -47,7 +52,7 @@ pub(super) struct Live {
 #[derive(Debug)]
 enum Body {
     Awake(Box<Connection>),
-    Asleep(Asleep),
+    Asleep(Spot, Option<Box<Tunnels>>),
 }
 
 impl Lives {
@@ -61,7 +66,14 @@ impl Lives {
     const SPARE: usize = 8;
 
     pub(super) fn new() -> Self {
-        Self { all: Slab::new(), awake: 0, room: None, spare: Vec::new(), hand: 0 }
+        Self {
+            all: Slab::new(),
+            awake: 0,
+            shelf: Shelf::default(),
+            room: None,
+            spare: Vec::new(),
+            hand: 0,
+        }
     }
 
     /// How many there are.
@@ -108,7 +120,7 @@ impl Lives {
     pub(super) fn at_hand(&self, index: u32) -> Option<&Connection> {
         match &self.all.get(index)?.body {
             Body::Awake(connection) => Some(connection),
-            Body::Asleep(_) => None,
+            Body::Asleep(..) => None,
         }
     }
 
@@ -117,30 +129,32 @@ impl Lives {
     pub(super) fn at_hand_mut(&mut self, index: u32) -> Option<(&mut Live, &mut Connection)> {
         match self.all.get_mut(index)? {
             Member { live, body: Body::Awake(connection) } => Some((live, connection)),
-            Member { body: Body::Asleep(_), .. } => None,
+            Member { body: Body::Asleep(..), .. } => None,
         }
     }
 
     /// One of them, which wakes if it slept.
     #[inline]
     pub(super) fn wake(&mut self, index: u32) -> Option<(&mut Live, &mut Connection)> {
-        let Self { all, room, .. } = self;
-        let Member { live, body } = all.get_mut(index)?;
-        if let Body::Asleep(asleep) = body {
-            *body = Body::Awake(asleep.wake(room.get_or_insert_default())?);
+        if let Body::Asleep(spot, tunnels) = &self.all.get(index)?.body {
+            let spot = *spot;
+            let room = self.room.get_or_insert_default();
+            let awake = Connection::wake(self.shelf.get(spot), tunnels.as_deref(), room)?;
+            self.all.get_mut(index)?.body = Body::Awake(awake);
             self.awake += 1;
+            self.leave(spot);
         }
-        match body {
-            Body::Awake(connection) => Some((live, connection)),
-            Body::Asleep(_) => None,
-        }
+        self.at_hand_mut(index)
     }
 
     /// What `look` sees of one of them, which goes on sleeping if it slept.
     pub(super) fn look<T>(&self, index: u32, look: impl FnOnce(&Connection) -> T) -> Option<T> {
         match &self.all.get(index)?.body {
             Body::Awake(connection) => Some(look(connection)),
-            Body::Asleep(asleep) => asleep.wake(&mut Room::new()).as_deref().map(look),
+            Body::Asleep(spot, tunnels) => {
+                let bytes = self.shelf.get(*spot);
+                Connection::wake(bytes, tunnels.as_deref(), &mut Room::new()).as_deref().map(look)
+            }
         }
     }
 
@@ -152,9 +166,11 @@ impl Lives {
                 self.awake -= 1;
                 Some((live, connection))
             }
-            Body::Asleep(asleep) => {
+            Body::Asleep(spot, tunnels) => {
                 let room = self.room.get_or_insert_default();
-                Some((live, asleep.wake(room)?))
+                let awake = Connection::wake(self.shelf.get(spot), tunnels.as_deref(), room);
+                self.leave(spot);
+                Some((live, awake?))
             }
         }
     }
@@ -164,13 +180,27 @@ impl Lives {
         let room = self.room.get_or_insert_default();
         if let Some(Member { body, .. }) = self.all.get_mut(index)
             && let Body::Awake(connection) = body
-            && let Some(asleep) = connection.fall_asleep(room)
+            && let Some((bytes, tunnels)) = connection.fall_asleep(room)
+            && let Some(spot) = self.shelf.put(index, bytes)
         {
             self.awake -= 1;
-            if let Body::Awake(place) = std::mem::replace(body, Body::Asleep(asleep))
+            if let Body::Awake(place) = std::mem::replace(body, Body::Asleep(spot, tunnels))
                 && self.spare.len() < Self::SPARE
             {
                 self.spare.push(place);
+            }
+        }
+    }
+
+    /// Clears what one that slept has left, and moves those that are left with few beside them.
+    fn leave(&mut self, spot: Spot) {
+        let Some(page) = self.shelf.take(spot) else { return };
+        for (owner, spot) in self.shelf.owners(page) {
+            if let Some(Member { body: Body::Asleep(at, _), .. }) = self.all.get_mut(owner)
+                && *at == spot
+                && let Some(moved) = self.shelf.move_on(owner, spot)
+            {
+                *at = moved;
             }
         }
     }

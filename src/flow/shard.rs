@@ -13,6 +13,7 @@ mod opening;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
@@ -53,10 +54,10 @@ pub struct Shard {
     timers: BinaryHeap<Reverse<Timer>>,
     /// Connections that are over, each with its ticket, in the order of their deadlines; those to
     /// which a straggler came are still in it.
-    over: VecDeque<(u32, u64)>,
+    over: VecDeque<(u32, NonZeroU64)>,
     /// How many connections are over.
     pub(super) over_count: usize,
-    next_ticket: u64,
+    next_ticket: NonZeroU64,
     sightings: Sightings,
     pub(super) halves: Halves,
     /// How many may be awake before closed ones sleep.
@@ -78,7 +79,7 @@ const LOOKED_AT: usize = 2;
 /// Connections that a shard lets go of at a stretch when the capture has ended. What fell asleep at
 /// the same time lies close together, whichever shard it is of: where all shards let go of it at about
 /// the same time, its memory can be used again.
-const SOME: usize = 256;
+const SOME: usize = 64;
 
 /// Orders by time and then by the connection's age. Outdated ones are told by their id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,7 +104,7 @@ impl Shard {
             timers: BinaryHeap::new(),
             over: VecDeque::new(),
             over_count: 0,
-            next_ticket: 0,
+            next_ticket: NonZeroU64::MIN,
             sightings: Sightings::new(hasher.clone()),
             halves: Halves::new(hasher),
             closed_awake: limits.closed_awake,

@@ -32,7 +32,7 @@ impl Shard {
             live.ticket = Some(self.next_ticket);
             self.over_count += 1;
             let entry = (timer.slot, self.next_ticket);
-            self.next_ticket += 1;
+            self.next_ticket = self.next_ticket.saturating_add(1);
             remember(&mut self.over, entry, self.over_count, |(index, ticket)| {
                 self.live.get(index).is_some_and(|live| live.ticket == Some(ticket))
             });
