@@ -159,7 +159,8 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let mut schedule = String::new();
     if let Some((retries, linear)) = inferred {
         evidence.push(number("inferred_tcp_syn_retries", retries.into()));
-        let how = if linear { ", linear timeouts first as in recent Linux and BSD," } else { "" };
+        let how =
+            if linear { " and linear timeouts first, as in recent Linux and BSD" } else { "" };
         schedule = format!(" Given up as with tcp_syn_retries = {retries}{how} (inferred).");
     }
     let why = if answered > 0 {
