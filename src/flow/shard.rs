@@ -205,22 +205,23 @@ impl Shard {
         }
     }
 
-    /// The same, but stops between two moments once the observer is full. Returns the time up to which
-    /// it has come: nothing leaves before that any more.
+    /// The same, but stops between two moments once the observer is full; not before the first one,
+    /// since what fills the observer may be of that very moment, and may not leave before it is over.
+    /// Returns the time up to which it has come: nothing leaves before that any more.
     pub fn expire_some(
         &mut self,
         clock: Time,
         settings: &Settings,
         emit: &mut impl Observer,
     ) -> Time {
-        let mut reached = Time::MIN;
+        let mut moment = None;
         while let Some(Reverse(timer)) = self.timers.peek().copied()
             && timer.at < clock
         {
-            if timer.at > reached && emit.is_full() {
+            if timer.at > *moment.get_or_insert(timer.at) && emit.is_full() {
                 return timer.at;
             }
-            reached = timer.at;
+            moment = Some(timer.at);
             self.timers.pop();
             self.ring(timer, settings, emit);
         }
@@ -239,7 +240,7 @@ impl Shard {
         let mut rest = self.ending.take().unwrap_or_else(|| self.begin_to_end(emit));
         let mut left = 0;
         while let Some(slot) = rest.pop() {
-            if left >= SOME || emit.is_full() {
+            if left >= SOME || (left > 0 && emit.is_full()) {
                 rest.push(slot);
                 self.ending = Some(rest);
                 return Some(self.id_of(slot, emit));

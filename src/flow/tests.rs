@@ -188,6 +188,7 @@ type Told = Vec<(u64, u64, Side, u64, Sides<Option<State>>)>;
 struct Listener {
     told: Told,
     records: Vec<ConnectionRecord>,
+    is_full: bool,
 }
 
 impl Observer for Listener {
@@ -198,7 +199,7 @@ impl Observer for Listener {
     }
 
     fn is_full(&self) -> bool {
-        false
+        self.is_full
     }
 
     fn is_heard(&self, _: Endpoint, _: Time, _: Time) -> bool {
@@ -264,7 +265,7 @@ fn told(capture: &[Sent], size: usize, limits: Limits) -> (Told, Vec<ConnectionR
         let clock = batches.last().map_or(Time::MIN, Batch::clock_after);
         shard.end(clock, &settings, &mut listener);
     }
-    let Listener { mut told, mut records } = listener;
+    let Listener { mut told, mut records, .. } = listener;
     told.sort_by_key(|it| it.0);
     records.sort_by_key(|record| record.id);
     (told, records)
@@ -420,6 +421,40 @@ fn a_closed_connection_stays_awake_where_few_are_to_be_expected() {
         (0..SHARDS).map(asleep_or_awake).sum()
     };
     assert_eq!([Some(1), Some(4), Some(5), None].map(awake), [1, 1, 0, 0]);
+}
+
+#[test]
+fn an_observer_that_stays_full_holds_up_neither_expiry_nor_the_end() {
+    let (settings, limits) = (Settings::default(), Limits { over: 0, ..ROOMY });
+    let mut capture = Vec::new();
+    for flow in NEIGHBOURS..NEIGHBOURS + 4 {
+        let closed = opened_then(&[(true, Flags::RST | ACK, 101, 501)]);
+        capture.extend(closed.into_iter().map(|it| Sent { flow, ..it }));
+        capture.push(syn(flow + 4, 10));
+    }
+    let mut observer = Listener { is_full: true, ..Listener::default() };
+    let batch = batches(&capture, 1_000).remove(0);
+    for index in 0..SHARDS {
+        let mut shard = Shard::new(index, limits, RandomState::default());
+        shard.take(&batch, &settings, &mut observer);
+        let later = batch.clock_after() + Span::from_secs(100);
+        let (mut reached, mut turns) = (Time::MIN, 0);
+        while reached < later {
+            let before = reached;
+            reached = shard.expire_some(later, &settings, &mut observer);
+            assert!(reached > before, "no further than {reached:?}");
+            turns += 1;
+        }
+        let is_theirs = !shard.is_empty();
+        assert!(turns > 1 || !is_theirs, "it stops where the observer is full");
+        let mut left = shard.len();
+        while shard.end_some(later, &settings, &mut observer).is_some() {
+            assert!(shard.len() < left, "none of {left} left");
+            left = shard.len();
+        }
+        assert!(shard.is_empty());
+    }
+    assert_eq!(observer.records.len(), 8);
 }
 
 /// How many segments come at the time of an earlier one of their flow and direction: these may
