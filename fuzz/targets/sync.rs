@@ -22,7 +22,8 @@ fn report(path: &PathBuf, chunk_size: u64, wave_size: u64) -> Vec<u8> {
     let outcome = run(std::slice::from_ref(path), &options, &mut Discard, &|_| {})
         .expect("nothing is written that could fail");
     let mut bytes = Vec::new();
-    write_json(&outcome.analysis, Connections::All, &mut bytes).expect("memory takes it");
+    write_json(&outcome.analysis, Connections::All, &outcome.threads, &mut bytes)
+        .expect("memory takes it");
     for input in &outcome.unreadable {
         bytes.extend(format!("{} {} {}", input.path, input.offset, input.reason).bytes());
     }
