@@ -308,7 +308,7 @@ def flood_with_cookies_ends_early(net):
         client = net.dial(80, block=True)
         net.exchange(client, net.accept(listener))
     flood(net, 5, pause=0.002, seed=2)
-    net.wait(0.75)
+    net.wait(0.85)
     client = net.dial(80, block=True)
     net.exchange(client, net.accept(listener))
 
