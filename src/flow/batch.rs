@@ -353,6 +353,17 @@ impl Batch {
         self.buckets.get(shard).map_or(&[], |bucket| &bucket.segments)
     }
 
+    /// The segments for all shards, each with its range.
+    pub(super) fn of_all_shards(&self) -> impl Iterator<Item = (&Strip, &Packed)> {
+        let of_strip = move |(index, strip)| {
+            (0..SHARDS).flat_map(move |shard| {
+                let segments = self.bucket(shard).get(self.range_of(shard, index));
+                segments.unwrap_or_default().iter().map(move |packed| (strip, packed))
+            })
+        };
+        self.strips().enumerate().flat_map(of_strip)
+    }
+
     /// The capture clock when the segment, which belongs to this range, was captured.
     #[inline]
     pub(super) fn clock_at(&self, strip: &Strip, packed: &Packed) -> Time {

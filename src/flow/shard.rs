@@ -205,8 +205,8 @@ impl Shard {
         }
     }
 
-    /// The same, but stops between two moments once the observer is full; not before the first one,
-    /// since what fills the observer may be of that very moment, and may not leave before it is over.
+    /// The same, but stops between two moments once the observer is full; not before the first one:
+    /// what fills the observer may be dated no earlier, and leaves only when all shards are beyond that.
     /// Returns the time up to which it has come: nothing leaves before that any more.
     pub fn expire_some(
         &mut self,

@@ -4,10 +4,12 @@
 //! were open already, a SYN soon after may have been sent before the capture began. Only the first input
 //! is looked at: others may follow upon it.
 
-use super::{Batch, SHARDS};
+use super::Batch;
+use super::packed::Packed;
+use super::strip::Strip;
 use crate::connection::Begun;
 use crate::stamp::{FrameId, Time};
-use crate::tcp::{Flags, FourTuple};
+use crate::tcp::{Flags, FourTuple, Segment};
 
 /// The first segments of the first input.
 #[derive(Debug, Default)]
@@ -72,19 +74,13 @@ impl Start {
 impl Batch {
     /// The segments of the first input.
     fn openers(&self) -> Vec<Opener> {
-        let mut openers = Vec::new();
-        for (index, strip) in self.strips().enumerate().filter(|(_, it)| it.first.file() == 0) {
-            for shard in 0..SHARDS {
-                let segments = self.bucket(shard).get(self.range_of(shard, index));
-                for packed in segments.unwrap_or_default().iter().filter(|it| !it.is_quote()) {
-                    let segment = packed.segment(strip.first);
-                    let tuple = self.tuple_of(packed);
-                    let (frame, time, flags) = (segment.frame, segment.time, segment.flags);
-                    openers.push(Opener { frame, time, tuple, flags });
-                }
-            }
-        }
-        openers
+        let first =
+            self.of_all_shards().filter(|(strip, it)| strip.first.file() == 0 && !it.is_quote());
+        let opener = |(strip, packed): (&Strip, &Packed)| {
+            let Segment { frame, time, flags, .. } = packed.segment(strip.first);
+            Opener { frame, time, tuple: self.tuple_of(packed), flags }
+        };
+        first.map(opener).collect()
     }
 }
 

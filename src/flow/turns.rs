@@ -4,7 +4,7 @@
 //! flows those are, is marked before the acknowledgments are gone through.
 
 use super::packed::Packed;
-use super::{Batch, Horizon, SHARDS};
+use super::{Batch, Horizon};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{FourTuple, Segment, Seq};
 use std::net::IpAddr;
@@ -131,16 +131,11 @@ impl Batch {
         counts: impl Fn(FourTuple) -> bool,
     ) -> Vec<Turn> {
         let mut turns = Vec::new();
-        for (shard, (index, strip)) in
-            (0..SHARDS).flat_map(|shard| self.strips().enumerate().map(move |it| (shard, it)))
-        {
-            let segments = self.bucket(shard).get(self.range_of(shard, index));
-            for packed in segments.unwrap_or_default().iter().filter(|it| is_wanted(it)) {
-                let tuple = self.tuple_of(packed);
-                if counts(tuple) {
-                    let segment = packed.segment(strip.first);
-                    turns.extend(Turn::of(self.place(strip, packed), tuple, &segment));
-                }
+        for (strip, packed) in self.of_all_shards().filter(|(_, it)| is_wanted(it)) {
+            let tuple = self.tuple_of(packed);
+            if counts(tuple) {
+                let segment = packed.segment(strip.first);
+                turns.extend(Turn::of(self.place(strip, packed), tuple, &segment));
             }
         }
         turns.sort_unstable_by_key(|turn| turn.place);
