@@ -27,9 +27,14 @@ const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The shard of a canonical flow. Fixed and unkeyed: a hostile capture can only serialise us.
 #[expect(clippy::cast_possible_truncation, reason = "fewer bits than any usize has")]
-pub(super) fn shard_of([low, high, ports]: [u32; 3]) -> usize {
+pub(super) fn shard_of(flow: [u32; 3]) -> usize {
     const { assert!(SHARDS.is_power_of_two()) }
-    let addresses = u64::from(low) << 32 | u64::from(high);
-    let mixed = (addresses.wrapping_mul(MULTIPLIER) ^ u64::from(ports)).wrapping_mul(MULTIPLIER);
-    (mixed >> (64 - SHARDS.trailing_zeros())) as usize
+    (mixed(flow) >> (64 - SHARDS.trailing_zeros())) as usize
+}
+
+/// A canonical flow mixed, the best bits on top.
+#[inline]
+pub(super) const fn mixed([low, high, ports]: [u32; 3]) -> u64 {
+    let addresses = (low as u64) << 32 | high as u64;
+    (addresses.wrapping_mul(MULTIPLIER) ^ ports as u64).wrapping_mul(MULTIPLIER)
 }

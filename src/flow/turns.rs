@@ -3,11 +3,12 @@
 //! Each SYN, FIN and RST does. An acknowledgment does only where a handshake or a FIN waits for one; which
 //! flows those are, is marked before the acknowledgments are gone through.
 
+use super::deal::{fold, mixed};
+use super::identity::Flow;
 use super::packed::Packed;
 use super::{Batch, Horizon};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{FourTuple, Segment, Seq};
-use std::net::IpAddr;
 
 /// A segment that changes how many sockets a host or a listener has.
 #[derive(Clone, Copy, Debug)]
@@ -75,14 +76,19 @@ impl Marked {
     /// Marks the flow of `tuple`, in both directions.
     pub(super) fn add(&mut self, tuple: FourTuple) {
         self.bits.resize(Self::BITS / 64, 0);
-        let place = Self::place(tuple);
+        let place = Self::place(fold(tuple.canonical().0));
         if let Some(word) = self.bits.get_mut(place / 64) {
             *word |= 1 << (place % 64);
         }
     }
 
-    fn has(&self, tuple: FourTuple) -> bool {
-        let place = Self::place(tuple);
+    /// Whether a flow is marked. Asked for each acknowledgment, so that of most nothing is unpacked.
+    #[inline]
+    fn has(&self, flow: Flow<'_>) -> bool {
+        let place = Self::place(match flow {
+            Flow::Narrow(key) => key,
+            Flow::Wide(tuple, _) => fold(tuple),
+        });
         self.bits.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
     }
 
@@ -94,18 +100,11 @@ impl Marked {
         self.bits.is_empty()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "any 18 bits do")]
-    fn place(tuple: FourTuple) -> usize {
-        let fold = |address| match address {
-            IpAddr::V4(address) => u64::from(address.to_bits()),
-            IpAddr::V6(address) => (address.to_bits() ^ address.to_bits() >> 64) as u64,
-        };
-        let end = |it: crate::tcp::Endpoint| {
-            (fold(it.address) ^ u64::from(it.port) << 40).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        };
-        // The same for both directions.
-        let sum = end(tuple.source).wrapping_add(end(tuple.destination));
-        (sum >> 46) as usize
+    /// Where the bit of a canonical flow stands, in the three words that it is dealt by.
+    #[inline]
+    const fn place(flow: [u32; 3]) -> usize {
+        const { assert!(Self::BITS.is_power_of_two()) }
+        (mixed(flow) >> 32) as usize & (Self::BITS - 1)
     }
 }
 
@@ -113,7 +112,7 @@ impl Batch {
     /// What its SYNs, FINs and RSTs change, in the order of the batch.
     #[must_use]
     pub fn turns(&self) -> Vec<Turn> {
-        self.turns_of(Packed::may_turn, |_| true)
+        self.turns_of(Packed::may_turn)
     }
 
     /// Its acknowledgments that count.
@@ -122,22 +121,15 @@ impl Batch {
         if marked.is_empty() {
             return Vec::new();
         }
-        self.turns_of(Packed::acknowledges_alone, |tuple| marked.has(tuple))
+        self.turns_of(|packed| packed.acknowledges_alone() && marked.has(self.flow_of(packed)))
     }
 
-    fn turns_of(
-        &self,
-        is_wanted: impl Fn(&Packed) -> bool,
-        counts: impl Fn(FourTuple) -> bool,
-    ) -> Vec<Turn> {
+    fn turns_of(&self, counts: impl Fn(&Packed) -> bool) -> Vec<Turn> {
         let mut turns = Vec::new();
-        for (strip, packed) in self.of_all_shards().filter(|(_, it)| is_wanted(it)) {
-            let tuple = self.tuple_of(packed);
-            if counts(tuple) {
-                let segment = packed.segment(strip.first);
-                turns.extend(Turn::of(self.place(strip, packed), tuple, &segment));
-            }
-        }
+        self.of_all_shards().filter(|(_, packed)| counts(packed)).for_each(|(strip, packed)| {
+            let (tuple, segment) = (self.tuple_of(packed), packed.segment(strip.first));
+            turns.extend(Turn::of(self.place(strip, packed), tuple, &segment));
+        });
         turns.sort_unstable_by_key(|turn| turn.place);
         turns
     }
@@ -155,12 +147,19 @@ mod tests {
             destination: Endpoint { address: [10, 0, 0, 2].into(), port: 80 },
         };
         let mut marked = Marked::default();
-        assert!(!marked.has(tuple(1)));
-        (1_000..2_000).for_each(|port| marked.add(tuple(port)));
-        assert!(marked.has(tuple(1_500)) && marked.has(tuple(1_500).reversed()));
-        let others = (2_000..12_000).filter(|port| marked.has(tuple(*port))).count();
+        let has = |marked: &Marked, port| {
+            let flow = Flow::Wide(tuple(port).canonical().0, &[]);
+            let is_marked = marked.has(flow);
+            assert_eq!(marked.has(flow.without_tunnel()), is_marked, "packed or not");
+            is_marked
+        };
+        assert!(!has(&marked, 1));
+        (1_000..1_999).for_each(|port| marked.add(tuple(port)));
+        marked.add(tuple(1_999).reversed());
+        assert!(has(&marked, 1_500) && has(&marked, 1_999));
+        let others = (2_000..12_000).filter(|port| has(&marked, *port)).count();
         assert!(others < 200, "{others} of 10,000");
         marked.clear();
-        assert!(!marked.has(tuple(1_500)));
+        assert!(!has(&marked, 1_500));
     }
 }
