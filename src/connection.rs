@@ -390,7 +390,9 @@ impl Connection {
         let repeats = me.stream.transmit(segment, || Legs::of(opening, from), effects);
         // One below what is acknowledged, with no more than one byte: asks for a sign of life. What
         // lies further back was overtaken.
-        let probes = segment.payload_len <= 1 && start + 1 == me.stream.acknowledged;
+        let probes = segment.payload_len <= 1
+            && start + 1 == me.stream.acknowledged
+            && !me.was_overtaken(peer, segment);
         if repeats || probes {
             me.unanswered = me.unanswered.saturating_add(1);
             self.doubt_unheard(from, mark);

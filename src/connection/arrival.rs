@@ -8,6 +8,7 @@ use super::acks_of_fin::AckOfFin;
 use super::attempts::Attempt;
 use super::closing::newer;
 use super::endpoint::Endpoint;
+use super::numbers::Sender;
 use super::path::BESIDE;
 use super::unseen::Answer;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
@@ -17,6 +18,9 @@ use crate::tcp::{Extras, Segment, Side};
 
 /// A FIN that is not acknowledged is sent again after about this time: the timer of a path of 100 ms.
 const FIRST_TIMEOUT: Span = Span::from_millis(300);
+
+/// On a shorter way hardly a timer runs out just while an answer is on it.
+const SHORT: Span = Span::from_millis(20);
 
 /// An answer that comes so much later than usual was to something that had been held up.
 const HELD_UP: Span = Span::from_millis(15);
@@ -32,10 +36,13 @@ impl Connection {
         before: i64,
     ) {
         let path = self.answer_time(from);
-        let sent = self.sides.of(from).clock.sent(segment);
+        let me = self.sides.of(from);
+        let (sent, told) = (me.clock.sent(segment), me.stream.sender(segment));
+        // Where it is told how many were answered, only what is on its way is in doubt.
+        let share = if path < SHORT && told.is_some() { 8 } else { 2 };
         let soonest = match sent {
             Some(sent) => sent + CROSSING_SLACK - path,
-            None => segment.time - Span::from_nanos(self.answer_time(from).nanos() / 2),
+            None => segment.time - Span::from_nanos(path.nanos() / share),
         };
         // In FIN-WAIT a FIN is answered at once.
         let held_until = sent.map(|sent| sent - path - HELD_UP);
@@ -43,8 +50,9 @@ impl Connection {
         let Some(fin) = peer.stream.fin.filter(|fin| before <= *fin) else { return };
         let twice = peer.reports_fin_twice(before, segment, extras);
         let is_all = before == fin && me.stream.offset(segment.seq) <= me.stream.end + 1;
-        let sender = me.stream.sender(segment).filter(|_| path > BESIDE);
-        let answer = Answer { sender, soonest, is_all, twice, is_fin: segment.flags.fin() };
+        let (sender, is_fin) = (told.filter(|_| path > BESIDE), segment.flags.fin());
+        let of_rest = told == Some(Sender::Rest);
+        let answer = Answer { sender, of_rest, soonest, is_all, twice, is_fin };
         let arrival = me.fin_that_arrived(segment, fin, before, answer);
         me.receive_fin(segment, arrival, held_until, answer);
     }
@@ -85,6 +93,10 @@ impl Endpoint {
     ) -> Option<Attempt> {
         let told_of = |attempt: &Attempt| attempt.start(fin) <= before;
         let echo = segment.timestamps().map(|stamps| stamps.echo);
+        if let Some(found) = echo.filter(|_| answer.of_rest).and_then(|it| self.fin_before_rest(it))
+        {
+            return Some(found);
+        }
         // It would have been echoed.
         let unheard = |it: &Attempt| {
             let both = it.timestamp.zip(echo);
@@ -110,6 +122,17 @@ impl Endpoint {
             })
             .or_else(|| self.fin_arrivals.all().find(|it| !unheard(it)).copied())
             .or_else(|| self.fin_arrivals.first())
+    }
+
+    /// The FIN that left of this side what answers now, with `echo`. It echoes the one that it takes in
+    /// FIN-WAIT-2, and in TIME-WAIT what the socket would have: the latest FIN is newer, so another had
+    /// come before.
+    fn fin_before_rest(&self, echo: u32) -> Option<Attempt> {
+        let is_newer = |it: &Attempt| it.timestamp.is_some_and(|value| newer(value, echo));
+        let arrivals = &self.fin_arrivals;
+        let answered = arrivals.last().filter(|last| arrivals.repeated() > 0 && is_newer(last));
+        let known = || arrivals.all().rfind(|it| !is_newer(it)).copied();
+        answered.and_then(|_| known().or_else(|| arrivals.first()))
     }
 
     /// A FIN of the peer that also acknowledges the own one, and after which that was not sent again

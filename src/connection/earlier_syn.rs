@@ -27,9 +27,7 @@ impl Connection {
         let earlier = syns.all().rfind(|it| it.mark.time < syn.mark.time).copied();
         let by_timer = first.mark.time.since(syn.mark.time);
         let answer = syn_ack.time.since(syn.mark.time);
-        let tells = by_timer > Span::ZERO
-            && answer > by_timer + Span::from_nanos(by_timer.nanos() / 2).max(COPIES)
-            && answer < BEFORE_TIMER;
+        let tells = by_timer > Span::ZERO && answer > by_timer + COPIES && answer < BEFORE_TIMER;
         let Some(earlier) = earlier.filter(|_| tells) else { return };
         let entry =
             self.sides.server.entries_mut().iter_mut().find(|entry| {

@@ -85,6 +85,8 @@ pub(super) struct Skip {
     pub(super) offset: i64,
     pub(super) mark: Mark,
     pub(super) timestamp: Option<u32>,
+    /// Its IP identification, where its sender counts them.
+    pub(super) number: Option<u16>,
     /// It acknowledges the peer's FIN.
     pub(super) knew: bool,
     /// Nothing before it did, and it does not report that the FIN had come before.
@@ -93,7 +95,9 @@ pub(super) struct Skip {
     pub(super) answers_fin: bool,
 }
 
-compact!(struct Skip { offset, mark, timestamp, answers_fin, is_first_answer, knew });
+compact!(struct Skip {
+    offset, mark, timestamp, number, answers_fin, is_first_answer, knew
+});
 
 /// Why a state is entered, and how sure that is.
 #[derive(Clone, Copy, Debug)]

@@ -27,8 +27,9 @@ const INSTANT_AFAR: Span = Span::from_micros(100);
 /// What is known when it passes the tap.
 struct FirstFin {
     mark: Mark,
-    /// Its timestamp.
+    /// Its timestamp, and the IP identification where its sender counts them.
     timestamp: Option<u32>,
+    number: Option<u16>,
     /// When it left, as far as its sender's clock tells.
     sent: Option<Time>,
     /// How long it takes from the tap to its sender and back.
@@ -91,6 +92,7 @@ impl Connection {
         let fin = FirstFin {
             mark: Mark::of(segment),
             timestamp: segment.timestamps().map(|stamps| stamps.value),
+            number: me.stream.number(segment),
             sent: me.clock.sent(segment),
             path,
             room_within,
@@ -138,10 +140,7 @@ impl Connection {
         let (me, peer) = self.sides.pair_mut(from);
         let (Some(own), Some(fin)) = (me.stream.fin, peer.stream.fin) else { return };
         let is_behind = me.fin_repeats == 0 && me.stream.offset(segment.seq) == own + 1;
-        let is_older = me.sent_before_fin(segment)
-            || peer.had_more_acknowledged(segment)
-            || me.stream.has_overtaken(segment);
-        if !is_behind || segment.payload_len > 0 || !is_older {
+        if !is_behind || segment.payload_len > 0 || !me.was_overtaken(peer, segment) {
             return;
         }
         let knew = peer.stream.offset(segment.ack) > fin;
@@ -157,6 +156,14 @@ impl Endpoint {
     fn sent_before_fin(&self, segment: &Segment) -> bool {
         let stamps = self.fin_stamps.zip(segment.timestamps());
         stamps.is_some_and(|(fin, this)| newer(fin.value, this.value))
+    }
+
+    /// Whether something that it sent later than `segment` has come before that, as its clock, its
+    /// identification, or what it acknowledges of `peer` tells.
+    pub(super) fn was_overtaken(&self, peer: &Self, segment: &Segment) -> bool {
+        self.sent_before_fin(segment)
+            || peer.had_more_acknowledged(segment)
+            || self.stream.has_overtaken(segment)
     }
 
     /// Whether `segment` of the peer acknowledges less than an earlier one: it was sent before that.
@@ -290,9 +297,11 @@ impl Endpoint {
     /// overtaken by it, and says itself what it knew.
     fn left_before(&mut self, fin: &FirstFin, skip: Skip) {
         let earlier = skip.mark;
-        let overtaken = match (fin.timestamp, skip.timestamp) {
-            (Some(now), Some(then)) => !newer(now, then),
-            _ => fin.mark.time.since(earlier.time) < BEFORE_TIMERS,
+        let stamps = fin.timestamp.zip(skip.timestamp);
+        let overtaken = match (stamps, fin.number.zip(skip.number)) {
+            (Some((now, then)), _) => !newer(now, then),
+            (None, Some((now, then))) => then.wrapping_sub(now).cast_signed() > 0,
+            (None, None) => fin.mark.time.since(earlier.time) < BEFORE_TIMERS,
         };
         let soon = fin.path + fin.path + BEFORE_TIMERS;
         let crossed = self.last_entry().is_some_and(|last| {

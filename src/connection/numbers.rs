@@ -62,6 +62,12 @@ impl Stream {
         is_told && self.numbers.has_overtaken(segment.ip_id)
     }
 
+    /// The identification of `segment`, if this side counts them for the connection.
+    pub(super) fn number(&self, segment: &Segment) -> Option<u16> {
+        let is_told = segment.ttl <= LIMIT && self.numbers.are_counted(self.segments());
+        (is_told && segment.ip_id != 0).then_some(segment.ip_id)
+    }
+
     /// How many segments were seen.
     #[expect(clippy::cast_possible_truncation, reason = "identifications count modulo 2^16")]
     const fn segments(&self) -> u16 {

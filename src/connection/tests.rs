@@ -197,6 +197,32 @@ fn a_late_fin_that_did_not_know_the_peers_shows_that_they_crossed() {
 }
 
 #[test]
+fn a_fin_that_was_sent_behind_the_answer_did_not_cross_that() {
+    let server = states(&scenario("close-fins-crossed-as-numbers-show.tcp")[0], Side::Server);
+    assert!(server.ends_with(&["FIN-WAIT-1", "CLOSING", "TIME-WAIT"]), "{server:?}");
+}
+
+#[test]
+fn what_is_left_of_a_socket_echoes_no_fin_that_came_later() {
+    let server = &scenario("close-repeated-fin-into-time-wait.tcp")[0].states.server;
+    let entry = server.last().unwrap();
+    assert_eq!((entry.state, entry.frame.unwrap().number()), (State::TimeWait, 8));
+}
+
+#[test]
+fn what_was_overtaken_asks_for_no_answer() {
+    let server = &scenario("reset-in-time-wait-behind-what-was-overtaken.tcp")[0].states.server;
+    let entry = server.last().unwrap();
+    assert_eq!((entry.state, entry.frame.unwrap().number()), (State::Closed, 11));
+}
+
+#[test]
+fn two_syn_acks_behind_one_syn_show_that_an_earlier_one_had_come() {
+    let server = &scenario("syn-ack-lost-and-sent-twice.tcp")[0].states.server;
+    assert_eq!((server[0].state, server[0].frame.unwrap().number()), (State::SynReceived, 1));
+}
+
+#[test]
 fn a_repeated_syn_ack_takes_back_the_servers_established() {
     let records = scenario("server-ack-lost-after-tap.tcp");
     let entry = records[0].states.server.last().unwrap();

@@ -16,6 +16,8 @@ use crate::tcp::{Extras, Segment};
 pub(super) struct Answer {
     /// Who sent it.
     pub(super) sender: Option<Sender>,
+    /// It comes from what is left of the socket, however near that is.
+    pub(super) of_rest: bool,
     /// What passed the tap later than this it does not answer.
     pub(super) soonest: Time,
     /// All before the FIN had been acknowledged, so that nothing else was to be answered, and no data
@@ -99,6 +101,7 @@ impl Endpoint {
             offset,
             mark: Mark::of(segment),
             timestamp,
+            number: self.stream.number(segment),
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             is_first_answer: is_first && !peer.reports_twice(before, segment, extras),
             answers_fin,

@@ -74,15 +74,15 @@ impl Backlog {
         self.lost.get_or_insert(at);
     }
 
-    /// The listener is there, since it answers somebody. `is_open` says of an answer whether nothing came
-    /// of it yet, neither a repetition nor an acknowledgment.
-    pub(super) fn hear(&mut self, at: Time, is_open: impl Fn(FourTuple) -> bool) {
+    /// The listener is there, since it answers somebody. `is_open` says of an answer, by whom it went to
+    /// and when, whether nothing came of it yet, neither a repetition nor an acknowledgment.
+    pub(super) fn hear(&mut self, at: Time, is_open: impl Fn(FourTuple, Time) -> bool) {
         while let Some((sent, attempt, before)) = self.waiting.front().copied()
             && at.since(sent) > OVERDUE
         {
             self.waiting.pop_front();
             // By now it may be another listener.
-            if at.since(sent) < NEAR && is_open(attempt) {
+            if at.since(sent) < NEAR && is_open(attempt, sent) {
                 self.note_unrepeated(at, sent, before);
             }
         }
@@ -93,7 +93,7 @@ impl Backlog {
         &mut self,
         at: Time,
         (first, last): (Time, Time),
-        is_open: impl Fn(FourTuple) -> bool,
+        is_open: impl Fn(FourTuple, Time) -> bool,
     ) {
         self.hear(at, &is_open);
         self.hold(at, first);
@@ -101,7 +101,7 @@ impl Backlog {
             // What is due is repeated before what is older.
             let due = self.waiting.iter().skip_while(|(sent, ..)| *sent <= first);
             let mut due = due.take_while(|(sent, ..)| at.since(*sent) >= DUE);
-            let first = due.find(|(_, attempt, _)| is_open(*attempt)).copied();
+            let first = due.find(|(sent, attempt, _)| is_open(*attempt, *sent)).copied();
             if let Some((sent, _, before)) = first {
                 self.note_unrepeated(at, sent, before);
             }
@@ -200,7 +200,7 @@ mod tests {
         for (nth, port) in repeated.iter().rev().enumerate() {
             let done = &repeated[repeated.len() - nth..];
             let sent = at(i64::from(*port));
-            let is_open = |it: FourTuple| !done.contains(&it.source.port);
+            let is_open = |it: FourTuple, _| !done.contains(&it.source.port);
             backlog.repeat(at(1_020), (sent, sent), is_open);
         }
         backlog
@@ -238,18 +238,18 @@ mod tests {
         let mut backlog = flood(20, &[1, 2, 3]);
         backlog.places = None;
         backlog.full.clear();
-        backlog.hear(at(1_200), |tuple| tuple.source.port > 3);
+        backlog.hear(at(1_200), |tuple, _| tuple.source.port > 3);
         assert!(backlog.was_full(at(10), at(1_200)) && !backlog.was_full(at(10), at(1_199)));
         let mut backlog = flood(20, &[1, 2, 3]);
         (backlog.places, backlog.full) = (None, Vec::new());
-        backlog.hear(at(12_000), |tuple| tuple.source.port > 3);
+        backlog.hear(at(12_000), |tuple, _| tuple.source.port > 3);
         assert!(!backlog.was_full(at(10), at(12_000)), "it may be another one by then");
     }
 
     #[test]
     fn what_met_an_empty_queue_was_no_cookie_and_its_listener_is_gone() {
         let mut backlog = flood(20, &[5, 6, 7]);
-        backlog.hear(at(1_200), |tuple| !(5..=7).contains(&tuple.source.port));
+        backlog.hear(at(1_200), |tuple, _| !(5..=7).contains(&tuple.source.port));
         assert!([1, 2, 20].iter().all(|sent| backlog.was_gone(at(*sent), at(1_200))));
         assert!(!backlog.was_gone(at(1), at(1_199)) && !backlog.was_gone(at(1_201), at(2_000)));
     }

@@ -202,9 +202,11 @@ impl Queues {
     /// last at two times.
     fn watch(&mut self, listener: Endpoint, at: Time, repeats: Option<(Time, Time)>) {
         let attempts = &self.attempts;
-        let is_open = |tuple: FourTuple| {
+        // The port pair may have begun anew since.
+        let is_open = |tuple: FourTuple, sent: Time| {
             attempts.get(&tuple).is_some_and(|it| {
-                !it.repeated && !it.acknowledged && it.first == it.last && !it.asked
+                let is_alone = it.first == sent && it.last == sent;
+                is_alone && !it.repeated && !it.acknowledged && !it.asked
             })
         };
         let Some(listener) = self.listeners.get_mut(&listener) else { return };
@@ -293,5 +295,39 @@ mod tests {
             .flat_map(|port| [(i64::from(port), '>', port), (i64::from(port), '<', port)])
             .collect();
         assert!(!crowded(&turns, &[1, 2, 3, 4, 5, 6, 7, 8, 9]).contains(&true));
+    }
+
+    #[test]
+    fn a_port_pair_that_begins_anew_does_not_make_a_cookie_of_the_one_before() {
+        let mut settings = Settings::default();
+        settings.default = HostSettings { syncookies: Some(1), ..settings.default.clone() };
+        let (syn, syn_ack) = (Flags::SYN, Flags::SYN | Flags::ACK);
+        // When, who, the client's number, and what: port 9 is never acknowledged, and repeated.
+        let story = [
+            (0, 9, 0, syn),
+            (0, 9, 0, syn_ack),
+            (1, 1, 0, syn),
+            (1, 1, 0, syn_ack),
+            (2, 1, 0, Flags::ACK),
+            (1_020, 9, 0, syn_ack),
+            (1_170, 1, 5_000, syn),
+            (1_170, 1, 5_000, syn_ack),
+            (1_175, 3, 0, syn),
+            (1_175, 3, 0, syn_ack),
+        ];
+        let mut queues = Queues::default();
+        for (frame, (millis, port, number, flags)) in (1..).zip(story) {
+            let time = Time::from_nanos(millis * 1_000_000);
+            let is_answer = flags == syn_ack;
+            let tuple = if is_answer { tuple(port).reversed() } else { tuple(port) };
+            let (seq, ack) = if is_answer { (7, number + 1) } else { (number, 8) };
+            let (frame, seq, ack) = (FrameId::new(0, frame), Seq(seq), Seq(ack));
+            let segment = Segment { time, frame, seq, ack, flags, ..Segment::default() };
+            if let Some(turn) = Turn::of(Horizon::new(time, 0), tuple, &segment) {
+                queues.take(&turn, &settings);
+            }
+        }
+        let at = |millis: i64| Time::from_nanos(millis * 1_000_000);
+        assert!(!queues.held_all(tuple(1).destination, at(500), at(2_000)));
     }
 }

@@ -233,8 +233,17 @@ impl Capture {
     pub(crate) fn delay_of(&self, other: &Self, frame: u64) -> Option<i64> {
         let (tuple, wanted) = other.segment(frame)?;
         let distances = |wanted: &Segment| -> Vec<i64> {
-            let alike = self.segments.values().filter(|it| it.0 == *tuple && same(&it.1, wanted));
-            alike.map(|it| (it.1.time.nanos() - wanted.time.nanos()).abs()).collect()
+            let alike: Vec<&Segment> = self
+                .segments
+                .values()
+                .filter(|it| it.0 == *tuple && same(&it.1, wanted))
+                .map(|it| &it.1)
+                .collect();
+            // Without timestamps, IP identifications tell a repetition.
+            let is_it = |it: &Segment| wanted.ip_id != 0 && it.ip_id == wanted.ip_id;
+            let any = alike.iter().any(|it| is_it(it));
+            let those = alike.into_iter().filter(|it| !any || is_it(it));
+            those.map(|it| (it.time.nanos() - wanted.time.nanos()).abs()).collect()
         };
         let all = distances(wanted);
         let least = if wanted.flags.rst() && all.len() > 1 {
