@@ -5,7 +5,7 @@
 
 mod record;
 
-pub(super) use record::{find, walk};
+pub(super) use record::{guess, walk};
 
 use byteorder_slice::{BigEndian, LittleEndian};
 

@@ -194,9 +194,9 @@ impl Context {
     pub fn guess(&self, window: Window<'_>, from: usize) -> Option<usize> {
         let found = match &self.layout {
             Layout::Classic(classic) if classic.big_endian => {
-                classic::find::<BigEndian>(classic, window, from)
+                classic::guess::<BigEndian>(classic, window, from)
             }
-            Layout::Classic(classic) => classic::find::<LittleEndian>(classic, window, from),
+            Layout::Classic(classic) => classic::guess::<LittleEndian>(classic, window, from),
             Layout::Ng(ng) => ng.find(window, from),
             Layout::Plain(plain) => plain.find(window, from),
         };

@@ -280,11 +280,7 @@ fn record<'a>(classic: &Classic, header: &Header, data: &'a [u8], offset: u64) -
 }
 
 /// The first start of a run of sound records at or behind `from`.
-pub(in crate::capture) fn find<B: ByteOrder>(
-    classic: &Classic,
-    window: Window<'_>,
-    from: usize,
-) -> Found {
+fn find<B: ByteOrder>(classic: &Classic, window: Window<'_>, from: usize) -> Found {
     match search::<B>(classic, window, from..window.bytes.len()) {
         Found::Nowhere if !window.at_end => Found::Undecided(window.bytes.len().max(from)),
         found => found,
@@ -314,11 +310,40 @@ fn beyond_zeros(classic: &Classic, window: Window<'_>, at: usize) -> usize {
     (at + zeros).saturating_sub(ZEROS - 1).min(last)
 }
 
+/// Where a record is likely to begin at or behind `from`.
+///
+/// Where records are of one length, what lies a few bytes behind their starts may look like a run as
+/// well, of cut packets if of any: a place whose records are as long as a capture leaves them is
+/// likelier, if there is one within a record.
+pub(in crate::capture) fn guess<B: ByteOrder>(
+    classic: &Classic,
+    window: Window<'_>,
+    from: usize,
+) -> Found {
+    let found = find::<B>(classic, window, from);
+    let Found::At(at) = found else { return found };
+    let is_whole = |header: &Header| header.incl == header.orig || header.incl == classic.snaplen;
+    let Some(first) = Header::read::<B>(classic, window, at) else { return found };
+    let end = at + 2 * classic.header_len + first.incl as usize;
+    let likelier = (at..end).find(|at| run_of::<B>(classic, window, *at, is_whole) == Some(true));
+    Found::At(likelier.unwrap_or(at))
+}
+
 /// Whether a run of sound records starts at `at`; none if the window is too short to tell.
 pub(super) fn run<B: ByteOrder>(
     classic: &Classic,
     window: Window<'_>,
     start: usize,
+) -> Option<bool> {
+    run_of::<B>(classic, window, start, |_| true)
+}
+
+/// The same, of records that are all such as `is_wanted` says.
+fn run_of<B: ByteOrder>(
+    classic: &Classic,
+    window: Window<'_>,
+    start: usize,
+    is_wanted: impl Fn(&Header) -> bool,
 ) -> Option<bool> {
     let (mut at, mut before) = (start, None);
     for count in 0..RUN {
@@ -329,7 +354,7 @@ pub(super) fn run<B: ByteOrder>(
             return window.at_end.then_some(count > 1);
         };
         let near = before.is_none_or(|sec: u32| header.sec.abs_diff(sec) <= RUN_SECONDS);
-        if !near || classic.verdict(&header) != Verdict::Sound {
+        if !near || classic.verdict(&header) != Verdict::Sound || !is_wanted(&header) {
             return Some(false);
         }
         before = Some(header.sec);

@@ -255,3 +255,16 @@ fn guesses_in_sound_files_are_right() {
     let (seen, right) = guessed(&bytes, 10_000, 4_000);
     assert_eq!((seen.records.len(), right), (2000, 27));
 }
+
+#[test]
+fn what_looks_like_records_behind_the_beginnings_of_records_is_not_taken_for_them() {
+    // Four bytes further on each time is the fraction, then come both lengths, then the frame.
+    let record = |at: u32| {
+        let header = LITTLE.words(&[1_500_000_000, 10 * at, 58, 58]);
+        [header, vec![2, 0, 10, 0], vec![7; 54]].concat()
+    };
+    let records = (0..4000).flat_map(record);
+    let bytes: Vec<u8> = LITTLE.pcap(0xa1b2_c3d4, 65_535, 1).into_iter().chain(records).collect();
+    let (seen, right) = guessed(&bytes, 10_000, 4_000);
+    assert_eq!((seen.records.len(), right), (4000, 30));
+}
