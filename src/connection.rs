@@ -136,11 +136,13 @@ pub struct Connection {
     quoted: Option<Box<Quoted>>,
     /// Only data and acknowledgments are to be expected.
     is_calm: bool,
+    /// It is calm again after trouble, which is over.
+    is_mended: bool,
 }
 
 compact!(struct Connection {
     id, addresses, client_is_forward, role_certainty, first, last, last_gap, longest_idle, sides,
-    opening, reset, completeness, zeek, stray_syn, quoted, is_calm; tunnel, other_tunnel
+    opening, reset, completeness, zeek, stray_syn, quoted, is_calm, is_mended; tunnel, other_tunnel
 });
 
 impl Connection {
@@ -173,6 +175,7 @@ impl Connection {
             stray_syn: None,
             quoted: None,
             is_calm: false,
+            is_mended: false,
         }
     }
 
@@ -205,7 +208,7 @@ impl Connection {
             return Effects::none(self.side_of(forward));
         }
         let effects = self.observe_closely(forward, segment, extras, settings);
-        self.is_calm = self.becomes_calm() && !self.opening.asks_for_clock();
+        self.calm_down();
         effects
     }
 

@@ -5,6 +5,7 @@
 //! two. Whether a connection is calm is found out there, after every segment.
 
 use super::endpoint::Endpoint;
+use super::repair::Repair;
 use super::stream::Stream;
 use super::{Connection, Mark, State, UNHINDERED};
 use crate::stamp::{Span, Time};
@@ -14,10 +15,18 @@ use crate::tcp::{Flags, Marks, Segment};
 const CONTROL: Flags = Flags(Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
 
 impl Connection {
+    /// Finds out whether it is calm, and whether it was not always.
+    pub(super) fn calm_down(&mut self) {
+        let is_troubled = |endpoint: &Endpoint| endpoint.stream.repair.is_some();
+        self.is_calm = self.becomes_calm() && !self.opening.asks_for_clock();
+        self.is_mended =
+            self.is_calm && (is_troubled(&self.sides.client) || is_troubled(&self.sides.server));
+    }
+
     /// Whether nothing but data and acknowledgments is to be expected: both sides are open, nobody
-    /// has sent a FIN, and nothing was ever repeated, reported missing or held back. No timer runs
-    /// then, and there is no deadline.
-    pub(super) fn becomes_calm(&self) -> bool {
+    /// has sent a FIN, and nothing is in doubt that was repeated, reported missing or held back. No
+    /// timer runs then, and there is no deadline.
+    fn becomes_calm(&self) -> bool {
         let is_open = |endpoint: &Endpoint| {
             endpoint.state == State::Established
                 && endpoint.is_known()
@@ -55,6 +64,10 @@ impl Connection {
         }
         let before = peer.stream.acknowledged;
         peer.stream.note_acknowledgment(offset, segment);
+        if self.is_mended {
+            me.clock.read(segment);
+            peer.stream.hear_mended(before, segment);
+        }
         let held = peer.stream.end > peer.stream.acknowledged;
         let made_room = peer.stream.acknowledged > before && peer.stream.end - before > UNHINDERED;
         if (peer.held && !held) || made_room {
@@ -83,7 +96,8 @@ impl Connection {
 impl Stream {
     /// Whether a segment that is not the next one means trouble.
     fn is_calm(&self) -> bool {
-        self.is_started() && self.fin.is_none() && self.repair.is_none()
+        let is_over = |repair: &Repair| repair.is_over(self.acknowledged);
+        self.is_started() && self.fin.is_none() && self.repair.as_deref().is_none_or(is_over)
     }
 
     /// Whether the segment begins where this side's last one ended, is not that one again, and stays
@@ -118,7 +132,9 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
     use crate::stamp::FrameId;
-    use crate::tcp::{Endpoint as Address, Extras, FourTuple, SackBlock, SackBlocks, Seq};
+    use crate::tcp::{
+        Endpoint as Address, Extras, FourTuple, SackBlock, SackBlocks, Seq, Timestamps,
+    };
 
     /// A segment of the `kind`-th sort, most of which are what is to be expected: next of its sender
     /// is `seq`, and of the other side `ack`.
@@ -194,7 +210,7 @@ mod tests {
                 }
                 let effects = short.observe(forward, &sent, &extras, &settings);
                 prop_assert_eq!(effects, long.observe_closely(forward, &sent, &extras, &settings));
-                long.is_calm = long.becomes_calm();
+                long.calm_down();
                 prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
                 if short.is_calm {
                     prop_assert_eq!(short.deadline(), Time::MAX);
@@ -202,27 +218,57 @@ mod tests {
             }
         }
     }
-    #[test]
-    fn an_open_connection_is_calm_until_a_byte_comes_twice() {
+
+    /// The connection after its handshake and these segments, and whether it was calm after each.
+    fn after(segments: &[(bool, Segment)]) -> (Connection, Vec<bool>) {
         let settings = Settings::default();
         let end = |last: u8| Address { address: [10, 0, 0, last].into(), port: 80 };
         let tuple = FourTuple { source: end(1), destination: end(2) };
         let syn = Segment { flags: Flags::SYN, ..segment(99, (7, 0), 0) };
         let beginning = Beginning { id: 1, tuple, forward: true, tunnel: Vec::new() };
         let mut connection = Connection::new(beginning, &syn);
-        let mut calm = Vec::new();
-        for (forward, sent) in [
+        let handshake = [
             (true, syn),
             (false, Segment { flags: Flags::SYN | Flags::ACK, ..segment(99, (70, 8), 0) }),
-            (true, segment(99, (8, 71), 0)),
-            (true, segment(99, (8, 71), 100)),
-            (false, segment(99, (71, 108), 0)),
-            (true, segment(99, (8, 71), 100)),
-            (true, segment(99, (108, 71), 100)),
-        ] {
-            connection.observe(forward, &sent, &Extras::NONE, &settings);
+        ];
+        let mut calm = Vec::new();
+        for (forward, sent) in handshake.iter().chain(segments) {
+            connection.observe(*forward, sent, &Extras::NONE, &settings);
             calm.push(connection.is_calm);
         }
-        assert_eq!(calm, [false, false, true, true, true, false, false]);
+        (connection, calm)
+    }
+
+    #[test]
+    fn an_open_connection_is_calm_until_a_byte_comes_twice() {
+        let (_, calm) = after(&[
+            (true, segment(99, (8, 71), 0)),
+            (true, segment(99, (8, 71), 100)),
+            (true, segment(99, (8, 71), 100)),
+        ]);
+        assert_eq!(calm, [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn it_is_calm_again_once_what_came_twice_is_acknowledged_and_its_clocks_are_read_then() {
+        let stamped = |millis: i64, sent: Segment| Segment {
+            time: Time::from_nanos(millis * 1_000_000),
+            timestamps: Timestamps { value: 500 + u32::try_from(millis).unwrap(), echo: 0 },
+            marks: Marks::TIMESTAMPS,
+            ..sent
+        };
+        let (connection, calm) = after(&[
+            (true, segment(99, (8, 71), 100)),
+            (true, segment(99, (8, 71), 100)),
+            (true, stamped(0, segment(99, (108, 71), 100))),
+            (false, segment(99, (71, 108), 0)),
+            (false, segment(99, (71, 208), 0)),
+            (true, stamped(90, segment(99, (208, 71), 100))),
+        ]);
+        assert_eq!(calm, [false, false, true, false, false, true, true, true]);
+        let late = stamped(95, Segment::default());
+        let late = Segment { time: Time::from_nanos(300_000_000), ..late };
+        let sent = connection.sides.client.clock.sent(&late);
+        assert_eq!(sent, Some(Time::from_nanos(95_000_000)));
     }
 }

@@ -66,8 +66,17 @@ impl Stream {
         Some(offset)
     }
 
+    /// What an acknowledgment that was to be expected, beyond `before`, shows where the trouble is
+    /// over: what arrived, and nothing of repetitions.
+    #[inline(never)]
+    pub(super) fn hear_mended(&mut self, before: i64, segment: &Segment) {
+        if self.repair.is_some() {
+            let proof = self.hear_in_trouble(before, segment, &Extras::NONE);
+            debug_assert!(proof.is_none(), "about repetitions that are acknowledged");
+        }
+    }
+
     /// What an acknowledgment with SACK, or of a direction with trouble, shows of repetitions.
-    #[cold]
     fn hear_in_trouble(
         &mut self,
         before: i64,

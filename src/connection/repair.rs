@@ -91,6 +91,8 @@ pub(super) struct Repair {
     pub(super) segments: u64,
     pub(super) bytes: u64,
     resent: VecDeque<Resent>,
+    /// Where the furthest repetition ends.
+    reach: i64,
     /// Bytes beyond the acknowledged ones that the receiver has.
     pub(super) sacked: Coverage,
     /// Of the transmissions that arrived, the one that was sent last.
@@ -118,7 +120,7 @@ pub(super) struct Repair {
 }
 
 compact!(struct Repair {
-    counts, needless, segments, bytes, resent, sacked, delivered, sacked_bytes, timeouts, in_a_row,
+    counts, needless, segments, bytes, resent, reach, sacked, delivered, sacked_bytes, timeouts, in_a_row,
     shortest_timeout, longest_timeout, given_up, recovery, probe, stalled, worst, first, last,
     window
 });
@@ -134,6 +136,7 @@ impl Repair {
             self.resent.pop_front();
         }
         self.resent.push_back(resent);
+        self.reach = self.reach.max(resent.end);
         if !resent.cause.is_retransmission() {
             return;
         }
@@ -158,8 +161,17 @@ impl Repair {
         }
     }
 
+    /// Whether all that was repeated is acknowledged, up to `acknowledged`, and the window is open:
+    /// what comes next says nothing of what there was.
+    pub(super) const fn is_over(&self, acknowledged: i64) -> bool {
+        self.reach <= acknowledged && self.window.closed.is_none() && self.window.full.is_none()
+    }
+
     /// The latest transmission among the repeated ones that carried the byte at `offset`.
     pub(super) fn last_with(&self, offset: i64) -> Option<Resent> {
+        if offset >= self.reach {
+            return None;
+        }
         self.resent.iter().rev().find(|sent| sent.start <= offset && offset < sent.end).copied()
     }
 
@@ -226,6 +238,9 @@ impl Repair {
     /// An acknowledgment from `before` to `after` echoes `echo`: whether that is the timestamp of
     /// the first transmission, and not of the repetition (RFC 3522 3.2).
     pub(super) fn on_echo(&mut self, before: i64, after: i64, echo: u32) -> Option<Proof> {
+        if before >= self.reach {
+            return None;
+        }
         let resent = self.resent.iter_mut().find(|sent| {
             let covered =
                 sent.is_head && sent.start <= before && (before + 1..=after).contains(&sent.end);

@@ -185,6 +185,9 @@ impl Delivery {
         });
         let count = count.count();
         ahead.ranges.drain(..count);
+        if ahead.ranges.is_empty() {
+            self.ahead = None;
+        }
     }
 
     fn first_ahead(&self) -> Option<u64> {
