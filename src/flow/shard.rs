@@ -288,12 +288,17 @@ impl Shard {
     }
 
     /// Decides how many may be awake before closed ones sleep, now that `read` of `all` bytes were read:
-    /// if there will be few connections, none needs to. `all` is none where that is not known.
+    /// if there will be few connections, none needs to; else the fewer, the more there will be. `all` is
+    /// none where that is not known.
     pub fn foresee(&mut self, read: u64, all: Option<u64>) {
-        let so_far = self.live.len() as u64;
+        let (so_far, few) = (self.live.len() as u64, self.limits.awake as u64 / 2);
         let at_the_end = all.map_or(u64::MAX, |all| so_far.saturating_mul(all) / read.max(1));
-        let are_few = at_the_end <= self.limits.awake as u64 / 2;
-        self.closed_awake = if are_few { self.limits.awake } else { self.limits.closed_awake };
+        let beyond = at_the_end.saturating_sub(few);
+        // Perf: whole runs, snaplen 96. What sleeps, and what is added up of it, takes its share of the
+        // room for those that are awake.
+        let left = usize::try_from(few.saturating_sub(beyond.saturating_mul(2))).unwrap_or(0);
+        let left = if beyond == 0 { self.limits.awake } else { left };
+        self.closed_awake = left.max(self.limits.closed_awake);
     }
 
     /// How many connections are remembered now.
