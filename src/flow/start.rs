@@ -42,6 +42,9 @@ impl Start {
 
     /// Looks at the next batch of the first input.
     pub fn read(&mut self, batch: &Batch) {
+        if self.is_known() {
+            return;
+        }
         let mut openers = batch.openers();
         openers.sort_unstable_by_key(|opener| opener.frame);
         for opener in openers {
