@@ -270,13 +270,13 @@ impl Summary {
     /// Every listener, by address, port and network.
     #[must_use]
     pub fn listeners(&self) -> Vec<(Within<Endpoint>, &Listener)> {
-        self.listeners.sorted(self.limit, |_, _| true)
+        self.listeners.sorted(self.limit, |_, _| true, &OneHand)
     }
 
     /// The listeners with at least so many connections, by address, port and network.
     #[must_use]
     pub fn listeners_with(&self, connections: u64) -> Vec<(Within<Endpoint>, &Listener)> {
-        self.listeners.sorted(self.limit, |_, count| count >= connections)
+        self.listeners.sorted(self.limit, |_, count| count >= connections, &OneHand)
     }
 
     /// How many listeners there are.
@@ -293,30 +293,35 @@ impl Summary {
 
     /// The `limit` listeners with the most connections, by address, port and network.
     #[must_use]
-    pub fn busiest_listeners(&self, limit: usize) -> Vec<(Within<Endpoint>, &Listener)> {
-        self.listeners.sorted(limit.min(self.limit), |_, _| true)
+    pub fn busiest_listeners(
+        &self,
+        limit: usize,
+        hands: &impl Hands,
+    ) -> Vec<(Within<Endpoint>, &Listener)> {
+        self.listeners.sorted(limit.min(self.limit), |_, _| true, hands)
     }
 
     /// The `limit` hosts with the most connections, by address and network.
     #[must_use]
-    pub fn busiest_hosts(&self, limit: usize) -> Vec<(Within<IpAddr>, &Host)> {
-        self.hosts.sorted(limit.min(self.limit), |_, _| true)
+    pub fn busiest_hosts(&self, limit: usize, hands: &impl Hands) -> Vec<(Within<IpAddr>, &Host)> {
+        self.hosts.sorted(limit.min(self.limit), |_, _| true, hands)
     }
 
     /// Every host, by address and network.
     #[must_use]
     pub fn hosts(&self) -> Vec<(Within<IpAddr>, &Host)> {
-        self.hosts_if(|_, _| true)
+        self.hosts_if(|_, _| true, &OneHand)
     }
 
     /// The hosts that `wanted` says, by their keys and numbers of connections. Those of few
-    /// connections are cheap as long as nobody wants them.
+    /// connections are cheap as long as nobody wants them; `hands` read those that somebody does.
     #[must_use]
     pub fn hosts_if(
         &self,
         wanted: impl Fn(&Within<IpAddr>, u64) -> bool,
+        hands: &impl Hands,
     ) -> Vec<(Within<IpAddr>, &Host)> {
-        self.hosts.sorted(self.limit, wanted)
+        self.hosts.sorted(self.limit, wanted, hands)
     }
 
     /// How many hosts there are.
@@ -343,7 +348,7 @@ impl Summary {
         &self,
         wanted: impl Fn(&Within<PairKey>, u64) -> bool,
     ) -> Vec<(Within<PairKey>, &Pair)> {
-        self.pairs.sorted(self.limit, wanted)
+        self.pairs.sorted(self.limit, wanted, &OneHand)
     }
 
     /// The network that is named in a key.

@@ -20,7 +20,7 @@ use crate::analysis::{Analysis, JudgedConnection, JudgedSegment};
 use crate::detect::{Detectors, Selection, Thresholds, rule};
 use crate::finding::{Code, Finding, Severity};
 use crate::flow::{ZeekRow, ZeekRules};
-use crate::pipeline::{self, Keep, Options, Sink};
+use crate::pipeline::{self, Keep, Options, Sink, Threads};
 use crate::report::{self, Connections, Detail, TextOptions};
 
 /// What `analyze` was asked.
@@ -208,7 +208,8 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
     }
     let is_told = !outputs.iter().any(Output::is_stdout) && !analysis.inputs.is_empty();
     if is_told {
-        tell(&analysis, &TextOptions { elapsed: Some(elapsed), ..text_options(arguments) }, color)?;
+        let options = TextOptions { elapsed: Some(elapsed), ..text_options(arguments) };
+        tell(&analysis, &options, &threads, color)?;
     }
     let outcome = judge(&analysis, &arguments.fail_on, unreadable);
     // The program ends here: its memory goes at once.
@@ -316,10 +317,16 @@ fn text_options(arguments: &Arguments) -> TextOptions {
     TextOptions { detail, width: terminal::width(), color: false, elapsed: None, typed }
 }
 
-fn tell(analysis: &Analysis, options: &TextOptions, color: Color) -> anyhow::Result<()> {
+fn tell(
+    analysis: &Analysis,
+    options: &TextOptions,
+    threads: &Threads,
+    color: Color,
+) -> anyhow::Result<()> {
     let (mut out, colored) = color.stdout();
     let options = TextOptions { color: colored, ..options.clone() };
-    let written = report::write_text(analysis, &options, &mut out).and_then(|()| out.flush());
+    let written =
+        report::write_text(analysis, &options, threads, &mut out).and_then(|()| out.flush());
     written.context("writing standard output")
 }
 

@@ -70,8 +70,8 @@ impl<'a> ReportDoc<'a> {
     ) -> Self {
         let summary = &analysis.summary;
         let window = Window::of(summary);
-        let listeners = summary.busiest_listeners(MAX_LISTED);
-        let hosts = summary.busiest_hosts(MAX_LISTED);
+        let listeners = summary.busiest_listeners(MAX_LISTED, hands);
+        let hosts = summary.busiest_hosts(MAX_LISTED, hands);
         let held = analysis.connections.iter().filter(|judged| connections.holds(judged));
         Self {
             schema_version: SCHEMA_VERSION,

@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use self::page::Page;
 use crate::analysis::Analysis;
 use crate::stamp::Span;
+use crate::summary::Hands;
 
 /// How much the summary tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,22 +48,23 @@ pub struct TextOptions {
     pub typed: Vec<String>,
 }
 
-/// Writes the summary.
+/// Writes the summary; `hands` look for what it is to name.
 ///
 /// # Errors
 /// Whatever the writer says.
 pub fn write_text(
     analysis: &Analysis,
     options: &TextOptions,
+    hands: &impl Hands,
     mut out: impl Write,
 ) -> io::Result<()> {
     let mut page = Page::new(options.width, options.color);
     if options.detail > Detail::Quiet {
-        heading::write(&mut page, analysis, options);
+        heading::write(&mut page, analysis, options, hands);
     }
     findings::write(&mut page, analysis, options);
     if options.detail == Detail::Full {
-        tables::write(&mut page, analysis);
+        tables::write(&mut page, analysis, hands);
     }
     if options.detail > Detail::Quiet {
         suggest(&mut page, analysis, options);

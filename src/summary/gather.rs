@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use indexmap::{IndexMap, map};
 
 use super::hands::Hands;
-use super::table::{Entry, Table};
+use super::table::{Entry, Table, let_go, lightest_kept, ranks};
 
 /// Samples of a range, at least: enough to be worth a piece of work of its own.
 const MANY: usize = 32;
@@ -50,11 +50,31 @@ impl<K: Copy + Ord + Hash + Send + Sync, V: Entry + Send + Sync> Table<K, V> {
         for table in parts {
             ranges.iter_mut().zip(table).for_each(|(range, part)| range.push(part));
         }
-        let ranges = hands.each(ranges, |range| put_together(range, touch));
-        self.set_entries(ranges);
-        if self.len() > 2 * limit {
-            self.keep_heaviest(limit);
+        let mut ranges = hands.each(ranges, |range| put_together(range, touch));
+        if ranges.iter().map(IndexMap::len).sum::<usize>() > 2 * limit {
+            ranges = self.keep_heaviest_of(ranges, limit, hands);
         }
+        self.set_entries(ranges);
+    }
+
+    /// Lets go of all but the heaviest `limit` entries, before anybody has moved them.
+    fn keep_heaviest_of(
+        &mut self,
+        ranges: Vec<IndexMap<K, V, RandomState>>,
+        limit: usize,
+        hands: &impl Hands,
+    ) -> Vec<IndexMap<K, V, RandomState>> {
+        let ranks = hands.each(ranges.iter().collect(), |range| ranks(range).collect::<Vec<_>>());
+        let lightest = lightest_kept(ranks.concat(), limit);
+        let kept = hands.each(ranges, |mut range| {
+            let evicted = let_go(&mut range, lightest);
+            (range, evicted)
+        });
+        let kept = kept.into_iter().map(|(range, evicted)| {
+            self.evicted.add(evicted);
+            range
+        });
+        kept.collect()
     }
 }
 

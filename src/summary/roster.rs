@@ -52,6 +52,9 @@ const TIGHTER: usize = 4;
 /// Series of an entry that grow long, at most, as a rule.
 const SERIES: usize = 4;
 
+/// Entries whose totals one hand makes in a row.
+const READ_AT_ONCE: usize = 64;
+
 /// The fewest ticks that a series is brought to.
 const LEAST_TICKS: usize = 16;
 
@@ -202,11 +205,26 @@ impl<K: Copy + Ord + Hash, V: Fold> Roster<K, V> {
     }
 
     /// Of the heaviest `limit` entries those that `wanted` says, by key and number of connections;
-    /// ordered by key.
-    pub(super) fn sorted(&self, limit: usize, wanted: impl Fn(&K, u64) -> bool) -> Vec<(K, &V)> {
+    /// ordered by key. `hands` make the totals of those that have none yet.
+    pub(super) fn sorted(
+        &self,
+        limit: usize,
+        wanted: impl Fn(&K, u64) -> bool,
+        hands: &impl Hands,
+    ) -> Vec<(K, &V)>
+    where
+        K: Send + Sync,
+        V: Send + Sync,
+    {
         let sorted = self.table.sorted(limit).into_iter();
         let wanted = sorted.filter(|(key, place)| wanted(key, place.weight()));
-        wanted.map(|(key, place)| (key, place.value())).collect()
+        let wanted: Vec<(K, &Place<V>)> = wanted.collect();
+        hands.each(wanted.chunks(READ_AT_ONCE).collect(), |part| {
+            for (_, place) in part {
+                place.value();
+            }
+        });
+        wanted.into_iter().map(|(key, place)| (key, place.value())).collect()
     }
 
     /// How many entries there are, but no more than `limit`.

@@ -118,35 +118,66 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
     }
 
     /// Lets go of all but the heaviest `limit` entries.
-    pub(super) fn keep_heaviest(&mut self, limit: usize) {
+    fn keep_heaviest(&mut self, limit: usize) {
         let lightest = self.lightest_kept(limit);
-        let Self { entries, evicted } = self;
-        entries.retain(|key, value| {
-            let kept = is_kept(lightest, *key, value);
-            if !kept {
-                evicted.count(value.held());
-            }
-            kept
-        });
+        self.evicted.add(let_go(&mut self.entries, lightest));
     }
 
-    /// Weight and key of the last entry that fits; none when all do.
-    fn lightest_kept(&self, limit: usize) -> Option<(Reverse<u64>, K)> {
+    /// The last entry that fits; none when all do.
+    fn lightest_kept(&self, limit: usize) -> Option<Rank<K>> {
         if self.entries.len() <= limit {
             return None;
         }
-        let mut ranks: Vec<_> =
-            self.entries.iter().map(|(key, value)| (Reverse(value.weight()), *key)).collect();
-        let (_, last, _) = ranks.select_nth_unstable(limit.saturating_sub(1));
-        Some(*last)
+        lightest_kept(ranks(&self.entries).collect(), limit)
     }
 }
 
-fn is_kept<K: Copy + Ord, V: Entry>(
-    lightest: Option<(Reverse<u64>, K)>,
-    key: K,
-    value: &V,
-) -> bool {
+/// Where an entry stands among those that are to be kept: weight and key.
+type Rank<K> = (Reverse<u64>, K);
+
+/// Where all entries stand.
+pub(super) fn ranks<K: Copy, V: Entry>(
+    entries: &IndexMap<K, V, RandomState>,
+) -> impl Iterator<Item = Rank<K>> {
+    entries.iter().map(|(key, value)| (Reverse(value.weight()), *key))
+}
+
+/// The last one of which `limit` are kept; none when all are.
+pub(super) fn lightest_kept<K: Copy + Ord>(
+    mut ranks: Vec<Rank<K>>,
+    limit: usize,
+) -> Option<Rank<K>> {
+    if ranks.len() <= limit {
+        return None;
+    }
+    // Most entries are as light as can be, and numbers are compared sooner than keys.
+    let (_, (weight, _), _) =
+        ranks.select_nth_unstable_by_key(limit.saturating_sub(1), |(weight, _)| *weight);
+    let weight = *weight;
+    let heavier = ranks.iter().filter(|rank| rank.0 < weight).count();
+    ranks.retain(|rank| rank.0 == weight);
+    let last = limit.saturating_sub(heavier + 1).min(ranks.len().saturating_sub(1));
+    let (_, (_, key), _) = ranks.select_nth_unstable_by_key(last, |(_, key)| *key);
+    Some((weight, *key))
+}
+
+/// Lets go of what stands behind the last one that is kept.
+pub(super) fn let_go<K: Copy + Ord + Hash, V: Entry>(
+    entries: &mut IndexMap<K, V, RandomState>,
+    lightest: Option<Rank<K>>,
+) -> Evicted {
+    let mut evicted = Evicted::default();
+    entries.retain(|key, value| {
+        let kept = is_kept(lightest, *key, value);
+        if !kept {
+            evicted.count(value.held());
+        }
+        kept
+    });
+    evicted
+}
+
+fn is_kept<K: Copy + Ord, V: Entry>(lightest: Option<Rank<K>>, key: K, value: &V) -> bool {
     lightest.is_none_or(|lightest| (Reverse(value.weight()), key) <= lightest)
 }
 

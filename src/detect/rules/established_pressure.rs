@@ -37,7 +37,7 @@ use crate::detect::thresholds::{Threshold, Unit};
 use crate::detect::words;
 use crate::finding::{Code, Severity, Subject};
 use crate::stamp::FrameId;
-use crate::summary::StateSeries;
+use crate::summary::{OneHand, StateSeries};
 use crate::tcp::{Side, Within};
 
 const CODE: Code = Code(206);
@@ -89,7 +89,8 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
             found.push(finding);
         }
     }
-    for (address, host) in whole.summary.hosts_if(|_, connections| connections >= limit) {
+    let hosts = whole.summary.hosts_if(|_, connections| connections >= limit, &OneHand);
+    for (address, host) in hosts {
         if explained.contains(&address) {
             continue;
         }

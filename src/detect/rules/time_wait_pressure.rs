@@ -50,7 +50,7 @@ use crate::detect::words;
 use crate::finding::{Advice, Code, Evidence, Severity, Subject};
 use crate::settings::HostSettings;
 use crate::stamp::Span;
-use crate::summary::{Concurrency, Host, Pair, PairKey, Peak};
+use crate::summary::{Concurrency, Host, OneHand, Pair, PairKey, Peak};
 use crate::tcp::{Side, Within};
 
 const CODE: Code = Code(307);
@@ -107,10 +107,11 @@ pub(in crate::detect) static RULE: Rule = Rule {
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     // Nobody has more sockets in a state, or ports, than connections.
-    let hosts = whole.summary.hosts_if(|key, connections| {
+    let may_be_many = |key: &Within<IpAddr>, connections| {
         let (limit, _) = bucket_limit(key.at, whole);
         is_many(connections, limit, whole)
-    });
+    };
+    let hosts = whole.summary.hosts_if(may_be_many, &OneHand);
     let hosts = hosts.into_iter().filter_map(|(address, host)| judge_host(address, host, whole));
     let thresholds = whole.context.thresholds;
     let (share, forecast) = (thresholds.count(&PORT_SHARE), thresholds.count(&MIN_FORECAST));

@@ -1,6 +1,7 @@
 //! The head of the summary: what was read, and how connections were opened and closed.
 
 use std::cmp::Reverse;
+use std::net::IpAddr;
 
 use super::human::{bytes, count, counted, period, share, span};
 use super::page::{Page, Piece};
@@ -9,16 +10,27 @@ use crate::analysis::{Analysis, Input};
 use crate::connection::{CloseOutcome, HandshakeOutcome, State};
 use crate::report::input::skipped;
 use crate::stamp::Time;
-use crate::summary::Host;
-use crate::tcp::Side;
+use crate::summary::{Hands, Host};
+use crate::tcp::{Side, Within};
 
 /// Sockets of one host in one state from which on the heading names them.
 const MANY: u64 = 10;
 
+/// The states of which it names the host with the most sockets.
+const PEAKS: [State; 4] = [State::SynReceived, State::CloseWait, State::FinWait2, State::TimeWait];
+
+/// Hosts whose sockets are looked at in a row.
+const TOGETHER: usize = 64;
+
 /// Reasons for skipping frames, and damaged places, that a line names.
 const NAMED: usize = 3;
 
-pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+pub(super) fn write(
+    page: &mut Page,
+    analysis: &Analysis,
+    options: &TextOptions,
+    hands: &impl Hands,
+) {
     let full = options.detail == Detail::Full;
     what_was_read(page, analysis, options);
     if full && analysis.inputs.len() > 1 {
@@ -32,6 +44,8 @@ pub(super) fn write(page: &mut Page, analysis: &Analysis, options: &TextOptions)
         nothing(page, &analysis.inputs);
     } else {
         outcomes(page, analysis, full);
+        peaks(page, analysis, hands);
+        traffic(page, analysis);
     }
 }
 
@@ -233,23 +247,22 @@ fn outcomes(page: &mut Page, analysis: &Analysis, full: bool) {
             counts(page, &lead, ends.chain([("unknown", states.unknown())]));
         }
     }
-    peaks(page, analysis);
-    traffic(page, analysis);
 }
 
 /// The most sockets that one host had in each state at the same time, where that is a number to
 /// look at: `SYN-RECEIVED 292 (10.0.0.2:443)`.
-fn peaks(page: &mut Page, analysis: &Analysis) {
+fn peaks(page: &mut Page, analysis: &Analysis, hands: &impl Hands) {
     // No host has more sockets than connections.
-    let hosts = analysis.summary.hosts_if(|_, connections| connections >= MANY);
-    let states = [State::SynReceived, State::CloseWait, State::FinWait2, State::TimeWait];
-    let items: Vec<Piece> = states
+    let hosts = analysis.summary.hosts_if(|_, connections| connections >= MANY, hands);
+    let most = hands.each(hosts.chunks(TOGETHER).collect(), |hosts| {
+        PEAKS.map(|state| hosts.iter().filter_map(|host| most_of(host, state)).max())
+    });
+    let items: Vec<Piece> = PEAKS
         .into_iter()
-        .filter_map(|state| {
-            let peak = |host: &Host| Some(host.concurrency.peak(state)?.count);
-            let most =
-                hosts.iter().filter_map(|(address, host)| Some((peak(host)?, Reverse(*address))));
-            let (number, Reverse(address)) = most.max()?;
+        .enumerate()
+        .filter_map(|(index, state)| {
+            let of_state = most.iter().filter_map(|most| *most.get(index)?);
+            let (number, Reverse(address)) = of_state.max()?;
             let overlay = analysis.summary.overlay(address.overlay);
             let host = overlay.place(address.at);
             (number >= MANY)
@@ -259,6 +272,14 @@ fn peaks(page: &mut Page, analysis: &Analysis) {
     if !items.is_empty() {
         page.items(&page.dim(" at once     "), &items);
     }
+}
+
+/// How many sockets a host had in a state at most, and which host it is: of several, the first counts.
+fn most_of(
+    (address, host): &(Within<IpAddr>, &Host),
+    state: State,
+) -> Option<(u64, Reverse<Within<IpAddr>>)> {
+    Some((host.concurrency.peak(state)?.count, Reverse(*address)))
 }
 
 fn counts(page: &mut Page, lead: &str, counts: impl Iterator<Item = (&'static str, u64)>) {

@@ -8,19 +8,19 @@ use crate::analysis::Analysis;
 use crate::connection::State;
 use crate::detect::ThresholdInForce;
 use crate::settings::Network;
-use crate::summary::Listener;
+use crate::summary::{Hands, Listener};
 
 /// Listeners in the table.
 const LISTENERS: usize = 20;
 
-pub(super) fn write(page: &mut Page, analysis: &Analysis) {
-    listeners(page, analysis);
+pub(super) fn write(page: &mut Page, analysis: &Analysis, hands: &impl Hands) {
+    listeners(page, analysis, hands);
     settings(page, analysis);
 }
 
 /// Address, connections, and the highest number of sockets in each state.
-fn listeners(page: &mut Page, analysis: &Analysis) {
-    let mut busiest = analysis.summary.busiest_listeners(LISTENERS);
+fn listeners(page: &mut Page, analysis: &Analysis, hands: &impl Hands) {
+    let mut busiest = analysis.summary.busiest_listeners(LISTENERS, hands);
     if busiest.is_empty() {
         return;
     }

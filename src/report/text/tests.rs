@@ -4,6 +4,7 @@ use super::*;
 use crate::analysis::{Input, InputDamage};
 use crate::finding::Severity;
 use crate::report::tests::{analysis, flood, with_inputs};
+use crate::summary::OneHand;
 use crate::summary::samples::{graceful, refused, unanswered};
 
 fn options(detail: Detail) -> TextOptions {
@@ -18,7 +19,7 @@ fn options(detail: Detail) -> TextOptions {
 
 fn text(analysis: &Analysis, detail: Detail) -> String {
     let mut out = Vec::new();
-    write_text(analysis, &options(detail), &mut out).unwrap();
+    write_text(analysis, &options(detail), &OneHand, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
