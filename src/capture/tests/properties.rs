@@ -260,7 +260,7 @@ fn guesses_in_sound_files_are_right() {
 fn what_looks_like_records_behind_the_beginnings_of_records_is_not_taken_for_them() {
     // Four bytes further on each time is the fraction, then come both lengths, then the frame.
     let record = |at: u32| {
-        let header = LITTLE.words(&[1_500_000_000, 10 * at, 58, 58]);
+        let header = LITTLE.words(&[1_500_000_000, 500_000 + 10 * at, 58, 58]);
         [header, vec![2, 0, 10, 0], vec![7; 54]].concat()
     };
     let records = (0..4000).flat_map(record);
