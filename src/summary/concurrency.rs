@@ -220,6 +220,11 @@ fn later(one: Option<(Time, i64)>, other: Option<(Time, i64)>) -> Option<(Time, 
 
 /// `from` plus `index` / `count` of the way to `until`, without overflow.
 fn part_of(from: Time, until: Time, index: usize, count: usize) -> Time {
+    let short = until.nanos().checked_sub(from.nanos()).zip(i64::try_from(index).ok());
+    let short = short.and_then(|(length, index)| length.checked_mul(index));
+    if let (Some(way), Ok(count)) = (short, i64::try_from(count.max(1))) {
+        return from + Span::from_nanos(way / count);
+    }
     let length = i128::from(until.nanos()) - i128::from(from.nanos());
     let (index, count) = (index as i128, count.max(1) as i128);
     let nanos = i128::from(from.nanos()) + length * index / count;

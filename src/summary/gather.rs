@@ -19,7 +19,7 @@ const MANY: usize = 32;
 const MOST: usize = 64;
 
 /// One in so many entries and connections is a sample: entries of many connections take longer.
-const SAMPLED: u64 = 16;
+const SAMPLED: u64 = 64;
 
 /// Samples of one entry, at most.
 const HEAVIEST: usize = 256;
@@ -192,7 +192,7 @@ mod tests {
             }
         }
         let all = gathered(tables, 100_000);
-        assert!(all.len() > 2 * MANY * 16, "one range only: {}", all.len());
+        assert!(all.len() as u64 > 2 * MANY as u64 * SAMPLED, "one range only: {}", all.len());
         let found = all.sorted(100_000).into_iter().map(|(key, it)| (key, it.0.clone()));
         assert_eq!(found.collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
     }
@@ -200,17 +200,20 @@ mod tests {
     #[test]
     fn keys_of_many_connections_have_ranges_of_their_own() {
         let table = |heavy: usize| -> IndexMap<u64, Origins, RandomState> {
-            (0..1_000)
-                .map(|key| (key, Origins(vec![0; if key == 500 { heavy } else { 1 }])))
+            (0..4_000)
+                .map(|key| (key, Origins(vec![0; if key == 2_000 { heavy } else { 1 }])))
                 .collect()
         };
         let of = |heavy| bounds([table(heavy), table(heavy)].iter().map(samples).collect());
         // As many keys stand behind a heavy one in its range as in any other range, at most.
         let light = of(1);
         let longest = light.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-        let heavy = of(2_000);
-        let own = heavy.iter().position(|key| *key == 500).unwrap();
-        assert!(!light.contains(&500) && heavy[own + 1] - 500 <= longest, "{light:?} {heavy:?}");
+        let heavy = of(8_000);
+        let own = heavy.iter().position(|key| *key == 2_000).unwrap();
+        assert!(
+            !light.contains(&2_000) && heavy[own + 1] - 2_000 <= longest,
+            "{light:?} {heavy:?}"
+        );
     }
 
     #[test]

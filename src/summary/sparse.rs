@@ -80,14 +80,14 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
 
     /// Touched ticks in order: first moment, last moment, sum.
     pub(crate) fn ticks(&self) -> Vec<(Time, Time, V)> {
-        let settled = self.settled();
-        let shift = settled.shift;
+        let settled = (!self.is_settled()).then(|| self.settled());
+        let Self { shift, entries, .. } = settled.as_ref().unwrap_or(self);
         let length = 1_i64 << shift;
-        let moments = |(tick, sum): (i64, V)| {
+        let moments = |(tick, sum): &(i64, V)| {
             let first = tick << shift;
-            (Time::from_nanos(first), Time::from_nanos(first.saturating_add(length - 1)), sum)
+            (Time::from_nanos(first), Time::from_nanos(first.saturating_add(length - 1)), *sum)
         };
-        settled.entries.into_iter().map(moments).collect()
+        entries.iter().map(moments).collect()
     }
 
     const fn is_settled(&self) -> bool {
@@ -114,7 +114,9 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
         if self.is_settled() {
             return;
         }
-        self.entries.sort_unstable_by_key(|(tick, _)| *tick);
+        // Perf: whole runs, small connections. What was settled is in order, and so is what another
+        // series brought: a sort that looks for that takes a quarter of the instructions.
+        self.entries.sort_by_key(|(tick, _)| *tick);
         self.coalesce();
         while self.entries.len() > BOUND {
             self.widen_to(self.shift + 1);
