@@ -52,7 +52,7 @@ pub use neighbours::Neighbours;
 pub use observer::{Ending, Finished, Observer, Placed};
 pub use packed::Packed;
 pub use per_tuple::PerTuple;
-pub use shard::Shard;
+pub use shard::{Portion, Shard};
 pub use sightings::WINDOW as SIGHTING_WINDOW;
 pub use start::Start;
 pub use strip::Strip;

@@ -99,6 +99,9 @@ pub struct Options {
     pub group_bound: usize,
     /// How many connections that one detector marked the analysis lists at most: the earliest.
     pub max_flagged: usize,
+    /// Bytes of lines that wait in a shard before they are written, where connections are written one by
+    /// one.
+    pub line_room: usize,
 }
 
 impl Options {
@@ -127,6 +130,8 @@ impl Options {
     /// Bytes of memory for each connection that one detector marked and that is listed: a twelfth of
     /// the memory holds those of eight detectors.
     const FLAGGED: u64 = 12 * 8 * 3_500;
+    /// Bytes of lines that wait in a shard, by default: of all shards 16 MiB.
+    pub const LINE_ROOM: usize = 256 << 10;
     /// Bytes for which a file counts at least, so that a wave has a bounded number of them.
     const LEAST_FILE: u64 = 4 << 10;
     /// Bytes of a wave by default.
@@ -164,6 +169,7 @@ impl Options {
             summary_bound: Summary::MAX_PER_SHARD,
             group_bound: Accumulator::MAX_GROUPS_PER_SHARD,
             max_flagged: Self::MAX_FLAGGED,
+            line_room: Self::LINE_ROOM,
         }
     }
 
@@ -195,6 +201,8 @@ impl Options {
                 .min(usize::try_from(rest / Self::FLAGGED).unwrap_or(usize::MAX)),
             summary_bound: Summary::bound_within(rest / 4, SHARDS),
             group_bound: Accumulator::bound_within(rest / 10, SHARDS),
+            line_room: usize::try_from(rest / 12)
+                .map_or(self.line_room, |lines| self.line_room.min(lines / SHARDS)),
             ..self
         }
     }
@@ -361,8 +369,9 @@ fn drive(
     let clock = reading.clock();
     // What waves took is free for what the shards now add up.
     reading.let_go();
-    let rest = Wave::default();
     drop((current, next));
+    let mut rest = Wave::default();
+    rest.ready.clock = clock;
     neighbours.settle(|_| true, &options.settings);
     let terms =
         Terms { options, answers: &answers, neighbours: &neighbours, names: &names, start: &start };

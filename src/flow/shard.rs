@@ -10,11 +10,11 @@
 mod block;
 mod leaving;
 mod opening;
+mod portion;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::num::NonZeroU64;
-use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
@@ -37,6 +37,7 @@ use crate::tcp::Extras;
 pub(super) use block::Likely;
 use block::{BLOCK, Places};
 use leaving::Leave;
+pub use portion::Portion;
 
 /// The connections of one shard's flows.
 #[derive(Debug)]
@@ -114,25 +115,28 @@ impl Shard {
 
     /// Takes in the shard's segments of a batch. Batches come in the order of the capture.
     pub fn take(&mut self, batch: &Batch, settings: &Settings, emit: &mut impl Observer) {
-        self.take_part(batch, 0..batch.waiting(self.index), settings, emit);
+        let mut all = Portion::of(0..batch.waiting(self.index));
+        while self.take_some(batch, &mut all, settings, emit).is_some() {}
     }
 
-    /// Takes in those of the shard's segments of a batch that stand at `part`.
-    pub fn take_part<O: Observer>(
+    /// Takes in what is left of a portion of the shard's segments of a batch, but stops once the observer
+    /// is full; not before it has done something, see [`Shard::expire_some`]. Returns the time up to which
+    /// it has come then: nothing leaves before that any more.
+    pub fn take_some<O: Observer>(
         &mut self,
         batch: &Batch,
-        part: Range<usize>,
+        portion: &mut Portion,
         settings: &Settings,
         emit: &mut O,
-    ) {
-        let bucket = batch.bucket(self.index).get(part.clone()).unwrap_or_default();
-        let Some(mut strips) = batch.strips_of(self.index) else { return };
-        let (mut place, mut end) = (part.start, part.start);
+    ) -> Option<Time> {
+        let bucket = batch.bucket(self.index).get(portion.places.clone()).unwrap_or_default();
+        let mut strips = batch.strips_of(self.index)?;
+        let (mut place, mut end) = (portion.places.start, portion.places.start);
         let (mut from, mut watched) = ((batch, batch.strip(0)), false);
+        let mut taken = portion.taken;
         for block in bucket.chunks(BLOCK) {
             let ahead = self.look_ahead(block);
             let (first, runs) = (place, self.may_take_runs(batch));
-            let mut taken = Places::default();
             for (index, packed) in block.iter().enumerate() {
                 if place >= end {
                     let (strip, until) = strips.at(place);
@@ -146,8 +150,12 @@ impl Shard {
                     self.quote(from, packed, settings, emit);
                     continue;
                 }
+                let clock = batch.clock_at(from.1, packed);
+                if let Some(reached) = self.expire_before(clock, settings, emit) {
+                    portion.stop_before(place - 1, taken.behind(index));
+                    return Some(reached);
+                }
                 if !watched && !O::SEGMENTS {
-                    self.expire(batch.clock_at(from.1, packed), settings, emit);
                     let until = if runs { end - first } else { index + 1 };
                     if self.take_run(from.1, (block, &ahead), index..until, &mut taken) {
                         continue;
@@ -155,8 +163,30 @@ impl Shard {
                 }
                 let likely = ahead.likely(index);
                 self.arrive(from, (packed, likely), watched, settings, emit);
+                if emit.is_full() {
+                    portion.stop_before(place, taken.behind(index + 1));
+                    return Some(clock);
+                }
             }
+            taken = Places::default();
         }
+        None
+    }
+
+    /// Ends what is over before `clock`, in front of a segment; if the observer is full before all of it
+    /// is, the time up to which it has come.
+    #[inline]
+    fn expire_before(
+        &mut self,
+        clock: Time,
+        settings: &Settings,
+        emit: &mut impl Observer,
+    ) -> Option<Time> {
+        if self.timers.peek().is_none_or(|Reverse(timer)| timer.at >= clock) {
+            return None;
+        }
+        let reached = self.expire_some(clock, settings, emit);
+        (reached < clock).then_some(reached)
     }
 
     /// Takes in a segment that is none of those which a calm connection expects.
@@ -179,7 +209,6 @@ impl Shard {
         if watched && self.sightings.is_repeated_in(from, packed, &arrival.segment) {
             return;
         }
-        self.expire(arrival.clock, settings, emit);
         self.place(&arrival, likely, settings, emit);
     }
 
@@ -205,8 +234,8 @@ impl Shard {
         }
     }
 
-    /// The same, but stops between two moments once the observer is full; not before the first one:
-    /// what fills the observer may be dated no earlier, and leaves only when all shards are beyond that.
+    /// The same, but stops between two moments once the observer is full; not before the first one: what
+    /// fills the observer may be of that very moment, and is handed on only when all shards are beyond it.
     /// Returns the time up to which it has come: nothing leaves before that any more.
     pub fn expire_some(
         &mut self,
@@ -299,6 +328,12 @@ impl Shard {
         let left = usize::try_from(few.saturating_sub(beyond.saturating_mul(2))).unwrap_or(0);
         let left = if beyond == 0 { self.limits.awake } else { left };
         self.closed_awake = left.max(self.limits.closed_awake);
+    }
+
+    /// When the next timer rings.
+    #[cfg(test)]
+    pub(super) fn next_timer(&self) -> Option<Time> {
+        self.timers.peek().map(|Reverse(timer)| timer.at)
     }
 
     /// How many connections are remembered now.

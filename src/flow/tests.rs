@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use proptest::prelude::*;
 
 use super::deal::shard_of;
-use super::{Batch, Ending, Finished, Limits, Observer, Placed, SHARDS, Shard};
+use super::{Batch, Ending, Finished, Limits, Observer, Placed, Portion, SHARDS, Shard};
 use crate::connection::{Begun, ConnectionRecord, LoneSyn, State};
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span, Time};
@@ -185,14 +185,14 @@ fn finished(capture: &[Sent], size: usize, limits: Limits) -> Vec<Finished> {
 type Told = Vec<(u64, u64, Side, u64, Sides<Option<State>>)>;
 
 #[derive(Default)]
-struct Listener {
+struct Listener<const SEGMENTS: bool = true> {
     told: Told,
     records: Vec<ConnectionRecord>,
     is_full: bool,
 }
 
-impl Observer for Listener {
-    const SEGMENTS: bool = true;
+impl<const TOLD: bool> Observer for Listener<TOLD> {
+    const SEGMENTS: bool = TOLD;
 
     fn is_brief(&self) -> bool {
         false
@@ -254,7 +254,7 @@ impl Observer for Listener {
 fn told(capture: &[Sent], size: usize, limits: Limits) -> (Told, Vec<ConnectionRecord>) {
     let settings = Settings::default();
     let batches = batches(capture, size);
-    let mut listener = Listener::default();
+    let mut listener = Listener::<true>::default();
     for index in 0..SHARDS {
         let mut shard = Shard::new(index, limits, RandomState::default());
         let from = listener.told.len();
@@ -275,6 +275,30 @@ fn records(finished: Vec<Finished>) -> Vec<ConnectionRecord> {
     let mut records: Vec<_> = finished.into_iter().map(|it| it.record).collect();
     records.sort_by_key(|record| record.id);
     records
+}
+
+/// The records of shards whose observer has room for one step at a time.
+fn stopping(capture: &[Sent], size: usize, limits: Limits) -> Vec<ConnectionRecord> {
+    let settings = Settings::default();
+    let mut observer = Listener::<false> { is_full: true, ..Listener::default() };
+    let batches = batches(capture, size);
+    for index in 0..SHARDS {
+        let mut shard = Shard::new(index, limits, RandomState::default());
+        let mut reached = Time::MIN;
+        for batch in &batches {
+            let mut portion = Portion::of(0..batch.waiting(index));
+            while let Some(next) = shard.take_some(batch, &mut portion, &settings, &mut observer) {
+                assert!(next >= reached, "it went back from {reached:?} to {next:?}");
+                reached = next;
+            }
+            let clock = batch.clock_after();
+            while shard.expire_some(clock, &settings, &mut observer) < clock {}
+        }
+        let clock = batches.last().map_or(Time::MIN, Batch::clock_after);
+        shard.end(clock, &settings, &mut observer);
+    }
+    observer.records.sort_by_key(|record| record.id);
+    observer.records
 }
 
 const ROOMY: Limits = Limits {
@@ -321,6 +345,18 @@ proptest! {
         for limits in [ROOMY, Limits { embryonic, connections, over: 1, awake: 0, closed_awake: 0 }] {
             let whole = finished(&capture, 1_000, limits);
             prop_assert_eq!(whole, finished(&capture, size, limits));
+        }
+    }
+
+    #[test]
+    fn stopping_for_want_of_room_leaves_no_trace(
+        capture in prop_oneof![prop::collection::vec(sent(), 1..60), conversations()],
+        size in 1_usize..100,
+        connections in 1_usize..6,
+    ) {
+        for limits in [ROOMY, Limits { embryonic: 2, connections, over: 1, awake: 1, closed_awake: 0 }] {
+            let at_once = records(finished(&capture, 1_000, limits));
+            prop_assert_eq!(at_once, stopping(&capture, size, limits));
         }
     }
 
@@ -432,7 +468,7 @@ fn an_observer_that_stays_full_holds_up_neither_expiry_nor_the_end() {
         capture.extend(closed.into_iter().map(|it| Sent { flow, ..it }));
         capture.push(syn(flow + 4, 10));
     }
-    let mut observer = Listener { is_full: true, ..Listener::default() };
+    let mut observer = Listener::<true> { is_full: true, ..Listener::default() };
     let batch = batches(&capture, 1_000).remove(0);
     for index in 0..SHARDS {
         let mut shard = Shard::new(index, limits, RandomState::default());
@@ -455,6 +491,23 @@ fn an_observer_that_stays_full_holds_up_neither_expiry_nor_the_end() {
         assert!(shard.is_empty());
     }
     assert_eq!(observer.records.len(), 8);
+}
+
+#[test]
+fn a_handshake_that_took_long_rings_no_timer_in_the_past() {
+    let late = |it: Sent, gap| Sent { gap, ..it };
+    let segments = [(true, SYN, 100, 0), (false, SYN_ACK, 500, 101), (true, Flags::RST, 101, 0)];
+    let [syn, answer, reset] = <[Sent; 3]>::try_from(conversation(&segments)).unwrap();
+    let batch = batches(&[syn, late(answer, 30_000), late(reset, 30_000)], 1_000).remove(0);
+    let mut timers = 0;
+    for index in 0..SHARDS {
+        let mut shard = Shard::new(index, ROOMY, RandomState::default());
+        shard.take(&batch, &Settings::default(), &mut |_: Finished| ());
+        let next = shard.next_timer();
+        assert!(next.is_none_or(|next| next >= batch.clock_after()), "{next:?}");
+        timers += usize::from(next.is_some());
+    }
+    assert_eq!(timers, 1);
 }
 
 /// How many segments come at the time of an earlier one of their flow and direction: these may

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::ControlFlow;
 
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
+use super::consume::Work;
 use super::kept::Kept;
-use super::merge::Merged;
 use super::pending::{self, Pending};
 use super::rows::Rows;
 use super::segments::Segments;
@@ -20,7 +21,8 @@ use crate::analysis::JudgedConnection;
 use crate::connection::{Begun, LoneSyn};
 use crate::detect::Accumulator;
 use crate::flow::{
-    Answers, Batch, Ending, Finished, Names, Neighbours, Observer, Placed, Shard, Start, ZeekRules,
+    Answers, Ending, Finished, Names, Neighbours, Observer, Placed, Portion, Shard, Start,
+    ZeekRules,
 };
 use crate::stamp::{FrameId, Time};
 use crate::summary::Summary;
@@ -34,6 +36,22 @@ pub(super) struct Worker {
     pub(super) segments: Segments,
     /// Zeek's view, if it is asked for.
     rows: Option<Rows>,
+    advance: Advance,
+    /// The next connection, when those that are left at the end are let go of.
+    next: Option<u64>,
+}
+
+/// How far a shard has come with its work.
+#[derive(Debug, Default)]
+struct Advance {
+    /// Parts that are done.
+    parts: usize,
+    /// What is left of the one after them.
+    portion: Option<Portion>,
+    /// Up to when it has come if it stopped.
+    reached: Option<Time>,
+    /// There is nothing left to do.
+    is_done: bool,
 }
 
 /// What every shard reads: the options, what the capture shows of its listeners and hosts, and what its
@@ -48,7 +66,7 @@ pub(super) struct Terms<'a> {
 }
 
 /// What is collected of finished connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Collector {
     pub(super) summary: Summary,
     pub(super) accumulator: Accumulator,
@@ -78,42 +96,75 @@ impl Worker {
             collector: Collector {
                 summary,
                 accumulator: Accumulator::with_bound(options.group_bound),
-                ..Collector::default()
+                ..Collector::with_room(options.line_room)
             },
             segments: Segments::new(hasher.clone()),
-            rows: zeek.map(|rules| Rows::new(index, rules, hasher.clone())),
+            rows: zeek.map(|rules| Rows::new(index, rules, options.line_room, hasher.clone())),
+            advance: Advance::default(),
+            next: None,
         }
     }
 
-    /// Takes in the shard's segments of one chunk.
-    pub(super) fn take(&mut self, batch: &Batch, terms: Terms<'_>, sink: &dyn Sink) {
-        let Self { shard, collector, segments, rows } = self;
-        if let Some(rows) = rows {
-            rows.take(batch, 0..batch.waiting(shard.index()), sink);
-        }
-        let mut desk = Desk { collector, terms, sink };
-        if sink.wants_segments() {
-            shard.take(batch, &terms.options.settings, &mut segments.watch(desk, sink));
-        } else {
-            shard.take(batch, &terms.options.settings, &mut desk);
-        }
+    /// Is to be given work that it has not begun.
+    pub(super) fn begin(&mut self) {
+        self.advance = Advance::default();
     }
 
-    /// Takes in the shard's segments of several sources, by time.
-    pub(super) fn take_merged(&mut self, merged: &Merged<'_>, terms: Terms<'_>, sink: &dyn Sink) {
-        let Self { shard, collector, segments, rows } = self;
-        merged.visit(shard.index(), |batch, part| {
-            if let Some(rows) = rows {
-                rows.take(batch, part.clone(), sink);
-            }
+    /// Takes in its segments of `work`, and lets go of what has ended before the clock; or of as much as
+    /// there is room for. Returns the time up to which it has come if that is not all: to be called again
+    /// then, with the least of what all shards returned. One that is ahead waits for room.
+    pub(super) fn go_on(
+        &mut self,
+        work: Work<'_>,
+        (clock, least): (Time, Option<Time>),
+        terms: Terms<'_>,
+        sink: &dyn Sink,
+    ) -> Option<Time> {
+        let must_wait = self.advance.reached > least && self.is_full(terms.options);
+        if !must_wait && !self.advance.is_done {
+            let reached = self.take_some(work, terms, sink);
+            self.advance.reached = reached.or_else(|| self.expire_some(clock, terms, sink));
+            self.advance.is_done = self.advance.reached.is_none();
+        }
+        self.advance.reached
+    }
+
+    /// Whether it is better to hand over what waits here before there is more of it.
+    fn is_full(&self, options: &Options) -> bool {
+        self.collector.is_full(options) || self.rows.as_ref().is_some_and(Rows::is_full)
+    }
+
+    /// Takes in its segments of `work`, or as many as there is room for what ends with them. Returns the
+    /// time up to which it has come if that is not all.
+    fn take_some(&mut self, work: Work<'_>, terms: Terms<'_>, sink: &dyn Sink) -> Option<Time> {
+        let Self { shard, collector, segments, rows, advance, .. } = self;
+        let (index, settings) = (shard.index(), &terms.options.settings);
+        let mut reached = None;
+        work.visit(index, advance.parts, |batch, part| {
+            let portion = advance.portion.get_or_insert_with(|| {
+                if let Some(rows) = rows {
+                    rows.take(batch, part.clone(), sink);
+                }
+                Portion::of(part.clone())
+            });
             let mut desk = Desk { collector, terms, sink };
-            if sink.wants_segments() {
-                let watch = &mut segments.watch(desk, sink);
-                shard.take_part(batch, part, &terms.options.settings, watch);
+            reached = if sink.wants_segments() {
+                let mut watch = segments.watch(desk, sink);
+                shard.take_some(batch, portion, settings, &mut watch)
             } else {
-                shard.take_part(batch, part, &terms.options.settings, &mut desk);
+                shard.take_some(batch, portion, settings, &mut desk)
+            };
+            if reached.is_some() {
+                return ControlFlow::Break(());
             }
+            advance.parts += 1;
+            advance.portion = None;
+            if rows.as_ref().is_some_and(Rows::is_full) {
+                reached = batch.clock_of_last(index, part);
+            }
+            if reached.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        reached
     }
 
     /// Learns how much of all that is to be read the shard has seen; see [`Shard::foresee`].
@@ -122,14 +173,16 @@ impl Worker {
         self.shard.foresee(read.bytes, all);
     }
 
-    /// Lets go of what has ended before `clock`, or of as much as its lines have room for. Returns
-    /// the time up to which it has come.
-    pub(super) fn expire_some(&mut self, clock: Time, terms: Terms<'_>, sink: &dyn Sink) -> Time {
+    /// Lets go of what has ended before `clock`, or of as much as its lines have room for. Returns the
+    /// time up to which it has come if that is not all.
+    fn expire_some(&mut self, clock: Time, terms: Terms<'_>, sink: &dyn Sink) -> Option<Time> {
         let Self { shard, collector, rows, .. } = self;
         if let Some(rows) = rows {
             rows.expire(clock, sink);
         }
-        shard.expire_some(clock, &terms.options.settings, &mut Desk { collector, terms, sink })
+        let mut desk = Desk { collector, terms, sink };
+        let reached = shard.expire_some(clock, &terms.options.settings, &mut desk);
+        (reached < clock).then_some(reached)
     }
 
     /// Lets go of all rows at the end of the capture.
@@ -140,20 +193,26 @@ impl Worker {
     }
 
     /// Lets go of what is left at the end of the capture, or of as much as its lines have room for.
-    /// Returns the id of the next connection; none when none is left.
+    /// Returns the id of the next connection, none when none is left: to be called again then, with the
+    /// `least` of what all shards returned.
     pub(super) fn end_some(
         &mut self,
         clock: Time,
+        least: Option<u64>,
         terms: Terms<'_>,
         sink: &dyn Sink,
     ) -> Option<u64> {
-        let Self { shard, collector, .. } = self;
-        shard.end_some(clock, &terms.options.settings, &mut Desk { collector, terms, sink })
+        if self.next <= least || !self.is_full(terms.options) {
+            let Self { shard, collector, next, .. } = self;
+            let mut desk = Desk { collector, terms, sink };
+            *next = shard.end_some(clock, &terms.options.settings, &mut desk);
+        }
+        self.next
     }
 
     /// What it collected; the shard is let go of.
     fn into_collector(self) -> Collector {
-        let Self { shard, collector, segments, rows } = self;
+        let Self { shard, collector, segments, rows, .. } = self;
         Collector {
             seen_elsewhere: shard.seen_elsewhere().clone(),
             streams_forgotten: segments.forgotten(),
@@ -238,7 +297,20 @@ impl Collector {
         Self {
             summary: Summary::of_run(options.summary_bound),
             accumulator: Accumulator::with_bound(options.group_bound),
-            ..Self::default()
+            ..Self::with_room(0)
+        }
+    }
+
+    /// One that has nothing yet, and room for so many bytes of lines.
+    fn with_room(line_room: usize) -> Self {
+        Self {
+            summary: Summary::default(),
+            accumulator: Accumulator::default(),
+            kept: Kept::default(),
+            streams_forgotten: 0,
+            seen_elsewhere: BTreeMap::new(),
+            zeek_rows_evicted: 0,
+            pending: Pending::with_room(line_room),
         }
     }
 

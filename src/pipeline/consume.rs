@@ -1,22 +1,55 @@
 //! The shards' part of a wave, and of the end: they take their segments, and let go of what is over.
 //!
 //! What is written about connections waits in the shards until no earlier connection can end any
-//! more. To bound what waits, the shards stop now and then, all at the same place in the capture,
-//! and what ended before that is written. Where they stop leaves no trace in the output.
+//! more. To bound what waits, a shard stops once it has as much as it has room for, wherever that is;
+//! when all have stopped, or have come to the end, what ended before the place of the one that is
+//! furthest behind is written, and that one goes on. Where they stop leaves no trace in the output.
 
 use std::io;
+use std::ops::{ControlFlow, Range};
 
 use rayon::prelude::*;
 
 use super::Sink;
+use super::chunk::Chunk;
 use super::collect::{self, Collector, Terms, Worker};
 use super::merge::{Held, Merged};
 use super::wave::Wave;
+use crate::flow::Batch;
 use crate::stamp::Time;
 
-/// Segments that the shards take before what ended is written, about: in a flood, each of them may
-/// end a connection.
-const STRETCH: u64 = 1 << 14;
+/// What the shards are to take in, part by part.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Work<'a> {
+    /// Whole chunks, one after the other.
+    Chunks(&'a [Chunk]),
+    /// What is ready of several sources, by time.
+    Merged(&'a Merged<'a>),
+}
+
+impl Work<'_> {
+    /// Visits the parts of a shard's buckets, but the first `done`, until told to stop.
+    pub(super) fn visit(
+        &self,
+        shard: usize,
+        done: usize,
+        mut take: impl FnMut(&Batch, Range<usize>) -> ControlFlow<()>,
+    ) {
+        match self {
+            Self::Chunks(chunks) => {
+                let mut rest = chunks.iter().skip(done).map(|chunk| &chunk.batch);
+                let _ = rest.try_for_each(|batch| take(batch, 0..batch.waiting(shard)));
+            }
+            Self::Merged(merged) => {
+                let mut before = 0;
+                merged.visit(shard, |batch, part| {
+                    before += 1;
+                    if before > done { take(batch, part) } else { ControlFlow::Continue(()) }
+                });
+            }
+        }
+    }
+}
 
 /// Every shard takes its segments out of all chunks that are ready, and lets go of what has ended
 /// before the capture clock. True if that took a merge.
@@ -29,26 +62,8 @@ pub(super) fn consume(
     sink: &mut dyn Sink,
 ) -> io::Result<bool> {
     let merged = Merged::of(held, wave);
-    if let Some(merged) = &merged {
-        let sink = &*sink;
-        each(workers, |worker| worker.take_merged(merged, terms, sink));
-    } else {
-        let mut rest = wave.chunks();
-        while !rest.is_empty() {
-            let (stretch, later) = rest.split_at(stretch(rest, &*sink));
-            let shared = &*sink;
-            each(workers, |worker| {
-                for chunk in stretch {
-                    worker.take(&chunk.batch, terms, shared);
-                }
-            });
-            if let Some(last) = stretch.last().filter(|_| !later.is_empty()) {
-                expire(workers, whole, last.batch.clock_after(), terms, sink)?;
-            }
-            rest = later;
-        }
-    }
-    expire(workers, whole, wave.ready.clock, terms, sink)?;
+    let work = merged.as_ref().map_or(Work::Chunks(wave.chunks()), Work::Merged);
+    take(workers, whole, work, wave.ready.clock, terms, sink)?;
     Ok(merged.is_some())
 }
 
@@ -60,51 +75,43 @@ pub(super) fn end(
     terms: Terms<'_>,
     sink: &mut dyn Sink,
 ) -> io::Result<()> {
-    expire(workers, whole, clock, terms, sink)?;
+    take(workers, whole, Work::Chunks(&[]), clock, terms, sink)?;
     let shared = &*sink;
     each(workers, |worker| worker.end_rows(clock, shared));
+    let mut last = None;
     loop {
         let shared = &*sink;
-        let next = each(workers, |worker| worker.end_some(clock, terms, shared));
-        let first = next.into_iter().flatten().min();
-        collect::relieve(workers, whole, first.map(|id| (clock, id)), terms.options, sink)?;
-        if first.is_none() {
+        let next = each(workers, |worker| worker.end_some(clock, last, terms, shared));
+        last = next.into_iter().flatten().min();
+        collect::relieve(workers, whole, last.map(|id| (clock, id)), terms.options, sink)?;
+        if last.is_none() {
             return Ok(());
         }
     }
 }
 
-/// Every shard lets go of what has ended before `clock`, and it is written.
-fn expire(
+/// Every shard does the work, lets go of what has ended before `clock`, and it is written.
+fn take(
     workers: &mut [Worker],
     whole: &mut Collector,
+    work: Work<'_>,
     clock: Time,
     terms: Terms<'_>,
     sink: &mut dyn Sink,
 ) -> io::Result<()> {
+    workers.iter_mut().for_each(Worker::begin);
+    let mut last = None;
     loop {
         let shared = &*sink;
-        let reached = each(workers, |worker| worker.expire_some(clock, terms, shared));
-        let reached = reached.into_iter().min().unwrap_or(clock);
-        collect::relieve(workers, whole, Some((reached, 0)), terms.options, sink)?;
-        if reached >= clock {
+        let reached = each(workers, |worker| worker.go_on(work, (clock, last), terms, shared));
+        last = reached.into_iter().flatten().min();
+        // Who has come to the end has let go of nothing behind the clock.
+        let mark = last.map_or(clock, |last| last.min(clock));
+        collect::relieve(workers, whole, Some((mark, 0)), terms.options, sink)?;
+        if last.is_none() {
             return Ok(());
         }
     }
-}
-
-/// How many of the chunks are taken before what ended is written.
-fn stretch(chunks: &[super::chunk::Chunk], sink: &dyn Sink) -> usize {
-    if !sink.is_wanted() && !sink.wants_zeek_rows() {
-        return chunks.len();
-    }
-    let mut segments = 0;
-    let counted = chunks.iter().take_while(|chunk| {
-        let fits = segments < STRETCH;
-        segments += chunk.batch.segments();
-        fits
-    });
-    counted.count()
 }
 
 /// Every shard does something, in parallel.

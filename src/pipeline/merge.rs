@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use super::chunk::Chunk;
 use super::wave::{Ready, Wave};
@@ -103,8 +103,13 @@ impl<'a> Merged<'a> {
         Some(Self { parts, done: held.done, ready: wave.ready })
     }
 
-    /// Visits the segments of a shard that are ready, in their order, as parts of its buckets.
-    pub(super) fn visit(&self, shard: usize, mut take: impl FnMut(&'a Batch, Range<usize>)) {
+    /// Visits the segments of a shard that are ready, in their order, as parts of its buckets, until told
+    /// to stop.
+    pub(super) fn visit(
+        &self,
+        shard: usize,
+        mut take: impl FnMut(&'a Batch, Range<usize>) -> ControlFlow<()>,
+    ) {
         // Batches that were put in order may reach into one another, like sources.
         let sources = self.parts.chunk_by(|a, b| a.file() == b.file() && !b.batch.is_ordered());
         let mut cursors: Vec<Cursor<'a, '_>> =
@@ -128,7 +133,9 @@ impl<'a> Merged<'a> {
                 Some(Reverse((next, _))) => part.batch.before(shard, part.strip, *next),
             };
             let end = end.clamp(cursor.range.start, cursor.range.end);
-            take(part.batch, cursor.range.start..end);
+            if take(part.batch, cursor.range.start..end).is_break() {
+                return;
+            }
             cursor.range.start = end;
             heads.extend(self.head(cursor, shard).map(|head| Reverse((head, index))));
         }

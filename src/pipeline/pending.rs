@@ -5,10 +5,12 @@ use std::io;
 use crate::stamp::Time;
 
 /// The lines of one shard, in the order of their times.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pending {
     lines: Vec<Line>,
     bytes: Vec<u8>,
+    /// Bytes that wait before it is better to write them.
+    room: usize,
 }
 
 /// A line: orders by the time at which what it speaks of ended, then by age.
@@ -21,18 +23,24 @@ struct Line {
 }
 
 impl Pending {
-    /// Bytes of one shard that wait before it is better to write them.
-    const MANY: usize = 256 << 10;
-    /// Bytes of memory that an empty one keeps.
-    const SPARE: usize = 256 << 10;
+    /// Bytes of memory that are made ahead, for a line: a list that doubles would take twice what it holds.
+    const STEP: usize = 8 << 10;
+
+    /// One in which `room` bytes may wait before it is better to write them.
+    pub(super) const fn with_room(room: usize) -> Self {
+        Self { lines: Vec::new(), bytes: Vec::new(), room }
+    }
 
     /// Whether it is better to write what waits before there is more of it.
     pub(super) const fn is_full(&self) -> bool {
-        self.bytes.len() >= Self::MANY
+        self.bytes.len() >= self.room
     }
 
     /// Appends a line, which `format` appends to the bytes.
     pub(super) fn push(&mut self, at: Time, id: u64, format: impl FnOnce(&mut Vec<u8>)) {
+        if self.bytes.capacity() - self.bytes.len() < Self::STEP {
+            self.bytes.reserve_exact(Self::STEP);
+        }
         format(&mut self.bytes);
         self.lines.push(Line { at, id, end: self.bytes.len() });
     }
@@ -40,7 +48,7 @@ impl Pending {
     /// Forgets what is due: the first lines as a rule. Of those that ended at the same time a later one
     /// may stand before an earlier one.
     fn forget(&mut self, is_due: impl Fn(&Line) -> bool) {
-        let Self { lines, bytes } = self;
+        let Self { lines, bytes, room } = self;
         let (mut start, mut kept) = (0, 0);
         lines.retain_mut(|line| {
             let place = std::mem::replace(&mut start, line.end)..line.end;
@@ -57,9 +65,10 @@ impl Pending {
             stays
         });
         bytes.truncate(kept);
-        if self.bytes.len() < Self::SPARE && self.bytes.capacity() > 4 * Self::SPARE {
-            self.bytes.shrink_to(Self::SPARE);
-            self.lines.shrink_to(Self::SPARE / size_of::<Line>());
+        // A single moment, or a single line, may have taken more.
+        if bytes.len() <= *room && bytes.capacity() > 2 * (*room + Self::STEP) {
+            bytes.shrink_to(*room);
+            lines.shrink_to(*room / size_of::<Line>());
         }
     }
 }
@@ -96,7 +105,7 @@ mod tests {
 
     #[test]
     fn lines_of_one_time_come_by_age_and_none_is_lost_in_whatever_order_they_ended() {
-        let (mut one, mut other) = (Pending::default(), Pending::default());
+        let (mut one, mut other) = (Pending::with_room(64), Pending::with_room(64));
         let push = |pending: &mut Pending, at: i64, id: u64| {
             pending.push(Time::from_nanos(at), id, |bytes| {
                 bytes.extend_from_slice(format!("{at}.{id} ").as_bytes());

@@ -17,15 +17,17 @@ pub(super) struct Rows {
     collected: Collected,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Collected {
     pending: Pending,
     evicted: u64,
 }
 
 impl Rows {
-    pub(super) fn new(index: usize, rules: ZeekRules, hasher: RandomState) -> Self {
-        Self { shard: ZeekShard::new(index, rules, hasher), collected: Collected::default() }
+    /// `room` is how many bytes of rows may wait.
+    pub(super) fn new(index: usize, rules: ZeekRules, room: usize, hasher: RandomState) -> Self {
+        let collected = Collected { pending: Pending::with_room(room), evicted: 0 };
+        Self { shard: ZeekShard::new(index, rules, hasher), collected }
     }
 
     pub(super) fn take(&mut self, batch: &Batch, part: Range<usize>, sink: &dyn Sink) {
@@ -41,6 +43,11 @@ impl Rows {
     pub(super) fn end(&mut self, clock: Time, sink: &dyn Sink) {
         let Self { shard, collected } = self;
         shard.end(clock, &mut |row| collected.add(&row, sink));
+    }
+
+    /// Whether it is better to write what waits before there is more of it.
+    pub(super) const fn is_full(&self) -> bool {
+        self.collected.pending.is_full()
     }
 
     /// The formatted rows.

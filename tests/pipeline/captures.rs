@@ -169,7 +169,10 @@ pub(crate) fn options(threads: usize, chunk_size: u64, wave_size: u64) -> Option
     let settings = Settings::default();
     let thresholds = tcpautopsy::detect::Thresholds::default();
     let detectors = Detectors::new(settings.clone(), thresholds, &Selection::default());
-    Options { threads, chunk_size, wave_size, keep: Keep::All, ..Options::new(settings, detectors) }
+    // Lines leave when there are as many as in a wave of packets, or one by one.
+    let line_room = usize::try_from(wave_size / 100).unwrap().min(Options::LINE_ROOM);
+    let options = Options::new(settings, detectors);
+    Options { threads, chunk_size, wave_size, line_room, keep: Keep::All, ..options }
 }
 
 /// Limits so low that connections are evicted all the time.

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tcpautopsy::analysis::JudgedConnection;
 use tcpautopsy::compat::zeek::Timers;
-use tcpautopsy::flow::{Limits, ZeekRow, ZeekRules};
+use tcpautopsy::flow::{Limits, SHARDS, ZeekRow, ZeekRules};
 use tcpautopsy::pipeline::{Discard, Keep, Options, Sink, run};
 use tcpautopsy::report::write_zeek_row;
 
-use super::captures::{all, options, tight, told};
+use super::captures::{all, generated, options, records, tight, told, with_records};
 use crate::segment_lines::SegmentLines;
 
 #[derive(Default)]
@@ -152,6 +153,73 @@ fn an_analysis_tells_the_same_with_and_without_records_of_lone_syns() {
             let without = run(paths, &options, &mut Discard, &|_| {}).unwrap();
             assert_eq!(told(&with), told(&without), "{name}");
             assert_eq!(with.analysis.summary.shed, without.analysis.summary.shed, "{name}");
+        }
+    }
+}
+
+/// Lines of one length, counted while they wait.
+#[derive(Default)]
+struct Waiting {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    written: usize,
+}
+
+impl Waiting {
+    const LINE: usize = 100;
+}
+
+impl Sink for Waiting {
+    fn format(&self, _: &JudgedConnection, into: &mut Vec<u8>) {
+        into.extend_from_slice(&[b' '; Self::LINE]);
+        let now = self.now.fetch_add(Self::LINE, Ordering::Relaxed) + Self::LINE;
+        self.most.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn write(&mut self, formatted: &[u8]) -> io::Result<()> {
+        *self.now.get_mut() -= formatted.len();
+        self.written += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_that_wait_take_no_more_than_their_room_where_time_jumps_and_where_room_is_made() {
+    const PACKETS: u64 = 60_000;
+    const QUARTERS: [usize; 3] = [15_000, 30_000, 45_000];
+    let jumping = |name| {
+        let capture = generated(name, PACKETS);
+        let jumped = records(&capture).into_iter().enumerate().map(|(index, record)| {
+            let mut record = record.to_vec();
+            let seconds = u32::from_le_bytes(record[..4].try_into().unwrap());
+            let days = QUARTERS.iter().map(|quarter| 86_400 * u32::from(index >= *quarter));
+            let later = seconds + days.sum::<u32>();
+            record[..4].copy_from_slice(&later.to_le_bytes());
+            record
+        });
+        let jumped: Vec<Vec<u8>> = jumped.collect();
+        with_records(&capture, jumped.iter().map(Vec::as_slice))
+    };
+    let captures = [
+        ("a day of silence, thrice", jumping("many_small"), Limits::default()),
+        ("a flood of more than there may be", generated("flood", PACKETS), tight()),
+        ("more connections than there may be", generated("many_small", PACKETS), tight()),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, limits) in captures {
+        let path = folder.path().join("capture");
+        fs::write(&path, bytes).unwrap();
+        for (chunk, wave) in [(1 << 22, 1 << 26), (20_000, 100_000)] {
+            let line_room = 4 * Waiting::LINE;
+            let options =
+                Options { keep: Keep::None, limits, line_room, ..options(2, chunk, wave) };
+            let mut sink = Waiting::default();
+            run(std::slice::from_ref(&path), &options, &mut sink, &|_| {}).unwrap();
+            let most = sink.most.into_inner();
+            assert!(sink.written > 5_000, "{name}: {}", sink.written);
+            // What one step ends comes on top: a connection, and the one that had its port pair before.
+            let room = SHARDS * (line_room + 2 * Waiting::LINE);
+            assert!(most <= room, "{name}: {most} bytes waited");
         }
     }
 }

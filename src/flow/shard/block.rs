@@ -97,6 +97,12 @@ impl Places {
         const { assert!(BLOCK <= 64) }
         self.0 |= 1 << index;
     }
+
+    /// Those from `index` on, in a block that begins there.
+    pub(super) fn behind(self, index: usize) -> Self {
+        let shift = u32::try_from(index).unwrap_or(u32::MAX);
+        Self(self.0.checked_shr(shift).unwrap_or(0))
+    }
 }
 
 /// An even number that flows seldom share.

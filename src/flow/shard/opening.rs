@@ -86,10 +86,13 @@ impl Shard {
         connection.comes_after(before);
         let effects = connection.observe(forward, segment, extras, settings);
         let hatched = Hatched { connection, id, key, time: segment.time, embryo: None };
-        Some((self.install(hatched, clock), effects))
+        let index = self.install(hatched, clock);
+        self.arm(index, clock, segment.time);
+        Some((index, effects))
     }
 
-    /// Turns an embryo into a connection with all its state.
+    /// Turns an embryo into a connection with all its state, for a segment after which its timer is set:
+    /// by what the embryo held that may lie before the clock, and nothing rings in the past.
     pub(in crate::flow) fn grow(
         &mut self,
         embryo: u32,
@@ -100,8 +103,12 @@ impl Shard {
         self.make_room(clock, settings, emit);
         let hatched = self.hatch(embryo, settings, emit)?;
         // The clock agreed with every segment of an embryo.
-        let clock = hatched.time;
-        Some(self.install(hatched, clock))
+        let due = hatched.connection.deadline().max(hatched.time);
+        let index = self.install(hatched, clock);
+        if let Some(live) = self.live.get_mut(index) {
+            live.due = due;
+        }
+        Some(index)
     }
 
     /// An embryo's first frame, its canonical tuple and its tunnel.
@@ -124,8 +131,8 @@ impl Shard {
         self.embryos.hatch(embryo, emit.name(frame), flow, spare, settings)
     }
 
-    pub(super) fn install(&mut self, hatched: Hatched, clock: Time) -> u32 {
-        let Hatched { connection, id, key, time, embryo } = hatched;
+    fn install(&mut self, hatched: Hatched, clock: Time) -> u32 {
+        let Hatched { connection, id, key, embryo, .. } = hatched;
         self.calm_down(clock);
         let index = self.live.insert(connection, id, key);
         let Self { table, embryos, live, .. } = self;
@@ -136,7 +143,6 @@ impl Shard {
         remember(&mut self.candidates, (index, id), self.live.len(), |(index, id)| {
             self.live.get(index).is_some_and(|live| live.id == id)
         });
-        self.arm(index, clock, time);
         index
     }
 
