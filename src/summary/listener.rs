@@ -18,10 +18,11 @@ pub struct Listener {
     pub answered: u64,
     /// SYN-ACKs sent after the client's acknowledgment had passed the tap.
     pub syn_acks_after_ack: u64,
-    /// Different addresses that sent a SYN.
-    pub sources: Distinct,
-    /// Of these, those whose every trace in a connection is a single SYN.
+    /// Different addresses of which a single SYN is all that there is of a connection.
     pub lone_syn_sources: Distinct,
+    /// Those that sent more than that in another one. Perf: whole runs, flood: each source is counted
+    /// once.
+    other_sources: Distinct,
     /// The addresses that sent the most first SYNs.
     pub frequent: Frequent,
     /// Connections in which the client sent a single SYN and nothing else.
@@ -55,14 +56,23 @@ impl Listener {
         }
     }
 
+    /// Different addresses that sent a SYN.
+    #[must_use]
+    pub fn sources(&self) -> Distinct {
+        let mut all = self.lone_syn_sources.clone();
+        all.merge(&self.other_sources);
+        all
+    }
+
     /// Counts who sent a SYN, and whether that was all that it sent.
     fn note_source(&mut self, client: IpAddr, is_lone: bool) {
         let hash = Distinct::hash(client);
-        self.sources.add_hash(hash);
         self.frequent.add(client, hash);
         if is_lone {
             self.lone_syns += 1;
             self.lone_syn_sources.add_hash(hash);
+        } else {
+            self.other_sources.add_hash(hash);
         }
     }
 }
@@ -103,8 +113,8 @@ impl Fold for Listener {
         };
         let rest = Self {
             frequent: std::mem::take(&mut self.frequent),
-            sources: stay(&mut self.sources),
             lone_syn_sources: stay(&mut self.lone_syn_sources),
+            other_sources: stay(&mut self.other_sources),
             ..Self::default()
         };
         std::mem::replace(self, rest)
@@ -121,8 +131,8 @@ impl Entry for Listener {
         self.answered += other.answered;
         self.syn_acks_after_ack += other.syn_acks_after_ack;
         self.lone_syns += other.lone_syns;
-        self.sources.merge(&other.sources);
         self.lone_syn_sources.merge(&other.lone_syn_sources);
+        self.other_sources.merge(&other.other_sources);
         self.frequent.merge(&other.frequent);
         self.concurrency.merge(&other.concurrency);
         self.half_open.merge(&other.half_open);

@@ -130,7 +130,7 @@ fn settled(series: &Concurrency) -> Concurrency {
 fn text(summary: &Summary) -> String {
     let mut text = format!("{:?}", summary.totals);
     for (endpoint, listener) in summary.listeners() {
-        let _ = write!(text, "{endpoint:?} {:?} {}", listener.totals, listener.sources.count());
+        let _ = write!(text, "{endpoint:?} {:?} {}", listener.totals, listener.sources().count());
         let _ = write!(text, "{:?} {:?}", listener.half_open.points(), listener.activity.ticks());
         text += &states(&listener.concurrency);
     }
@@ -157,7 +157,7 @@ fn a_listener_knows_its_attempts_and_peaks() {
     let (endpoint, listener) = summary.listeners()[0];
     assert_eq!(endpoint.at.to_string(), "10.0.0.2:443");
     assert_eq!((listener.totals.attempts, listener.totals.completed), (11, 10));
-    assert_eq!((listener.answered, listener.sources.count()), (10, 1));
+    assert_eq!((listener.answered, listener.sources().count()), (10, 1));
     assert_eq!(listener.totals.with_close(CloseOutcome::Graceful), 10);
     assert_eq!(listener.totals.handshake.mean(), Some(Span::from_millis(1)));
     // Each is established on the server from 1 to 10 ms after its start, and starts 1 ms later.
@@ -242,7 +242,7 @@ fn forged_sources_are_counted_but_make_no_hosts() {
     }
     assert_eq!(summary.hosts().len(), 1);
     let listener = summary.listeners()[0].1;
-    assert_eq!((listener.sources.count(), listener.lone_syns), (100, 100));
+    assert_eq!((listener.sources().count(), listener.lone_syns), (100, 100));
     assert_eq!(listener.half_open.peak().unwrap().count, 100);
     assert!(summary.pairs().is_empty());
 }

@@ -123,7 +123,7 @@ fn places(analysis: &Analysis) -> Vec<String> {
     let listeners = summary.listeners().into_iter().map(|(key, it)| {
         let totals = (it.totals.connections, it.totals.completed, it.totals.payload_bytes);
         let peaks = it.concurrency.peak(State::TimeWait).map(|peak| (peak.count, peak.at));
-        let sources = (it.sources.count(), it.half_open.peak());
+        let sources = (it.sources().count(), it.half_open.peak());
         format!("{} {totals:?} {peaks:?} {sources:?}", place(key.overlay, &key.at))
     });
     let hosts = summary.hosts().into_iter().map(|(key, it)| {
