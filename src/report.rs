@@ -11,6 +11,7 @@ mod document;
 mod finding;
 mod input;
 mod json;
+mod list;
 mod ndjson;
 mod reference;
 mod schema;

@@ -9,11 +9,9 @@ mod repair;
 mod traffic;
 mod zeek;
 
-use std::fmt;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
-use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 
 use self::closing::CloseDoc;
@@ -22,7 +20,6 @@ use self::traffic::TrafficDoc;
 use self::zeek::ZeekDoc;
 use super::community_id::community_id;
 use super::value::{Frame, Moment, Peer, PerSide, Stamp, nanos};
-use super::writer::{self, SHORT};
 use crate::analysis::JudgedConnection;
 use crate::certainty::Certainty;
 use crate::connection::{ConnectionRecord, Entry, Idle};
@@ -209,71 +206,12 @@ impl From<Idle> for IdleDoc {
     }
 }
 
-/// Connections as an array, each turned into its object only when it is written.
-pub(super) struct ConnectionDocs<'a> {
-    connections: Vec<&'a JudgedConnection>,
-    /// Makes the [`text`] of each, many at the same time.
-    texts: &'a Texts<'a>,
-}
+/// A connection that is turned into its object only when it is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged<'a>(pub(super) &'a JudgedConnection);
 
-/// Makes the [`text`] of each connection, in their order.
-pub(super) type Texts<'a> = dyn Fn(&[&JudgedConnection]) -> Vec<Vec<u8>> + 'a;
-
-impl<'a> ConnectionDocs<'a> {
-    pub(super) fn new(connections: Vec<&'a JudgedConnection>, texts: &'a Texts<'a>) -> Self {
-        Self { connections, texts }
-    }
-}
-
-impl fmt::Debug for ConnectionDocs<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ConnectionDocs").field(&self.connections).finish()
-    }
-}
-
-/// Connections that are written at the same time, and then wait for their turn.
-const GROUP: usize = 512;
-
-impl Serialize for ConnectionDocs<'_> {
+impl Serialize for Judged<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.connections.len()))?;
-        for group in self.connections.chunks(GROUP) {
-            let texts = (self.texts)(group);
-            for (judged, text) in group.iter().zip(&texts) {
-                list.serialize_element(&Written { judged, text })?;
-            }
-        }
-        list.end()
-    }
-}
-
-/// The JSON of a connection.
-pub(super) fn text(judged: &JudgedConnection) -> Vec<u8> {
-    let mut text = Vec::new();
-    // The document has no key that is no string.
-    let _ = writer::append(&ConnectionDoc::from(judged), &mut text);
-    text
-}
-
-/// A connection, and its JSON as its short form.
-struct Written<'a> {
-    judged: &'a JudgedConnection,
-    text: &'a [u8],
-}
-
-impl Serialize for Written<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// What stands inside the newtype.
-        struct Inner<'a>(&'a Written<'a>);
-        impl Serialize for Inner<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                if serializer.is_human_readable() {
-                    ConnectionDoc::from(self.0.judged).serialize(serializer)
-                } else {
-                    serializer.serialize_bytes(self.0.text)
-                }
-            }
-        }
-        serializer.serialize_newtype_struct(SHORT, &Inner(self))
+        ConnectionDoc::from(self.0).serialize(serializer)
     }
 }

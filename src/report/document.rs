@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::Connections;
 use super::configuration::SettingsDoc;
-use super::connection::{ConnectionDoc, ConnectionDocs, Texts};
+use super::connection::{ConnectionDoc, Judged};
 use super::finding::FindingDoc;
 use super::input::{InputDoc, Quality};
+use super::list::{List, Texts};
 use super::totals::{HostDoc, ListenerDoc, SummaryDoc, Window};
 use crate::analysis::Analysis;
 use crate::summary::Hands;
@@ -34,16 +35,18 @@ pub(super) struct ReportDoc<'a> {
     /// Totals of the whole capture.
     summary: SummaryDoc,
     /// The services with the most connections, by address and port.
-    listeners: Vec<ListenerDoc>,
+    #[schemars(with = "Vec<ListenerDoc>")]
+    listeners: List<'a, ListenerDoc>,
     /// The hosts with the most connections, by address.
-    hosts: Vec<HostDoc>,
+    #[schemars(with = "Vec<HostDoc>")]
+    hosts: List<'a, HostDoc>,
     /// What went wrong, the worst first.
     findings: Vec<FindingDoc<'a>>,
     /// How far the capture can be trusted.
     quality: Quality,
     /// The connections that were asked for, in the order in which they began.
     #[schemars(with = "Vec<ConnectionDoc>")]
-    connections: ConnectionDocs<'a>,
+    connections: List<'a, Judged<'a>>,
 }
 
 /// The program that wrote a report.
@@ -61,7 +64,7 @@ impl Tool {
 }
 
 impl<'a> ReportDoc<'a> {
-    /// The report, as `hands` make its parts; `texts` makes those of its connections.
+    /// The report, as `hands` make its parts; `texts` makes those of its lists.
     pub(super) fn of(
         analysis: &'a Analysis,
         connections: Connections,
@@ -79,11 +82,14 @@ impl<'a> ReportDoc<'a> {
             inputs: analysis.inputs.iter().map(InputDoc::from).collect(),
             settings: analysis.into(),
             summary: SummaryDoc::of(summary, window),
-            listeners: hands.each(listeners, |entry| ListenerDoc::of(entry, summary, window)),
-            hosts: hands.each(hosts, |entry| HostDoc::of(entry, summary, window)),
+            listeners: List::new(
+                hands.each(listeners, |entry| ListenerDoc::of(entry, summary, window)),
+                texts,
+            ),
+            hosts: List::new(hands.each(hosts, |entry| HostDoc::of(entry, summary, window)), texts),
             findings: analysis.findings.iter().map(FindingDoc::from).collect(),
             quality: analysis.into(),
-            connections: ConnectionDocs::new(held.collect(), texts),
+            connections: List::new(held.map(Judged).collect(), texts),
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use std::io::{self, Write};
 
+use super::Connections;
 use super::document::ReportDoc;
 use super::writer;
-use super::{Connections, connection};
-use crate::analysis::{Analysis, JudgedConnection};
+use crate::analysis::Analysis;
 use crate::summary::Hands;
 
 /// Writes the report, with the connections that `connections` names; `hands` make its parts.
@@ -19,7 +19,9 @@ pub fn write_json(
     hands: &impl Hands,
     mut out: impl Write,
 ) -> io::Result<()> {
-    let texts = |group: &[&JudgedConnection]| hands.each(group.to_vec(), connection::text);
+    let texts = |count: usize, text: &(dyn Fn(usize) -> Vec<u8> + Sync)| {
+        hands.each((0..count).collect(), text)
+    };
     let report = ReportDoc::of(analysis, connections, &texts, hands);
     writer::write(&report, INDENTED, &mut out)?;
     out.write_all(b"\n")
