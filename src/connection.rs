@@ -360,7 +360,8 @@ impl Connection {
     ) {
         let mark = Mark::of(segment);
         let (me, peer) = self.sides.pair_mut(from);
-        let matters = me.state < State::Established || me.fin.is_some() || peer.fin.is_some();
+        let closes = segment.flags.fin() || me.fin.is_some() || peer.fin.is_some();
+        let matters = me.state < State::Established || closes;
         let is_late = !me.stream.is_next(segment.seq);
         if matters || (is_late && me.stream.numbers.has_overtaken(segment.ip_id)) {
             me.stream.read_number();

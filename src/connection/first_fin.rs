@@ -6,6 +6,7 @@
 
 use super::closing::newer;
 use super::endpoint::{Endpoint, Skip};
+use super::numbers::Sender;
 use super::path::{ANY_PATH, BESIDE};
 use super::{
     CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, SYN_TIMER, State, UNHINDERED,
@@ -55,6 +56,8 @@ struct FirstFin {
     data_before: Option<Mark>,
     /// It is the first that the capture has of its sender: it may have been sent before.
     first_word: bool,
+    /// Its identification says that something was sent before it and not seen: perhaps that was the FIN.
+    misses_some: bool,
     /// It comes with data right behind other data of its sender: what held that up held it up too.
     with_data: bool,
     /// It comes again, and was sent before the peer's FIN came: what was not seen since tells.
@@ -103,6 +106,7 @@ impl Connection {
             behind_data: begins > me.stream.acknowledged.max(1),
             before,
             data_before,
+            misses_some: matches!(me.stream.sender(segment), Some(Sender::Socket { unseen: 1.. })),
             first_word: !me.stream.syn_seen && me.stream.traffic.segments == 1,
             with_data: segment.payload_len > 0
                 && data_before.is_some_and(|data| {
@@ -216,6 +220,7 @@ impl Endpoint {
             || fin.bulk
             || fin.with_data
             || fin.first_word
+            || fin.misses_some
             || (fin.narrow && fin.behind_data)
             || fin.mark.time.since(self.released) <= fin.room_within
             || self.answers_acknowledgment(fin);

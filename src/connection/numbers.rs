@@ -14,7 +14,7 @@ use crate::tcp::Segment;
 const UNSEEN: u16 = 16;
 
 /// Hosts that count for all connections together begin with a higher time to live (128, 255).
-const LIMIT: u8 = 64;
+pub(super) const LIMIT: u8 = 64;
 
 /// Those of one side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -311,6 +311,12 @@ impl Connection {
             State::SynSent => {
                 let sender = me.stream.sender(segment);
                 if let Some(syn_ack) = self.opening.syn_ack_that_reached(from, segment, sender) {
+                    // Both opened: the peer's SYN came first, and was answered by what was not seen.
+                    if let Some(syn) = self.opening.syns.of(from.peer()).first()
+                        && matches!(sender, Some(Sender::Socket { unseen: 1.. }))
+                    {
+                        me.apply(Event::ReceiveSyn, Reason::inferred(syn.mark, syn.cause));
+                    }
                     let reason = Reason::observed(syn_ack.mark, syn_ack.cause);
                     me.apply(Event::ReceiveSynAck, reason);
                     if from == Side::Client {

@@ -5,6 +5,7 @@
 //! have received since; a RST within that range counts.
 
 use super::endpoint::Endpoint;
+use super::numbers::LIMIT;
 use super::path::NEAR;
 use super::{
     CROSSING_SLACK, Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State,
@@ -44,6 +45,9 @@ const QUEUED: Span = Span::from_millis(10);
 
 /// An answer is no quicker by more than this than the quickest one before.
 const NO_TIME: Span = Span::from_micros(500);
+
+/// Beside the way, an answer takes a host no longer than this.
+const PROMPT: Span = Span::from_millis(1);
 
 /// How many probes and repetitions in a row go unanswered before the peer counts as deaf.
 const DEAF: u8 = 2;
@@ -85,6 +89,7 @@ impl Connection {
             && *states.of(from.peer()) == Some(State::SynSent);
         // It answers what the connection of before has sent.
         let leaves = self.is_of_late_copy(from) && !segment.flags.ack();
+        let leaves = leaves || self.is_unasked(from, segment);
         let ended = !elsewhere && !leaves && self.sides.of_mut(from).apply(Event::SendRst, sent);
         if accepted {
             self.reset_follows_fin(from, segment);
@@ -110,6 +115,24 @@ impl Connection {
                 seq: segment.seq,
             }));
         }
+    }
+
+    /// Whether a RST without ACK answers nothing. A host sends such a one as an answer only, and at once
+    /// (RFC 9293 3.10.7.1); what it sends by itself acknowledges (3.10.5). So somebody else has sent this
+    /// one in the name of `from`, which knows nothing of it. Windows, which begins with another time to
+    /// live, aborts with such a one.
+    fn is_unasked(&self, from: Side, rst: &Segment) -> bool {
+        let peer = &self.sides.of(from.peer()).stream;
+        // What is on its way may have been held up.
+        let least = if peer.unacknowledged().is_some() { AT_LEISURE } else { PROMPT };
+        let asked = peer.last_time().zip(self.path(from));
+        !rst.flags.ack()
+            && rst.ttl <= LIMIT
+            && self.sides.of(from).state >= State::Established
+            && !self.is_lossy_beyond_tap(from)
+            && asked.is_some_and(|(asked, path)| {
+                rst.time.since(asked) > Span::from_nanos(path.nanos() * 8) + least
+            })
     }
 
     /// Whether `side` hears nothing any more, as its silence says to what `rst` comes after.

@@ -210,6 +210,28 @@ fn what_is_left_of_a_socket_echoes_no_fin_that_came_later() {
 }
 
 #[test]
+fn a_fin_behind_something_unseen_does_not_show_when_its_side_closed() {
+    let client = &scenario("close-behind-what-was-not-seen.tcp")[0].states.client;
+    let closed = client.iter().find(|it| it.state == State::FinWait1).unwrap();
+    assert_eq!(closed.certainty, Certainty::Inferred);
+}
+
+#[test]
+fn who_opens_and_answers_unseen_had_received_the_syn() {
+    let server = states(&scenario("open-simultaneous-syn-ack-lost.tcp")[0], Side::Server);
+    assert_eq!(server, ["SYN-SENT", "SYN-RECEIVED", "ESTABLISHED"]);
+    let server = states(&scenario("open-simultaneous-syn-ack-none.tcp")[0], Side::Server);
+    assert_eq!(server, ["SYN-SENT", "ESTABLISHED"]);
+}
+
+#[test]
+fn a_reset_that_answers_nothing_does_not_end_who_seems_to_send_it() {
+    let record = &scenario("reset-by-a-third-party.tcp")[0];
+    assert_eq!(states(record, Side::Server).last(), Some(&"ESTABLISHED"));
+    assert_eq!(states(record, Side::Client).last(), Some(&"CLOSED"));
+}
+
+#[test]
 fn what_was_overtaken_asks_for_no_answer() {
     let server = &scenario("reset-in-time-wait-behind-what-was-overtaken.tcp")[0].states.server;
     let entry = server.last().unwrap();

@@ -116,6 +116,10 @@ class Relay:
     def late(self, match, seconds, nth=1, count=1):
         return self._add(match, ("late", seconds), nth, count)
 
+    def scatter(self, match, draw):
+        """Each comes later by what `draw` gives, in seconds: they overtake one another."""
+        return self._add(match, ("scatter", draw), 1, None)
+
     def hold(self, match, nth=1, count=1):
         """Keeps matching frames back until `release`."""
         return self._add(match, ("hold",), nth, count)
@@ -177,6 +181,8 @@ class Relay:
                     return
                 if kind == "late":
                     delay += rule.action[1]
+                elif kind == "scatter":
+                    delay += rule.action[1]()
                 elif kind == "duplicate":
                     self._later(side, frame, delay + rule.action[1])
                 elif kind == "rewrite":

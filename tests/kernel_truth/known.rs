@@ -119,6 +119,13 @@ const KNOWN: &[Known] = &[
                  never said",
     },
     Known {
+        run: "port_reuse_with_loss",
+        place: Place::Other,
+        faults: 2,
+        reason: "the final ACK was lost behind the tap, and data came before the \
+                 SYN-ACK's timer told",
+    },
+    Known {
         run: "random_lives_2",
         place: Place::Other,
         faults: 1,
@@ -162,41 +169,23 @@ const KNOWN: &[Known] = &[
     Known {
         run: "reset_in_close_wait",
         place: Place::Other,
-        faults: 2,
-        reason: "a third party's RST looks like the peer's; what the reset side had \
-                 received by then, it never said",
+        faults: 1,
+        reason: "what the reset side had received when a third party's RST came, it never \
+                 said",
     },
     Known {
         run: "reset_in_closing",
         place: Place::Other,
-        faults: 3,
-        reason: "a third party's RST looks like the peer's, and the FIN that crossed \
-                 the other was lost before the tap",
-    },
-    Known {
-        run: "reset_in_fin_wait_1",
-        place: Place::Other,
-        faults: 1,
-        reason: "a third party's RST looks like the peer's",
-    },
-    Known {
-        run: "reset_in_fin_wait_2",
-        place: Place::Other,
-        faults: 1,
-        reason: "a third party's RST looks like the peer's",
+        faults: 2,
+        reason: "a third party's RST ended it, and the FIN that crossed the other was \
+                 lost before the tap",
     },
     Known {
         run: "reset_in_last_ack",
         place: Place::Other,
-        faults: 3,
-        reason: "a third party's RST looks like the peer's; the FIN that acknowledged \
-                 the other was lost behind the tap",
-    },
-    Known {
-        run: "reset_in_orphan_fin_wait_2",
-        place: Place::Other,
-        faults: 1,
-        reason: "a third party's RST looks like the peer's",
+        faults: 2,
+        reason: "the FIN that acknowledged the other was lost behind the tap, and a third \
+                 party's RST ended what would have told",
     },
     Known {
         run: "reset_in_syn_received",
@@ -204,6 +193,13 @@ const KNOWN: &[Known] = &[
         faults: 2,
         reason: "a third party's RST looks like the peer's; the SYN-ACK was lost before \
                  the tap",
+    },
+    Known {
+        run: "scattered_lives",
+        place: Place::Other,
+        faults: 5,
+        reason: "of two acknowledgments of the FIN the later one overtook the other \
+                 behind the tap",
     },
     Known {
         run: "second_fin_in_closing",

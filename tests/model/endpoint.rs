@@ -277,7 +277,9 @@ impl Peer {
             return vec![self.segment(self.next, 0, now)];
         }
         let Some(ack) = it.ack.map(|ack| ack.wrapping_sub(self.isn)) else { return Vec::new() };
-        if at <= next && it.stamps.0.wrapping_sub(self.recent_stamp).cast_signed() >= 0 {
+        // In TIME-WAIT a copy of the FIN is not recorded (Linux tcp_timewait_state_process).
+        let records = at <= next && (self.state != State::TimeWait || at == next);
+        if records && it.stamps.0.wrapping_sub(self.recent_stamp).cast_signed() >= 0 {
             self.recent_stamp = it.stamps.0;
         }
         if let Some(answer) = self.take_ack(ack, it, now) {

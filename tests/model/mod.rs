@@ -7,6 +7,7 @@
 //! hardly a state that the endpoint never had, as soon as the life has settled.
 
 mod endpoint;
+mod kinds;
 mod network;
 
 use network::{Act, Leg, Plan};

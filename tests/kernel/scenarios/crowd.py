@@ -139,6 +139,21 @@ def port_reuse_under_load(net):
     net.note(f"{done} done")
 
 
+@scenario(relay=True, seconds=25, poll=0.1, deterministic=False,
+          client={"ip_local_port_range": "50000 50099"})
+def port_reuse_with_loss(net):
+    """A hundred ports for hundreds of connections that the server closes first; 2 % of all is lost."""
+    dice = random.Random(5)
+    net.relay.drop(lambda packet, side: dice.random() < 0.02, count=None)
+    server = Server(net.listen(backlog=1024), net.keep, close_first=True)
+    server.start()
+    served = crowd(net, size(net, 600), 0.004, 12)
+    net.wait(1.5)
+    server.stopping = True
+    server.join()
+    net.note(f"{served} served")
+
+
 @scenario(seconds=12, poll=0.05, deterministic=False, server={"core__somaxconn": 8})
 def accept_queue_under_load(net):
     """A slow server with a short queue: some clients wait for repeated SYNs and SYN-ACKs."""

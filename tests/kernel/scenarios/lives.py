@@ -229,6 +229,21 @@ def random_lives(seed, loss, late, double, delay, **settings):
              poll=0.03, deterministic=False, **settings)(attempt)
 
 
+def scattered_lives(seed, spread, title, **settings):
+    def attempt(net):
+        dice = random.Random(seed)
+        lives = [random_life(dice) for _ in range(20)]
+        net.relay.scatter(lambda packet, side: True, lambda: dice.uniform(0, spread))
+        Company(net, lives).live()
+
+    attempt.__doc__ = f"Twenty lives drawn at random; each frame is on its way for 10 to {10 + spread * 1000:.0f} ms."
+    scenario(families=BOTH, name=title, relay=True, delay=0.01, seconds=28, poll=0.03,
+             deterministic=False, **settings)(attempt)
+
+
+scattered_lives(21, 0.02, "scattered_lives")
+scattered_lives(22, 0.02, "scattered_lives_without_timestamps", sysctl={"tcp_timestamps": 0})
+
 random_lives(1, 0.03, 0.05, 0.02, 0.0)
 random_lives(2, 0.08, 0.05, 0.05, 0.01)
 random_lives(3, 0.05, 0.15, 0.05, 0.03, sysctl={"tcp_timestamps": 0})
