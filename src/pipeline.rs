@@ -379,6 +379,9 @@ fn drive(
     let is_merged = is_merged.map_err(PipelineError::Sink)?;
     segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
     drop(held);
+    neighbours.conclude(clock);
+    let terms =
+        Terms { options, answers: &answers, neighbours: &neighbours, names: &names, start: &start };
     consume::end(&mut workers, &mut whole, clock, terms, sink).map_err(PipelineError::Sink)?;
     collect::gather(&mut workers, &mut whole, options);
     Ok(conclude(workers, whole, reading, options, threads))

@@ -43,6 +43,7 @@ fn neighbours_in(capture: &[u8], settings: &Settings) -> Neighbours {
         neighbours.read(turn);
     });
     neighbours.settle(|_| true, settings);
+    neighbours.conclude(clock);
     neighbours
 }
 

@@ -11,6 +11,9 @@ use crate::certainty::Certainty;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Segment, Side};
 
+/// A FIN that was repeated so often without an answer did not come.
+const UNANSWERED: u8 = 2;
+
 /// A FIN behind data that is lost again and again may be held up for so long.
 const LONG_HELD: Span = Span::from_secs(30);
 
@@ -119,6 +122,9 @@ impl Connection {
             let (me, peer) = self.sides.pair_mut(side);
             if loses {
                 me.doubt_unconfirmed();
+            }
+            if me.got_nothing_of_fin(peer) {
+                me.revert(State::FinWait2);
             }
             // A side that acknowledges nothing of what else was sent to it hears nothing.
             let is_deaf =
@@ -276,6 +282,16 @@ impl Endpoint {
                 entry.certainty = Certainty::Inferred;
             }
         }
+    }
+
+    /// Whether the one acknowledgment of its FIN came with a FIN of `peer` that was repeated again and
+    /// again without an answer: of a segment that did not come, nothing came.
+    fn got_nothing_of_fin(&self, peer: &Self) -> bool {
+        let taken = self.last_entry().filter(|last| last.cause == Cause::ReceivedAckOfFin);
+        taken.is_some_and(|taken| taken.frame == peer.fin.map(|fin| fin.frame))
+            && self.state == State::FinWait2
+            && !peer.stream.fin_acknowledged()
+            && peer.unanswered >= UNANSWERED
     }
 
     /// Takes back a CLOSED that only a timer stands for, or an ICMP error that the endpoint has

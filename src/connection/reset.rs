@@ -139,7 +139,13 @@ impl Connection {
     fn is_deaf(&self, side: Side, rst: &Segment) -> bool {
         let is_near = self.is_near(side);
         let waited = rst.time.since(self.last.time) > AT_LEISURE;
-        self.sides.of(side.peer()).unanswered >= if is_near && waited { 1 } else { DEAF }
+        let peer = self.sides.of(side.peer());
+        // Nearby nothing is lost on the way: a side that has ignored several acknowledgments of its FIN,
+        // and a RST before, lies behind a filter.
+        let ignores = is_near
+            && self.sides.of(side).acks_of_fin_ignored >= u32::from(DEAF)
+            && peer.resets > 1;
+        ignores || peer.unanswered >= if is_near && waited { 1 } else { DEAF }
     }
 
     /// A RST without ACK that answers the one acknowledgment of its sender's FIN, and nothing else: the

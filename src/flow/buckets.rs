@@ -7,7 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
@@ -31,6 +31,11 @@ pub(super) struct Buckets {
     ends: BinaryHeap<Reverse<(Time, FourTuple)>>,
     /// Sockets that hold a place.
     held: HashMap<IpAddr, u32, RandomState>,
+    /// Sockets in FIN-WAIT-2, which hold a place as well if their application has gone.
+    waiting: HashMap<IpAddr, u32, RandomState>,
+    /// Hosts whose applications shut down before they go: one of their sockets waited in FIN-WAIT-2 that
+    /// could not have had a place.
+    shutting: HashSet<IpAddr, RandomState>,
     /// Whoever found none: the socket, its peer, and when.
     lacking: LeftOut,
     /// Whoever would have found none if it had asked when its FIN was acknowledged.
@@ -55,7 +60,11 @@ struct Fin {
     time: Time,
     /// Its sender's host had no place then, or when it was acknowledged.
     was_full: bool,
+    /// The host had none if all that waited in FIN-WAIT-2 held one.
+    is_beyond: bool,
     acknowledged: bool,
+    /// Its sender waits in FIN-WAIT-2.
+    waits: bool,
 }
 
 impl Buckets {
@@ -117,7 +126,9 @@ impl Buckets {
         settings: &Settings,
     ) {
         let owner = turn.tuple.reversed();
-        let is_full = self.is_full(owner.source.address, settings);
+        let host = owner.source.address;
+        let is_full = self.is_full(host, settings);
+        let is_beyond = self.has_no_room_beside(host, settings);
         let Some(closing) = self.flows.get_mut(&canonical) else { return };
         let Closing { fins: [one, other], until: [first, second], doubted, .. } = closing;
         let [first_doubt, second_doubt] = doubted;
@@ -130,15 +141,25 @@ impl Buckets {
             return;
         }
         fin.acknowledged = true;
-        fin.was_full = is_full;
+        (fin.was_full, fin.is_beyond, fin.waits) = (is_full, is_beyond, peers.is_none());
+        if fin.waits {
+            let waiting = self.waiting.entry(host).or_default();
+            *waiting = waiting.saturating_add(1);
+        }
         if is_full && peers.is_none() {
             self.perhaps.add(owner, turn.time);
         }
-        // What is left of an orphan would have answered; the socket itself had no place yet.
-        let is_socket = turn.ip_id.is_some_and(|id| id != 0);
+        // What is left of an orphan would have answered; the socket itself had no place yet. Where the
+        // answer does not tell, the applications of a host are taken to be alike.
+        let sender = turn.tuple.source.address;
+        let has_shown = turn.ip_id.is_none() && peers.is_some_and(|fin| fin.is_beyond);
+        if has_shown && self.shutting.len() < Self::MAX_FLOWS {
+            self.shutting.insert(sender);
+        }
+        let is_socket = turn.ip_id.map_or(self.shutting.contains(&sender), |id| id != 0);
         if std::mem::take(doubted) && is_socket && until.take().is_some() {
             self.lacking.add(turn.tuple, turn.time);
-            self.give_back(turn.tuple.source.address);
+            self.give_back(sender);
         }
     }
 
@@ -166,6 +187,11 @@ impl Buckets {
             Orientation::Backward => (other, one, theirs, ours, my_doubt),
         };
         let peer = turn.tuple.reversed();
+        if let Some(first) = peers
+            && std::mem::take(&mut first.waits)
+        {
+            self.waits_no_more(peer.source.address);
+        }
         if mine.is_some() {
             // Again: it starts the peer's timer once more.
             if let Some(until) = peer_until {
@@ -184,7 +210,14 @@ impl Buckets {
         }
         let is_second = mine.is_none() && peers.is_some();
         let was_full = self.is_full(turn.tuple.source.address, settings);
-        let fin = Fin { end: turn.end, time: turn.time, was_full, acknowledged: false };
+        let fin = Fin {
+            end: turn.end,
+            time: turn.time,
+            was_full,
+            is_beyond: false,
+            acknowledged: false,
+            waits: false,
+        };
         mine.get_or_insert(fin);
         if is_second {
             let over =
@@ -198,6 +231,22 @@ impl Buckets {
     fn is_full(&self, host: IpAddr, settings: &Settings) -> bool {
         let limit = settings.of(host).max_tw_buckets;
         limit.is_some_and(|limit| self.held.get(&host).copied().unwrap_or_default() >= limit)
+    }
+
+    /// Whether there would be no place if all in FIN-WAIT-2 held one.
+    fn has_no_room_beside(&self, host: IpAddr, settings: &Settings) -> bool {
+        let of = |map: &HashMap<IpAddr, u32, RandomState>| map.get(&host).copied().unwrap_or(0);
+        let taken = of(&self.held).saturating_add(of(&self.waiting));
+        settings.of(host).max_tw_buckets.is_some_and(|limit| taken >= limit)
+    }
+
+    fn waits_no_more(&mut self, host: IpAddr) {
+        if let Entry::Occupied(mut waiting) = self.waiting.entry(host) {
+            *waiting.get_mut() = waiting.get().saturating_sub(1);
+            if *waiting.get() == 0 {
+                waiting.remove();
+            }
+        }
     }
 
     /// The socket at the source of `tuple` is to wait, and may have a place already. Returns until
@@ -247,6 +296,11 @@ impl Buckets {
         let hosts = [tuple.source.address, tuple.destination.address];
         for (host, _) in hosts.into_iter().zip(closing.until).filter(|(_, it)| it.is_some()) {
             self.give_back(host);
+        }
+        for (host, _) in
+            hosts.into_iter().zip(closing.fins).filter(|(_, it)| it.is_some_and(|it| it.waits))
+        {
+            self.waits_no_more(host);
         }
     }
 }

@@ -58,6 +58,11 @@ impl Neighbours {
         }
     }
 
+    /// The capture is over, and all of it was taken in: what nobody will say any more is settled.
+    pub fn conclude(&mut self, clock: Time) {
+        self.queues.conclude(clock);
+    }
+
     /// Whether the socket at the source of `tuple`, whose peer is its destination, found no place in
     /// TIME-WAIT between two times.
     #[must_use]

@@ -12,10 +12,10 @@ use foldhash::fast::RandomState;
 
 use super::backlog::Backlog;
 use super::left_out::LeftOut;
-use super::repeats::Repeats;
+use super::repeats::{OVERDUE, Repeats};
 use super::turns::{Kind, Turn};
 use crate::connection::SYN_TIMER;
-use crate::settings::Settings;
+use crate::settings::{HostSettings, Settings};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Endpoint, FourTuple, Seq};
 
@@ -35,22 +35,80 @@ pub(super) struct Queues {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Attempt {
+pub(super) struct Attempt {
     /// The number behind the SYN.
     end: Seq,
     /// Connections that may have waited when it came.
     others: u32,
     answered: bool,
-    /// When it was answered first and last, and whether the SYN came again since.
-    first: Time,
-    last: Time,
+    /// When it was answered first and last, and whether the SYN came again since, or ever.
+    pub(super) first: Time,
+    pub(super) last: Time,
     asked: bool,
-    /// Half-open connections that may have been held when it came.
-    before: u32,
-    /// A timer repeated the answer; the client has acknowledged it.
-    repeated: bool,
+    pub(super) came_again: bool,
+    /// The client has acknowledged the answer.
     acknowledged: bool,
+    /// Whether it is held half-open, for all that is known, how many were before it, and how often a
+    /// timer repeated the answer.
+    pub(super) held: bool,
+    pub(super) before: u32,
+    pub(super) repeats: u8,
 }
+
+impl Attempt {
+    /// No timer waits longer (Linux `TCP_RTO_MAX`).
+    const MAX_WAIT: Span = Span::from_secs(120);
+
+    fn wait(&self) -> Span {
+        let times = 1_i64 << self.repeats.min(7);
+        Span::from_nanos(FIRST_TIMER.nanos() * times).min(Self::MAX_WAIT)
+    }
+
+    /// When the timer of its answer runs out next.
+    pub(super) fn runs_out(&self) -> Time {
+        self.last + self.wait()
+    }
+
+    /// How late that may be: a step of the timers' wheel is an eighth of the time at most.
+    pub(super) fn slack(&self) -> Span {
+        match self.repeats {
+            0 => Span::from_nanos(OVERDUE.nanos() - FIRST_TIMER.nanos()),
+            _ => Span::from_nanos(self.wait().nanos() / 8),
+        }
+    }
+
+    /// Whether it is held, and its timer runs out then.
+    pub(super) fn is_due(&self, runs_out: Time) -> bool {
+        self.held && self.runs_out() == runs_out
+    }
+}
+
+/// Whether a host answers with cookies where it has to, and what it holds shows by being repeated.
+fn may_bake(host: &HostSettings) -> bool {
+    host.syncookies.is_some_and(|cookies| cookies > 0) && host.synack_retries > 0
+}
+
+#[cfg(test)]
+impl Attempt {
+    pub(super) fn answered(at: Time) -> Self {
+        Self {
+            end: Seq(0),
+            others: 0,
+            answered: true,
+            first: at,
+            last: at,
+            asked: false,
+            came_again: false,
+            acknowledged: false,
+            held: false,
+            before: 0,
+            repeats: 0,
+        }
+    }
+}
+
+/// The first timer of a SYN-ACK (RFC 6298 2.1).
+const FIRST_TIMER: Span = Span::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Listener {
@@ -75,8 +133,8 @@ impl Queues {
             Kind::SynAck => self.answer(turn, settings),
             Kind::Ack => self.acknowledge(turn),
             Kind::Fin | Kind::Rst => {
-                self.end(turn.tuple);
-                self.end(turn.tuple.reversed());
+                self.end(turn.tuple, turn.time);
+                self.end(turn.tuple.reversed(), turn.time);
             }
         }
     }
@@ -88,7 +146,9 @@ impl Queues {
 
     /// Whether `listener` would have sent its SYN-ACK of `sent` again by `until`, had it been able to.
     pub(super) fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
+        let backlog = self.listeners.get(&listener).map(|it| &it.backlog);
         self.repeats.left_out(listener, sent, until)
+            || backlog.is_some_and(|it| it.was_unrepeated_at_end(sent, until))
     }
 
     /// Whether `listener` held as many as it may when it answered at `sent`, as is known `until` then.
@@ -108,7 +168,7 @@ impl Queues {
 
     fn ask(&mut self, turn: &Turn, settings: &Settings) {
         let listener = turn.tuple.destination;
-        if settings.of(listener.address).syncookies.is_none_or(|cookies| cookies == 0) {
+        if !may_bake(settings.of(listener.address)) {
             return;
         }
         let again = self.attempts.get(&turn.tuple).filter(|before| before.end == turn.end);
@@ -125,14 +185,13 @@ impl Queues {
                 listener.room = Some(room);
             }
             Some(_) => {}
-            None => self.end(turn.tuple),
+            None => self.end(turn.tuple, turn.time),
         }
         let has_room = self.attempts.len() < Self::MAX_ATTEMPTS;
         let Some(backlog) = self.listener(listener).map(|it| &mut it.backlog) else { return };
         if !has_room && again.is_none() {
             return backlog.lose_count(turn.time);
         }
-        let before = again.map_or_else(|| backlog.ask(), |again| again.before);
         let others = self.listeners.get(&listener).map_or(0, |it| it.open);
         let attempt = Attempt {
             end: turn.end,
@@ -141,9 +200,11 @@ impl Queues {
             first: turn.time,
             last: turn.time,
             asked: false,
-            before,
-            repeated: false,
+            came_again: false,
             acknowledged: false,
+            held: false,
+            before: 0,
+            repeats: 0,
         };
         self.attempts.insert(turn.tuple, attempt);
     }
@@ -159,9 +220,10 @@ impl Queues {
 
     fn answer(&mut self, turn: &Turn, settings: &Settings) {
         let tuple = turn.tuple.reversed();
-        if settings.of(tuple.destination.address).syncookies.is_none_or(|cookies| cookies == 0) {
+        if !may_bake(settings.of(tuple.destination.address)) {
             return;
         }
+        let somaxconn = settings.of(tuple.destination.address).somaxconn;
         let Some(attempt) = self.attempts.get_mut(&tuple) else {
             // It is held as well.
             if let Some(listener) = self.listener(tuple.destination) {
@@ -170,24 +232,32 @@ impl Queues {
             return;
         };
         let last = std::mem::replace(&mut attempt.last, turn.time);
+        let (first, was_ignored) = (attempt.first, attempt.acknowledged);
         if attempt.answered {
             let asked = std::mem::take(&mut attempt.asked);
-            if !asked && turn.time.since(last) > SYN_TIMER {
-                attempt.repeated = true;
-                let (first, was_ignored) = (attempt.first, attempt.acknowledged);
-                if let Some(listener) = self.listener(tuple.destination).filter(|_| was_ignored) {
-                    listener.backlog.lose_count(turn.time);
-                }
+            attempt.came_again |= asked;
+            let is_timer = !asked && turn.time.since(last) > SYN_TIMER;
+            if is_timer {
                 self.repeats.add(tuple.destination, turn.time, last);
-                self.watch(tuple.destination, turn.time, Some((first, last)));
+            }
+            let Some(listener) = self.listeners.get_mut(&tuple.destination) else { return };
+            let backlog = &mut listener.backlog;
+            if is_timer && was_ignored {
+                backlog.lose_count(turn.time);
+            }
+            if is_timer {
+                backlog.repeat(&mut self.attempts, tuple, turn.time, last == first);
+            } else if asked {
+                backlog.answer(&mut self.attempts, tuple, turn.time, somaxconn);
             }
             return;
         }
         attempt.answered = true;
         attempt.first = turn.time;
-        let held = attempt.before;
-        let Some(listener) = self.listener(tuple.destination) else { return };
-        listener.backlog.answer(tuple, turn.time, held);
+        if self.listener(tuple.destination).is_none() {
+            return;
+        }
+        let Some(listener) = self.listeners.get_mut(&tuple.destination) else { return };
         listener.open = listener.open.saturating_add(1);
         let burst = listener.burst.filter(|(since, _)| turn.time.since(*since) <= AT_ONCE);
         let (since, before) = burst.unwrap_or((turn.time, 0));
@@ -195,25 +265,8 @@ impl Queues {
         if listener.room.is_some_and(|room| before >= room) {
             self.crowded.add(tuple, turn.time);
         }
-        self.watch(tuple.destination, turn.time, None);
-    }
-
-    /// A listener answers: for the first time, or a timer of its repeats an answer that it sent first and
-    /// last at two times.
-    fn watch(&mut self, listener: Endpoint, at: Time, repeats: Option<(Time, Time)>) {
-        let attempts = &self.attempts;
-        // The port pair may have begun anew since.
-        let is_open = |tuple: FourTuple, sent: Time| {
-            attempts.get(&tuple).is_some_and(|it| {
-                let is_alone = it.first == sent && it.last == sent;
-                is_alone && !it.repeated && !it.acknowledged && !it.asked
-            })
-        };
-        let Some(listener) = self.listeners.get_mut(&listener) else { return };
-        match repeats {
-            Some(sent) => listener.backlog.repeat(at, sent, is_open),
-            None => listener.backlog.hear(at, is_open),
-        }
+        listener.backlog.hear(&mut self.attempts, turn.time);
+        listener.backlog.answer(&mut self.attempts, tuple, turn.time, somaxconn);
     }
 
     /// The client acknowledges, which makes a connection of it. If that was ignored, the answer comes again.
@@ -224,18 +277,22 @@ impl Queues {
         if !std::mem::replace(&mut attempt.acknowledged, true)
             && let Some(listener) = self.listeners.get_mut(&turn.tuple.destination)
         {
-            listener.backlog.leave();
+            listener.backlog.leave(attempt, turn.tuple, turn.time);
         }
     }
 
-    fn end(&mut self, tuple: FourTuple) {
-        let Some(attempt) = self.attempts.remove(&tuple) else { return };
+    fn end(&mut self, tuple: FourTuple, at: Time) {
+        let Some(mut attempt) = self.attempts.remove(&tuple) else { return };
         if let Some(listener) = self.listeners.get_mut(&tuple.destination) {
             listener.open = listener.open.saturating_sub(u32::from(attempt.answered));
-            if !attempt.acknowledged {
-                listener.backlog.leave();
-            }
+            listener.backlog.leave(&mut attempt, tuple, at);
         }
+    }
+
+    /// The capture is over.
+    pub(super) fn conclude(&mut self, clock: Time) {
+        let attempts = &mut self.attempts;
+        self.listeners.values_mut().for_each(|it| it.backlog.conclude(attempts, clock));
     }
 }
 
@@ -243,7 +300,6 @@ impl Queues {
 mod tests {
     use super::*;
     use crate::flow::{Horizon, Neighbours};
-    use crate::settings::HostSettings;
     use crate::stamp::FrameId;
     use crate::tcp::{Flags, Segment};
 

@@ -31,7 +31,8 @@ RECORDED_IPV6 = {f"{name}_ipv6" for name in (
     "refused", "icmp_unreachable", "half_open_expires", "flood_without_cookies", "linger_zero",
     "fast_open_cookie_then_data", "cookies_always", "time_wait_recycled_by_newer_syn",
     "injected_reset_exact", "storm_one_connection", "mptcp_joins", "keep_alive_dead",
-    "close_at_zero_window", "icmp_in_syn_sent", "icmp_in_syn_received")}
+    "close_at_zero_window", "icmp_in_syn_sent", "icmp_in_syn_received",
+    "time_wait_buckets_of_many_half_closed", "flood_with_cookies_alone")}
 NUMBERS = 1000  # more than there are scenarios: each attempt has addresses of its own
 FEW = 5  # so many runs may be lost to a machine that stands still, however often they are run
 LONG = 12.0  # seconds: longer scenarios mostly wait, so they run beside the others

@@ -195,6 +195,37 @@ def flood_with_cookies_goes_on(net):
     net.exchange(client, net.accept(listener))
 
 
+@scenario(families=BOTH, seconds=9, server={"tcp_syncookies": 1, "tcp_synack_retries": 1})
+def flood_with_cookies_alone(net):
+    """A slow flood, a client behind it, and silence: only what is repeated shows how many were held."""
+    listener = net.listen(backlog=5)
+    flood(net, 18, pause=0.012)
+    client = net.dial(80, block=True)
+    net.exchange(client, net.accept(listener))
+    net.wait(3.4)
+
+
+@scenario(seconds=11, server={"tcp_syncookies": 1, "tcp_synack_retries": 2}, client={"tcp_timestamps": 0})
+def flood_with_cookies_and_clients(net):
+    """A flood of two seconds and a client every now and then: places become free, and are taken."""
+    listener = net.listen(backlog=10)
+    for turn in range(8):
+        flood(net, 8, pause=0.03, seed=turn + 1)
+        client = net.dial(80, block=True)
+        net.exchange(client, net.accept(listener))
+        client.close()
+    net.wait(1.3)
+
+
+@scenario(seconds=9, server={"tcp_syncookies": 1, "tcp_synack_retries": 1, "core__somaxconn": 8})
+def flood_with_cookies_and_somaxconn(net):
+    """The host allows no listener more than 8: what comes beyond gets cookies, also in a flood that is
+    not over when the capture is."""
+    net.listen(backlog=1024)
+    flood(net, 30, pause=0.002)
+    net.wait(0.5)
+
+
 @scenario(seconds=10, server={"tcp_syncookies": 0, "tcp_max_syn_backlog": 256,
                               "tcp_synack_retries": 5})
 def pressure_shortens_retries(net):

@@ -213,6 +213,23 @@ def time_wait_buckets_of_half_closed(net):
     net.wait(0.1)
 
 
+@scenario(families=BOTH, client={"tcp_max_tw_buckets": 4})
+def time_wait_buckets_of_many_half_closed(net):
+    """More sockets are shut down than there are buckets, and closed in another order: each asks for its
+    bucket when the FIN comes, since none was an orphan."""
+    listener = net.listen()
+    pairs = [net.pair(listener=listener) for _ in range(9)]
+    for client, server in pairs:
+        net.exchange(client, server)
+        client.shutdown(socket.SHUT_WR)
+        net.wait(0.01)
+    net.wait(0.1)
+    for number in (7, 2, 0, 8, 5, 1, 6, 3, 4):
+        pairs[number][1].close()
+        net.wait(0.01)
+    net.wait(0.1)
+
+
 @scenario(families=BOTH, client={"tcp_max_tw_buckets": 2})
 def time_wait_buckets_of_orphans(net):
     """Orphans take a bucket in FIN-WAIT-2; those that find none are CLOSED then, and answer the FIN with
