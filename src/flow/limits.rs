@@ -16,7 +16,7 @@ pub struct Limits {
     /// Those among the other connections that keep their state at hand though they are silent; more
     /// are put into few bytes until a segment comes.
     pub awake: usize,
-    /// How many may be awake before one that has closed, and was silent for a second, sleeps; where no
+    /// How many may be awake before one that has closed, and was silent for a quarter of a second, sleeps; where no
     /// more than half of `awake` are to be expected, none does.
     pub closed_awake: usize,
 }

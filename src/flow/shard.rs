@@ -69,7 +69,7 @@ pub struct Shard {
 
 /// So long after its last segment a connection that is closed gives back what it does not need for
 /// stragglers.
-const REST_AFTER: Span = Span::from_secs(1);
+const REST_AFTER: Span = Span::from_millis(250);
 
 /// An open connection that was silent for so long may be put to sleep.
 const SILENT: Span = Span::from_secs(10);

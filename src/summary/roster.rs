@@ -38,7 +38,7 @@ pub(super) struct Roster<K, V> {
 const BUSY_SHARE: usize = 4;
 
 /// While no more entries of a shard than this hand something on, they keep what may stay: 18 KB each.
-const BUSIEST: usize = 16;
+const BUSIEST: usize = 4;
 
 /// Amounts in a shard for each entry that its table keeps: with all entries and their memory.
 const AMOUNTS_OF_SHARD: usize = 64;

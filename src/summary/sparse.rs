@@ -55,9 +55,10 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
         match self.entries.last_mut() {
             Some((last, sum)) if *last == tick => sum.add(&amount),
             _ => {
-                // Most series never get more: a capture has many hosts and few busy ones.
-                if self.entries.capacity() == 0 {
-                    self.entries.reserve_exact(2);
+                // Most series never get more than two: a capture has many hosts and few busy ones. Room that
+                // doubled would be empty by a third.
+                if self.entries.len() == self.entries.capacity() {
+                    self.entries.reserve_exact((self.entries.len() / 2).max(2));
                 }
                 self.entries.push((tick, amount));
             }

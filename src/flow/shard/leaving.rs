@@ -46,7 +46,7 @@ impl Shard {
         if at < Time::MAX {
             self.timers.push(Reverse(Timer { at, ..timer }));
             if let Some((_, connection)) = self.live.at_hand_mut(timer.slot) {
-                // Perf: it was silent for a second, and has left the core's cache.
+                // Perf: it was silent for a while, and has left the core's cache.
                 std::hint::black_box(connection.touch());
                 std::hint::black_box(connection.touch_behind() ^ connection.touch_past());
                 connection.rest();
