@@ -200,8 +200,9 @@ fn lines_that_wait_take_no_more_than_their_room_where_time_jumps_and_where_room_
         let jumped: Vec<Vec<u8>> = jumped.collect();
         with_records(&capture, jumped.iter().map(Vec::as_slice))
     };
+    let few_are_over = Limits { over: SHARDS, ..Limits::default() };
     let captures = [
-        ("a day of silence, thrice", jumping("many_small"), Limits::default()),
+        ("a day of silence, thrice", jumping("many_small"), few_are_over),
         ("a flood of more than there may be", generated("flood", PACKETS), tight()),
         ("more connections than there may be", generated("many_small", PACKETS), tight()),
     ];
