@@ -8,6 +8,7 @@
 
 mod answers;
 mod arrival;
+mod attempt;
 mod backlog;
 mod batch;
 mod bucket;

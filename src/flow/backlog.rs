@@ -13,7 +13,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::queues::Attempt;
+use super::attempt::Attempt;
 use super::repeats::{DUE, OVERDUE, SECOND};
 use crate::stamp::{Span, Time};
 use crate::tcp::FourTuple;
@@ -367,7 +367,7 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::Endpoint;
+    use crate::tcp::{Endpoint, Seq};
 
     struct Flood(Backlog, Attempts);
 
@@ -390,12 +390,16 @@ mod tests {
         Time::from_nanos(millis * 1_000_000)
     }
 
+    fn answered(at: Time) -> Attempt {
+        Attempt { answered: true, ..Attempt::new(Seq(0), 0, at) }
+    }
+
     /// SYNs each millisecond.
     fn syns(count: u16) -> Flood {
         let mut flood = Flood(Backlog::default(), Attempts::default());
         for port in 1..=count {
             let sent = at(i64::from(port));
-            flood.1.insert(tuple(port), Attempt::answered(sent));
+            flood.1.insert(tuple(port), answered(sent));
             flood.0.answer(&mut flood.1, tuple(port), sent, None);
         }
         flood
@@ -472,7 +476,7 @@ mod tests {
         let mut flood = Flood(Backlog::default(), Attempts::default());
         for port in 1..=9 {
             let sent = at(i64::from(port));
-            flood.1.insert(tuple(port), Attempt::answered(sent));
+            flood.1.insert(tuple(port), answered(sent));
             flood.0.answer(&mut flood.1, tuple(port), sent, Some(4));
         }
         assert!(flood.was_full(6, 6) && !flood.was_full(5, 6));
@@ -493,7 +497,7 @@ mod tests {
         let mut attempt = flood.1[&tuple(2)];
         flood.0.leave(&mut attempt, tuple(2), at(1_500));
         assert!(flood.was_full(1_400, 1_400) && !flood.was_full(1_600, 1_600));
-        flood.1.insert(tuple(50), Attempt::answered(at(1_700)));
+        flood.1.insert(tuple(50), answered(at(1_700)));
         flood.0.answer(&mut flood.1, tuple(50), at(1_700), None);
         assert!(!flood.was_full(1_700, 1_700) && flood.was_full(1_800, 1_800));
     }

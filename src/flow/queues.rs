@@ -10,14 +10,15 @@ use std::collections::hash_map::Entry;
 
 use foldhash::fast::RandomState;
 
+use super::attempt::Attempt;
 use super::backlog::Backlog;
 use super::left_out::LeftOut;
-use super::repeats::{OVERDUE, Repeats};
+use super::repeats::Repeats;
 use super::turns::{Kind, Turn};
 use crate::connection::SYN_TIMER;
 use crate::settings::{HostSettings, Settings};
 use crate::stamp::{Span, Time};
-use crate::tcp::{Endpoint, FourTuple, Seq};
+use crate::tcp::{Endpoint, FourTuple};
 
 /// Between handshakes that come so close nobody accepts any.
 const AT_ONCE: Span = Span::from_millis(1);
@@ -34,81 +35,10 @@ pub(super) struct Queues {
     repeats: Repeats,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Attempt {
-    /// The number behind the SYN.
-    end: Seq,
-    /// Connections that may have waited when it came.
-    others: u32,
-    answered: bool,
-    /// When it was answered first and last, and whether the SYN came again since, or ever.
-    pub(super) first: Time,
-    pub(super) last: Time,
-    asked: bool,
-    pub(super) came_again: bool,
-    /// The client has acknowledged the answer.
-    acknowledged: bool,
-    /// Whether it is held half-open, for all that is known, how many were before it, and how often a
-    /// timer repeated the answer.
-    pub(super) held: bool,
-    pub(super) before: u32,
-    pub(super) repeats: u8,
-}
-
-impl Attempt {
-    /// No timer waits longer (Linux `TCP_RTO_MAX`).
-    const MAX_WAIT: Span = Span::from_secs(120);
-
-    fn wait(&self) -> Span {
-        let times = 1_i64 << self.repeats.min(7);
-        Span::from_nanos(FIRST_TIMER.nanos() * times).min(Self::MAX_WAIT)
-    }
-
-    /// When the timer of its answer runs out next.
-    pub(super) fn runs_out(&self) -> Time {
-        self.last + self.wait()
-    }
-
-    /// How late that may be: a step of the timers' wheel is an eighth of the time at most.
-    pub(super) fn slack(&self) -> Span {
-        match self.repeats {
-            0 => Span::from_nanos(OVERDUE.nanos() - FIRST_TIMER.nanos()),
-            _ => Span::from_nanos(self.wait().nanos() / 8),
-        }
-    }
-
-    /// Whether it is held, and its timer runs out then.
-    pub(super) fn is_due(&self, runs_out: Time) -> bool {
-        self.held && self.runs_out() == runs_out
-    }
-}
-
 /// Whether a host answers with cookies where it has to, and what it holds shows by being repeated.
 fn may_bake(host: &HostSettings) -> bool {
     host.syncookies.is_some_and(|cookies| cookies > 0) && host.synack_retries > 0
 }
-
-#[cfg(test)]
-impl Attempt {
-    pub(super) fn answered(at: Time) -> Self {
-        Self {
-            end: Seq(0),
-            others: 0,
-            answered: true,
-            first: at,
-            last: at,
-            asked: false,
-            came_again: false,
-            acknowledged: false,
-            held: false,
-            before: 0,
-            repeats: 0,
-        }
-    }
-}
-
-/// The first timer of a SYN-ACK (RFC 6298 2.1).
-const FIRST_TIMER: Span = Span::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Listener {
@@ -193,19 +123,7 @@ impl Queues {
             return backlog.lose_count(turn.time);
         }
         let others = self.listeners.get(&listener).map_or(0, |it| it.open);
-        let attempt = Attempt {
-            end: turn.end,
-            others,
-            answered: false,
-            first: turn.time,
-            last: turn.time,
-            asked: false,
-            came_again: false,
-            acknowledged: false,
-            held: false,
-            before: 0,
-            repeats: 0,
-        };
+        let attempt = Attempt::new(turn.end, others, turn.time);
         self.attempts.insert(turn.tuple, attempt);
     }
 
@@ -301,7 +219,7 @@ mod tests {
     use super::*;
     use crate::flow::{Horizon, Neighbours};
     use crate::stamp::FrameId;
-    use crate::tcp::{Flags, Segment};
+    use crate::tcp::{Flags, Segment, Seq};
 
     fn tuple(port: u16) -> FourTuple {
         let end = |last: u8, port| Endpoint { address: [10, 0, 0, last].into(), port };
