@@ -52,6 +52,9 @@ const PROMPT: Span = Span::from_millis(1);
 /// How many probes and repetitions in a row go unanswered before the peer counts as deaf.
 const DEAF: u8 = 2;
 
+/// How many RSTs a side ignores, after acknowledgments of its FIN, before it counts as behind a filter.
+const FILTERED: u32 = 2;
+
 /// An answer to what comes again is out by then, delayed or not (RFC 1122 4.2.3.2; Linux 40 to 200 ms).
 const AT_LEISURE: Span = Span::from_millis(250);
 
@@ -141,10 +144,10 @@ impl Connection {
         let waited = rst.time.since(self.last.time) > AT_LEISURE;
         let peer = self.sides.of(side.peer());
         // Nearby nothing is lost on the way: a side that has ignored several acknowledgments of its FIN,
-        // and a RST before, lies behind a filter.
+        // and then two RSTs before this one, lies behind a filter that stays.
         let ignores = is_near
             && self.sides.of(side).acks_of_fin_ignored >= u32::from(DEAF)
-            && peer.resets > 1;
+            && peer.resets > FILTERED;
         ignores || peer.unanswered >= if is_near && waited { 1 } else { DEAF }
     }
 
