@@ -27,6 +27,8 @@ const APART: Span = Span::from_millis(39);
 #[derive(Debug, Default)]
 pub(super) struct Buckets {
     flows: HashMap<FourTuple, Closing, RandomState>,
+    /// Those of them with a FIN of which an acknowledgment counts.
+    unanswered: HashSet<FourTuple, RandomState>,
     /// When a flow is looked at again.
     ends: BinaryHeap<Reverse<(Time, FourTuple)>>,
     /// Sockets that hold a place.
@@ -109,8 +111,7 @@ impl Buckets {
 
     /// Flows with a FIN of which an acknowledgment counts.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = FourTuple> {
-        let waits = |it: &Closing| it.fins.iter().flatten().any(|fin| !fin.acknowledged);
-        self.flows.iter().filter(move |it| waits(it.1)).map(|it| *it.0)
+        self.unanswered.iter().copied()
     }
 
     /// Whether the socket at the source of `tuple` might have asked in vain between two times.
@@ -141,6 +142,9 @@ impl Buckets {
             return;
         }
         fin.acknowledged = true;
+        if peers.is_none_or(|fin| fin.acknowledged) {
+            self.unanswered.remove(&canonical);
+        }
         (fin.was_full, fin.is_beyond, fin.waits) = (is_full, is_beyond, peers.is_none());
         if fin.waits {
             let waiting = self.waiting.entry(host).or_default();
@@ -218,6 +222,9 @@ impl Buckets {
             acknowledged: false,
             waits: false,
         };
+        if mine.is_none() {
+            self.unanswered.insert(canonical);
+        }
         mine.get_or_insert(fin);
         if is_second {
             let over =
@@ -293,6 +300,7 @@ impl Buckets {
     /// Nobody waits on this flow any more.
     fn forget(&mut self, tuple: FourTuple) {
         let Some(closing) = self.flows.remove(&tuple) else { return };
+        self.unanswered.remove(&tuple);
         let hosts = [tuple.source.address, tuple.destination.address];
         for (host, _) in hosts.into_iter().zip(closing.until).filter(|(_, it)| it.is_some()) {
             self.give_back(host);

@@ -5,8 +5,8 @@
 //! that come at once are answered, and of their acknowledgments the first ones fill the queue. Those
 //! behind are dropped; without a trace, where SYN cookies were sent.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
@@ -28,6 +28,8 @@ const AT_ONCE: Span = Span::from_millis(1);
 pub(super) struct Queues {
     /// From the client to the listener.
     attempts: HashMap<FourTuple, Attempt, RandomState>,
+    /// Those of them of which an acknowledgment counts.
+    unanswered: HashSet<FourTuple, RandomState>,
     listeners: HashMap<Endpoint, Listener, RandomState>,
     /// Whoever found no place: the client, its listener, and when that answered.
     crowded: LeftOut,
@@ -93,7 +95,7 @@ impl Queues {
 
     /// Attempts of which an acknowledgment counts.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = FourTuple> {
-        self.attempts.iter().filter(|(_, it)| !it.acknowledged).map(|it| *it.0)
+        self.unanswered.iter().copied()
     }
 
     fn ask(&mut self, turn: &Turn, settings: &Settings) {
@@ -125,6 +127,7 @@ impl Queues {
         let others = self.listeners.get(&listener).map_or(0, |it| it.open);
         let attempt = Attempt::new(turn.end, others, turn.time);
         self.attempts.insert(turn.tuple, attempt);
+        self.unanswered.insert(turn.tuple);
     }
 
     /// What is known of a listener, unless there are too many.
@@ -192,6 +195,7 @@ impl Queues {
         let Some(attempt) = self.attempts.get_mut(&turn.tuple).filter(|it| it.answered) else {
             return;
         };
+        self.unanswered.remove(&turn.tuple);
         if !std::mem::replace(&mut attempt.acknowledged, true)
             && let Some(listener) = self.listeners.get_mut(&turn.tuple.destination)
         {
@@ -201,6 +205,7 @@ impl Queues {
 
     fn end(&mut self, tuple: FourTuple, at: Time) {
         let Some(mut attempt) = self.attempts.remove(&tuple) else { return };
+        self.unanswered.remove(&tuple);
         if let Some(listener) = self.listeners.get_mut(&tuple.destination) {
             listener.open = listener.open.saturating_sub(u32::from(attempt.answered));
             listener.backlog.leave(&mut attempt, tuple, at);
