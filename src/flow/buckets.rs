@@ -110,7 +110,7 @@ impl Buckets {
     }
 
     /// Flows with a FIN of which an acknowledgment counts.
-    pub(super) fn unanswered(&self) -> impl Iterator<Item = FourTuple> {
+    pub(super) fn unanswered(&self) -> impl ExactSizeIterator<Item = FourTuple> {
         self.unanswered.iter().copied()
     }
 

@@ -94,7 +94,7 @@ impl Queues {
     }
 
     /// Attempts of which an acknowledgment counts.
-    pub(super) fn unanswered(&self) -> impl Iterator<Item = FourTuple> {
+    pub(super) fn unanswered(&self) -> impl ExactSizeIterator<Item = FourTuple> {
         self.unanswered.iter().copied()
     }
 

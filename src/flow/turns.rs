@@ -68,6 +68,8 @@ impl Turn {
 #[derive(Debug, Default)]
 pub struct Marked {
     bits: Vec<u64>,
+    /// How often a flow was marked since all were forgotten.
+    marks: usize,
 }
 
 impl Marked {
@@ -80,6 +82,12 @@ impl Marked {
         if let Some(word) = self.bits.get_mut(place / 64) {
             *word |= 1 << (place % 64);
         }
+        self.marks += 1;
+    }
+
+    /// How many flows were marked, those counted again that were marked before.
+    pub(super) const fn len(&self) -> usize {
+        self.marks
     }
 
     /// Whether a flow is marked. Asked for each acknowledgment, so that of most nothing is unpacked.
@@ -94,6 +102,7 @@ impl Marked {
 
     pub(super) fn clear(&mut self) {
         self.bits.fill(0);
+        self.marks = 0;
     }
 
     fn is_empty(&self) -> bool {
