@@ -20,8 +20,6 @@ pub(super) struct Attempt {
     pub(super) last: Time,
     pub(super) asked: bool,
     pub(super) came_again: bool,
-    /// The client has acknowledged the answer.
-    pub(super) acknowledged: bool,
     /// Whether it is held half-open, for all that is known, how many were before it, and how often a
     /// timer repeated the answer.
     pub(super) held: bool,
@@ -43,7 +41,6 @@ impl Attempt {
             last: at,
             asked: false,
             came_again: false,
-            acknowledged: false,
             held: false,
             before: 0,
             repeats: 0,

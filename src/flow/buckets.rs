@@ -32,9 +32,9 @@ pub(super) struct Buckets {
     /// When a flow is looked at again.
     ends: BinaryHeap<Reverse<(Time, FourTuple)>>,
     /// Sockets that hold a place.
-    held: HashMap<IpAddr, u32, RandomState>,
+    held: PerHost,
     /// Sockets in FIN-WAIT-2, which hold a place as well if their application has gone.
-    waiting: HashMap<IpAddr, u32, RandomState>,
+    waiting: PerHost,
     /// Hosts whose applications shut down before they go: one of their sockets waited in FIN-WAIT-2 that
     /// could not have had a place.
     shutting: HashSet<IpAddr, RandomState>,
@@ -42,6 +42,30 @@ pub(super) struct Buckets {
     lacking: LeftOut,
     /// Whoever would have found none if it had asked when its FIN was acknowledged.
     perhaps: LeftOut,
+}
+
+/// How many sockets of each host are in some condition.
+#[derive(Debug, Default)]
+struct PerHost(HashMap<IpAddr, u32, RandomState>);
+
+impl PerHost {
+    fn of(&self, host: IpAddr) -> u32 {
+        self.0.get(&host).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, host: IpAddr) {
+        let count = self.0.entry(host).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    fn take(&mut self, host: IpAddr) {
+        if let Entry::Occupied(mut count) = self.0.entry(host) {
+            *count.get_mut() = count.get().saturating_sub(1);
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
 }
 
 /// What is known of a flow with a FIN. The first of each pair is the side of the canonical source.
@@ -147,8 +171,7 @@ impl Buckets {
         }
         (fin.was_full, fin.is_beyond, fin.waits) = (is_full, is_beyond, peers.is_none());
         if fin.waits {
-            let waiting = self.waiting.entry(host).or_default();
-            *waiting = waiting.saturating_add(1);
+            self.waiting.add(host);
         }
         if is_full && peers.is_none() {
             self.perhaps.add(owner, turn.time);
@@ -163,16 +186,7 @@ impl Buckets {
         let is_socket = turn.ip_id.map_or(self.shutting.contains(&sender), |id| id != 0);
         if std::mem::take(doubted) && is_socket && until.take().is_some() {
             self.lacking.add(turn.tuple, turn.time);
-            self.give_back(sender);
-        }
-    }
-
-    fn give_back(&mut self, host: IpAddr) {
-        if let Entry::Occupied(mut held) = self.held.entry(host) {
-            *held.get_mut() = held.get().saturating_sub(1);
-            if *held.get() == 0 {
-                held.remove();
-            }
+            self.held.take(sender);
         }
     }
 
@@ -194,7 +208,7 @@ impl Buckets {
         if let Some(first) = peers
             && std::mem::take(&mut first.waits)
         {
-            self.waits_no_more(peer.source.address);
+            self.waiting.take(peer.source.address);
         }
         if mine.is_some() {
             // Again: it starts the peer's timer once more.
@@ -237,23 +251,13 @@ impl Buckets {
 
     fn is_full(&self, host: IpAddr, settings: &Settings) -> bool {
         let limit = settings.of(host).max_tw_buckets;
-        limit.is_some_and(|limit| self.held.get(&host).copied().unwrap_or_default() >= limit)
+        limit.is_some_and(|limit| self.held.of(host) >= limit)
     }
 
     /// Whether there would be no place if all in FIN-WAIT-2 held one.
     fn has_no_room_beside(&self, host: IpAddr, settings: &Settings) -> bool {
-        let of = |map: &HashMap<IpAddr, u32, RandomState>| map.get(&host).copied().unwrap_or(0);
-        let taken = of(&self.held).saturating_add(of(&self.waiting));
+        let taken = self.held.of(host).saturating_add(self.waiting.of(host));
         settings.of(host).max_tw_buckets.is_some_and(|limit| taken >= limit)
-    }
-
-    fn waits_no_more(&mut self, host: IpAddr) {
-        if let Entry::Occupied(mut waiting) = self.waiting.entry(host) {
-            *waiting.get_mut() = waiting.get().saturating_sub(1);
-            if *waiting.get() == 0 {
-                waiting.remove();
-            }
-        }
     }
 
     /// The socket at the source of `tuple` is to wait, and may have a place already. Returns until
@@ -272,8 +276,7 @@ impl Buckets {
             self.lacking.add(tuple, at);
             return None;
         }
-        let held = self.held.entry(tuple.source.address).or_default();
-        *held = held.saturating_add(1);
+        self.held.add(tuple.source.address);
         Some(at + host.time_wait)
     }
 
@@ -302,13 +305,13 @@ impl Buckets {
         let Some(closing) = self.flows.remove(&tuple) else { return };
         self.unanswered.remove(&tuple);
         let hosts = [tuple.source.address, tuple.destination.address];
-        for (host, _) in hosts.into_iter().zip(closing.until).filter(|(_, it)| it.is_some()) {
-            self.give_back(host);
-        }
-        for (host, _) in
-            hosts.into_iter().zip(closing.fins).filter(|(_, it)| it.is_some_and(|it| it.waits))
-        {
-            self.waits_no_more(host);
+        for ((host, until), fin) in hosts.into_iter().zip(closing.until).zip(closing.fins) {
+            if until.is_some() {
+                self.held.take(host);
+            }
+            if fin.is_some_and(|fin| fin.waits) {
+                self.waiting.take(host);
+            }
         }
     }
 }

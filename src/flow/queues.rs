@@ -28,7 +28,7 @@ const AT_ONCE: Span = Span::from_millis(1);
 pub(super) struct Queues {
     /// From the client to the listener.
     attempts: HashMap<FourTuple, Attempt, RandomState>,
-    /// Those of them of which an acknowledgment counts.
+    /// Those of them that the client has not acknowledged yet.
     unanswered: HashSet<FourTuple, RandomState>,
     listeners: HashMap<Endpoint, Listener, RandomState>,
     /// Whoever found no place: the client, its listener, and when that answered.
@@ -153,7 +153,7 @@ impl Queues {
             return;
         };
         let last = std::mem::replace(&mut attempt.last, turn.time);
-        let (first, was_ignored) = (attempt.first, attempt.acknowledged);
+        let first = attempt.first;
         if attempt.answered {
             let asked = std::mem::take(&mut attempt.asked);
             attempt.came_again |= asked;
@@ -163,10 +163,11 @@ impl Queues {
             }
             let Some(listener) = self.listeners.get_mut(&tuple.destination) else { return };
             let backlog = &mut listener.backlog;
-            if is_timer && was_ignored {
-                backlog.lose_count(turn.time);
-            }
             if is_timer {
+                if !self.unanswered.contains(&tuple) {
+                    // The acknowledgment was ignored.
+                    backlog.lose_count(turn.time);
+                }
                 backlog.repeat(&mut self.attempts, tuple, turn.time, last == first);
             } else if asked {
                 backlog.answer(&mut self.attempts, tuple, turn.time, somaxconn);
@@ -195,8 +196,7 @@ impl Queues {
         let Some(attempt) = self.attempts.get_mut(&turn.tuple).filter(|it| it.answered) else {
             return;
         };
-        self.unanswered.remove(&turn.tuple);
-        if !std::mem::replace(&mut attempt.acknowledged, true)
+        if self.unanswered.remove(&turn.tuple)
             && let Some(listener) = self.listeners.get_mut(&turn.tuple.destination)
         {
             listener.backlog.leave(attempt, turn.tuple, turn.time);

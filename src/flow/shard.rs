@@ -185,8 +185,7 @@ impl Shard {
         if self.timers.peek().is_none_or(|Reverse(timer)| timer.at >= clock) {
             return None;
         }
-        let reached = self.expire_some(clock, settings, emit);
-        (reached < clock).then_some(reached)
+        self.expire_some(clock, settings, emit)
     }
 
     /// Takes in a segment that is none of those which a calm connection expects.
@@ -236,25 +235,25 @@ impl Shard {
 
     /// The same, but stops between two moments once the observer is full; not before the first one: what
     /// fills the observer may be of that very moment, and is handed on only when all shards are beyond it.
-    /// Returns the time up to which it has come: nothing leaves before that any more.
+    /// Returns the time up to which it has come if that is not all: nothing leaves before that any more.
     pub fn expire_some(
         &mut self,
         clock: Time,
         settings: &Settings,
         emit: &mut impl Observer,
-    ) -> Time {
+    ) -> Option<Time> {
         let mut moment = None;
         while let Some(Reverse(timer)) = self.timers.peek().copied()
             && timer.at < clock
         {
             if timer.at > *moment.get_or_insert(timer.at) && emit.is_full() {
-                return timer.at;
+                return Some(timer.at);
             }
             moment = Some(timer.at);
             self.timers.pop();
             self.ring(timer, settings, emit);
         }
-        clock
+        None
     }
 
     /// Lets go of what is left at the capture's end, in the order in which the connections began, but

@@ -106,7 +106,7 @@ impl Marked {
     }
 
     fn is_empty(&self) -> bool {
-        self.bits.is_empty()
+        self.marks == 0
     }
 
     /// Where the bit of a canonical flow stands, in the three words that it is dealt by.

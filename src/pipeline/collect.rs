@@ -181,8 +181,7 @@ impl Worker {
             rows.expire(clock, sink);
         }
         let mut desk = Desk { collector, terms, sink };
-        let reached = shard.expire_some(clock, &terms.options.settings, &mut desk);
-        (reached < clock).then_some(reached)
+        shard.expire_some(clock, &terms.options.settings, &mut desk)
     }
 
     /// Lets go of all rows at the end of the capture.

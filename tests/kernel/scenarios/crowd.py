@@ -10,12 +10,16 @@ from scenario import scenario
 
 
 class Server(threading.Thread):
-    """Accepts, answers every request once and closes after the client, until `finish`."""
+    """Accepts, answers every request once and closes after the client, until `stop`."""
 
     def __init__(self, listener, keep, close_first=False):
         super().__init__(daemon=True)
         self.listener, self.keep, self.close_first = listener, keep, close_first
         self.stopping = False
+
+    def stop(self):
+        self.stopping = True
+        self.join()
 
     def run(self):
         poll = select.epoll()
@@ -95,8 +99,7 @@ def thousands_with_loss(net):
     server.start()
     served = crowd(net, size(net, 3000), 0.0005, 15)
     net.wait(1.0)
-    server.stopping = True
-    server.join()
+    server.stop()
     net.note(f"{served} served")
 
 
@@ -108,8 +111,7 @@ def thousands_clean(net):
     server.start()
     served = crowd(net, size(net, 2000), 0.0005, 10)
     net.wait(0.5)
-    server.stopping = True
-    server.join()
+    server.stop()
     net.note(f"{served} served")
 
 
@@ -134,8 +136,7 @@ def port_reuse_under_load(net):
         client.close()
         done += 1
     net.wait(0.3)
-    server.stopping = True
-    server.join()
+    server.stop()
     net.note(f"{done} done")
 
 
@@ -149,8 +150,7 @@ def port_reuse_with_loss(net):
     server.start()
     served = crowd(net, size(net, 600), 0.004, 12)
     net.wait(1.5)
-    server.stopping = True
-    server.join()
+    server.stop()
     net.note(f"{served} served")
 
 

@@ -110,16 +110,21 @@ def orphan_dies_in_last_ack(net):
     net.wait(0.1)
 
 
-@scenario(families=BOTH, seconds=9, sysctl={"tcp_orphan_retries": 1})
-def orphan_dies_in_last_ack_and_resets(net):
-    """The orphan has died in LAST-ACK; what it answers to the peer's FINs then, the peer's firewall eats
-    as it ate all before."""
+def answer_fin_in_vain(net):
+    """The server shuts down, and its firewall eats all that the client says to that: its own close as well."""
     client, server = net.pair()
     net.exchange(client, server)
     net.server.drop_input("tcp dport 80")
     server.shutdown(WRITE)
     net.reach(client, "CLOSE-WAIT")
     client.close()
+
+
+@scenario(families=BOTH, seconds=9, sysctl={"tcp_orphan_retries": 1})
+def orphan_dies_in_last_ack_and_resets(net):
+    """The orphan has died in LAST-ACK; what it answers to the peer's FINs then, the peer's firewall eats
+    as it ate all before."""
+    answer_fin_in_vain(net)
     net.await_table(net.client, "LAST-ACK", 0)
     net.wait(5.2)
 
@@ -128,12 +133,7 @@ def orphan_dies_in_last_ack_and_resets(net):
 def orphan_dies_in_last_ack_alone(net):
     """The peer's firewall eats what comes and what leaves: the FINs, and the acknowledgment in them, came
     to nobody."""
-    client, server = net.pair()
-    net.exchange(client, server)
-    net.server.drop_input("tcp dport 80")
-    server.shutdown(WRITE)
-    net.reach(client, "CLOSE-WAIT")
-    client.close()
+    answer_fin_in_vain(net)
     net.server.drop_output("tcp sport 80")
     net.await_table(net.client, "LAST-ACK", 0)
     net.wait(0.1)
