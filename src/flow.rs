@@ -41,6 +41,7 @@ mod table;
 mod tests;
 mod together;
 mod turns;
+mod wide;
 mod zeek;
 
 pub use answers::Answers;

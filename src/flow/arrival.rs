@@ -5,7 +5,6 @@ use super::identity::Flow;
 use super::observer::{Observer, Placed};
 use super::packed::{Kind, Packed};
 use super::strip::Strip;
-use super::table::Key;
 use crate::connection::{Connection, Effects};
 use crate::settings::Settings;
 use crate::stamp::Time;
@@ -42,15 +41,6 @@ impl<'a> Arrival<'a> {
             arrival.flow = batch.wide_flow_of(packed);
         }
         arrival
-    }
-
-    /// Whether its flow has this key; false also where only a look-up could tell.
-    #[inline]
-    pub(super) fn is_of(&self, key: Option<Key>) -> bool {
-        match (&self.flow, key) {
-            (Flow::Narrow(flow), Some(Key::Narrow(key))) => *flow == key,
-            _ => false,
-        }
     }
 
     /// Tells of the segment, which its connection has observed, if anybody asks.

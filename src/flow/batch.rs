@@ -8,12 +8,13 @@ use std::ops::Range;
 
 use super::answers::Answer;
 use super::bucket::{Bucket, index_of};
-use super::deal::{SHARDS, fold, shard_of};
+use super::deal::{SHARDS, fold, mixed, shard_of, shard_of_mixed};
 use super::horizon::Horizon;
 use super::identity::{Flow, narrow};
 use super::options::{pack, unpack_to};
 use super::packed::{Kind, Packed};
 use super::strip::{Strip, Strips};
+use super::wide::WideFlows;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, FourTuple, IcmpError, Orientation, Segment, TunnelLayer};
 
@@ -27,20 +28,11 @@ pub struct Batch {
     last: Strip,
     buckets: Vec<Bucket>,
     quotes: Vec<IcmpError>,
-    wide: Vec<WideFlow>,
-    layers: Vec<TunnelLayer>,
+    wide: WideFlows,
     late: Vec<Late>,
     answers: Vec<Answer>,
     syns: u64,
     is_ordered: bool,
-}
-
-/// A flow that does not fit into a [`Packed`]: IPv6, or inside a tunnel.
-#[derive(Clone, Copy, Debug)]
-struct WideFlow {
-    tuple: FourTuple,
-    first_layer: u32,
-    layers: u32,
 }
 
 /// A frame whose time lies before that of a frame ahead of it in the batch.
@@ -57,8 +49,7 @@ impl Default for Batch {
             last: Strip::default(),
             buckets: vec![Bucket::default(); SHARDS],
             quotes: Vec::new(),
-            wide: Vec::new(),
-            layers: Vec::new(),
+            wide: WideFlows::default(),
             late: Vec::new(),
             answers: Vec::new(),
             syns: 0,
@@ -73,7 +64,6 @@ impl Batch {
         self.buckets.iter_mut().for_each(Bucket::clear);
         self.quotes.clear();
         self.wide.clear();
-        self.layers.clear();
         self.late.clear();
         self.answers.clear();
         self.before.clear();
@@ -131,7 +121,7 @@ impl Batch {
 
     /// Some segment was inside a tunnel.
     pub(super) const fn has_tunnels(&self) -> bool {
-        !self.layers.is_empty()
+        self.wide.has_tunnels()
     }
 
     /// Segments in the batch.
@@ -416,11 +406,20 @@ impl Batch {
     #[inline(never)]
     pub(super) fn wide_flow_of(&self, packed: &Packed) -> Flow<'_> {
         let [index, ..] = packed.flow;
-        self.wide.get(index as usize).map_or(Flow::Narrow(packed.flow), |wide| {
-            let from = wide.first_layer as usize;
-            let layers = self.layers.get(from..from + wide.layers as usize);
-            Flow::Wide(wide.tuple, layers.unwrap_or_default())
-        })
+        self.wide.get(index).unwrap_or(Flow::Narrow(packed.flow))
+    }
+
+    /// Whether two segments are of the same flow.
+    #[inline]
+    pub(super) fn are_of_one_flow(&self, one: &Packed, other: &Packed) -> bool {
+        let is_wide = |packed: &Packed| packed.kind.contains(Kind::WIDE);
+        match (is_wide(one), is_wide(other)) {
+            (false, false) => one.flow == other.flow,
+            (true, true) => {
+                one.flow == other.flow || self.wide_flow_of(one) == self.wide_flow_of(other)
+            }
+            (true, false) | (false, true) => false,
+        }
     }
 
     /// The segment's tuple, as it travelled.
@@ -468,27 +467,10 @@ impl Batch {
         if let Some(flow) = narrow {
             (shard_of(flow), Packed::new(segment, frame, flow, direction))
         } else {
-            let flow = [self.widen(tuple, tunnel), 0, 0];
-            let shard = shard_of(fold(tuple));
-            (shard, Packed::new(segment, frame, flow, direction.with(Kind::WIDE)))
+            let number = mixed(fold(tuple));
+            let index = self.wide.index(tuple, tunnel, number);
+            let packed = Packed::wide(segment, frame, (index, number), direction);
+            (shard_of_mixed(number), packed)
         }
-    }
-
-    /// Index of a wide flow in the list; only the last entry is tried for being the same.
-    fn widen(&mut self, tuple: FourTuple, tunnel: &[TunnelLayer]) -> u32 {
-        let last = self.wide.last().copied();
-        let same_tunnel = last.filter(|last| {
-            let from = last.first_layer as usize;
-            self.layers.get(from..from + last.layers as usize) == Some(tunnel)
-        });
-        if same_tunnel.is_some_and(|last| last.tuple == tuple) {
-            return index_of(self.wide.len() - 1);
-        }
-        let first_layer = same_tunnel.map_or(index_of(self.layers.len()), |last| last.first_layer);
-        if same_tunnel.is_none() {
-            self.layers.extend_from_slice(tunnel);
-        }
-        self.wide.push(WideFlow { tuple, first_layer, layers: index_of(tunnel.len()) });
-        index_of(self.wide.len() - 1)
     }
 }

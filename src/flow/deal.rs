@@ -26,10 +26,17 @@ pub(super) fn fold(tuple: FourTuple) -> [u32; 3] {
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The shard of a canonical flow. Fixed and unkeyed: a hostile capture can only serialise us.
+#[inline]
+pub(super) const fn shard_of(flow: [u32; 3]) -> usize {
+    shard_of_mixed(mixed(flow))
+}
+
+/// The same, of a flow that was [`mixed`].
 #[expect(clippy::cast_possible_truncation, reason = "fewer bits than any usize has")]
-pub(super) fn shard_of(flow: [u32; 3]) -> usize {
+#[inline]
+pub(super) const fn shard_of_mixed(mixed: u64) -> usize {
     const { assert!(SHARDS.is_power_of_two()) }
-    (mixed(flow) >> (64 - SHARDS.trailing_zeros())) as usize
+    (mixed >> (64 - SHARDS.trailing_zeros())) as usize
 }
 
 /// A canonical flow mixed, the best bits on top.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
 
 /// The flow of a packed segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow<'a> {
     Narrow([u32; 3]),
     Wide(FourTuple, &'a [TunnelLayer]),

@@ -12,7 +12,7 @@ use crate::tcp::{Flags, Marks, Segment, Seq, Timestamps};
 pub struct Packed {
     pub(super) time: Time,
     /// Lower address, higher address, and their ports of an IPv4 flow outside tunnels; else the
-    /// index in the batch's list of wide flows, twice nothing.
+    /// index in the batch's list of wide flows, and a number in two halves that flows seldom share.
     pub(super) flow: [u32; 3],
     seq: u32,
     ack: u32,
@@ -97,6 +97,29 @@ impl Packed {
         }
     }
 
+    /// Packs a segment of a wide flow: its index, and a number that flows seldom share.
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of 64 bits")]
+    pub(super) const fn wide(
+        segment: &Segment,
+        frame: u32,
+        (index, number): (u32, u64),
+        kind: Kind,
+    ) -> Self {
+        let flow = [index, (number >> 32) as u32, number as u32];
+        Self::new(segment, frame, flow, kind.with(Kind::WIDE))
+    }
+
+    /// A number that flows seldom share.
+    #[inline]
+    pub(super) const fn number(&self) -> u64 {
+        let [low, high, ports] = self.flow;
+        if self.kind.contains(Kind::WIDE) {
+            return (high as u64) << 32 | ports as u64;
+        }
+        let addresses = (low as u64) << 32 | high as u64;
+        addresses ^ (ports as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
     /// Whether it has a SYN.
     pub(super) const fn is_syn(&self) -> bool {
         Flags(self.flags).syn()
@@ -132,9 +155,9 @@ impl Packed {
         self.ts_echo == 0
     }
 
-    /// Whether the flow is a narrow one and no options lie elsewhere.
+    /// Whether it is a segment of which no options lie elsewhere.
     pub(super) const fn is_ordinary(&self) -> bool {
-        let usual = Kind::FORWARD.with(Kind::LATE).with(Kind::INTERFACE);
+        let usual = Kind::FORWARD.with(Kind::WIDE).with(Kind::LATE).with(Kind::INTERFACE);
         usual.contains(self.kind) && self.extras == Self::NO_EXTRAS
     }
 

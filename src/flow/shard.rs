@@ -135,7 +135,7 @@ impl Shard {
         let (mut from, mut watched) = ((batch, batch.strip(0)), false);
         let mut taken = portion.taken;
         for block in bucket.chunks(BLOCK) {
-            let ahead = self.look_ahead(block);
+            let ahead = self.look_ahead(batch, block);
             let (first, runs) = (place, self.may_take_runs(batch));
             for (index, packed) in block.iter().enumerate() {
                 if place >= end {
@@ -157,7 +157,7 @@ impl Shard {
                 }
                 if !watched && !O::SEGMENTS {
                     let until = if runs { end - first } else { index + 1 };
-                    if self.take_run(from.1, (block, &ahead), index..until, &mut taken) {
+                    if self.take_run(from, (block, &ahead), index..until, &mut taken) {
                         continue;
                     }
                 }
@@ -356,7 +356,7 @@ impl Shard {
         emit: &mut impl Observer,
     ) {
         let slot = match likely {
-            Likely::At(slot) if arrival.is_of(self.key_of(slot)) => Some(slot),
+            Likely::At(slot) if self.is_at(slot, &arrival.flow) => Some(slot),
             Likely::At(_) | Likely::Unknown => self.slot_of(&arrival.flow),
             // Perf: a flood's SYNs are looked up once.
             Likely::Nowhere => None,
@@ -428,6 +428,11 @@ impl Shard {
     #[inline]
     fn slot_of_narrow(&self, key: [u32; 3]) -> Option<Slot> {
         self.table.find_narrow(key, |slot| self.key_of(slot))
+    }
+
+    #[inline]
+    fn is_at(&self, slot: Slot, flow: &Flow<'_>) -> bool {
+        self.key_of(slot).is_some_and(|key| self.table.is_of(key, flow))
     }
 
     #[inline]

@@ -6,6 +6,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::IpAddr;
 
 use super::identity::{Flow, tuple_of};
 use super::slab::Slab;
@@ -86,6 +87,12 @@ struct WideFlow {
     slot: Slot,
 }
 
+impl WideFlow {
+    fn is(&self, tuple: FourTuple, tunnel: &[TunnelLayer]) -> bool {
+        self.tuple == tuple && *self.tunnel == *tunnel
+    }
+}
+
 impl Table {
     pub(super) fn new(hasher: RandomState) -> Self {
         let in_tunnels = Together::new(hasher.clone());
@@ -129,10 +136,7 @@ impl Table {
 
     fn find_wide(&self, tuple: FourTuple, tunnel: &[TunnelLayer]) -> Option<Slot> {
         let hash = hash_wide(&self.hasher, tuple, tunnel);
-        let same = |index: &u32| {
-            let flow = self.flows.get(*index);
-            flow.is_some_and(|flow| flow.tuple == tuple && *flow.tunnel == *tunnel)
-        };
+        let same = |index: &u32| self.flows.get(*index).is_some_and(|flow| flow.is(tuple, tunnel));
         let index = self.wide.find(hash, same)?;
         self.flows.get(*index).map(|flow| flow.slot)
     }
@@ -168,6 +172,18 @@ impl Table {
                 }
                 Key::Wide(index)
             }
+        }
+    }
+
+    /// Whether a key is that of this flow.
+    #[inline]
+    pub(super) fn is_of(&self, key: Key, flow: &Flow<'_>) -> bool {
+        match (key, flow) {
+            (Key::Narrow(key), Flow::Narrow(flow)) => key == *flow,
+            (Key::Wide(index), Flow::Wide(tuple, tunnel)) => {
+                self.flows.get(index).is_some_and(|known| known.is(*tuple, tunnel))
+            }
+            (Key::Narrow(_), Flow::Wide(..)) | (Key::Wide(_), Flow::Narrow(_)) => false,
         }
     }
 
@@ -308,7 +324,17 @@ fn hash_narrow(hasher: &RandomState, [low, high, ports]: [u32; 3]) -> u64 {
 
 fn hash_wide(hasher: &RandomState, tuple: FourTuple, tunnel: &[TunnelLayer]) -> u64 {
     let mut state = hasher.build_hasher();
-    tuple.hash(&mut state);
-    tunnel.hash(&mut state);
+    let FourTuple { source, destination } = tuple;
+    for endpoint in [source, destination] {
+        // An IPv4 address may share its hash with an IPv6 one.
+        state.write_u128(match endpoint.address {
+            IpAddr::V4(address) => address.to_bits().into(),
+            IpAddr::V6(address) => address.to_bits(),
+        });
+    }
+    state.write_u32(u32::from(source.port) << 16 | u32::from(destination.port));
+    if !tunnel.is_empty() {
+        tunnel.hash(&mut state);
+    }
     state.finish()
 }

@@ -13,7 +13,7 @@ use crate::flow::batch::Batch;
 use crate::flow::embryo::Embryo;
 use crate::flow::packed::{Kind, Packed};
 use crate::flow::strip::Strip;
-use crate::flow::table::{Key, Slot};
+use crate::flow::table::Slot;
 
 /// Segments that are looked up together.
 pub(super) const BLOCK: usize = 64;
@@ -72,7 +72,10 @@ struct Strangers([u64; 4]);
 impl Strangers {
     /// Adds one; says whether it cannot be there yet.
     #[inline]
-    fn add(&mut self, [low, high, ports]: [u32; 3]) -> bool {
+    fn add(&mut self, packed: &Packed) -> bool {
+        let [low, high, ports] = packed.flow;
+        // The index of a wide flow is not always the same.
+        let low = if packed.kind.contains(Kind::WIDE) { 0 } else { low };
         let mixed = (low ^ high.rotate_left(13) ^ ports).wrapping_mul(0x9e37_79b9) >> 24;
         let bit = 1_u64 << (mixed & 63);
         let Some(word) = self.0.get_mut((mixed >> 6) as usize) else { return false };
@@ -105,19 +108,12 @@ impl Places {
     }
 }
 
-/// An even number that flows seldom share.
-#[inline]
-fn number_of([low, high, ports]: [u32; 3]) -> u64 {
-    let addresses = u64::from(low) << 32 | u64::from(high);
-    (addresses ^ u64::from(ports).wrapping_mul(0x9e37_79b9_7f4a_7c15)) & !1
-}
-
 impl Shard {
     /// Looks up where the flows of some segments are, and touches what will be needed of them, so
     /// that the core waits for its memory once for all of them and not once for each.
     ///
     /// Perf: `benches/whole.rs`; docs/performance.md has the figures.
-    pub(super) fn look_ahead(&self, block: &[Packed]) -> Ahead {
+    pub(super) fn look_ahead(&self, batch: &Batch, block: &[Packed]) -> Ahead {
         let strangers = Places::default();
         let mut ahead = Ahead { slots: [None; BLOCK], strangers, next: [0; BLOCK] };
         let mut seen = Strangers::default();
@@ -125,14 +121,13 @@ impl Shard {
         // The latest flows: where in the block each was seen last, and a number that is odd for none.
         let (mut places, mut numbers) = ([0_u8; RECENT], [1_u64; RECENT]);
         let mut turn = 0;
+        let may_be_strangers = !self.may_speak_for_others(batch);
         for ((packed, index), first) in block.iter().zip(0_u8..).zip(&mut firsts) {
-            if packed.kind.contains(Kind::WIDE) {
-                continue;
-            }
-            let flow = packed.flow;
-            let number = number_of(flow);
-            let is_last =
-                |place: u8| block.get(usize::from(place)).is_some_and(|before| before.flow == flow);
+            let number = packed.number() & !1;
+            let is_last = |place: u8| {
+                let before = block.get(usize::from(place));
+                before.is_some_and(|before| batch.are_of_one_flow(before, packed))
+            };
             let mut known = numbers.iter().zip(&mut places);
             let known = known.find(|(known, place)| **known == number && is_last(**place));
             let slot = if let Some((_, place)) = known {
@@ -142,8 +137,8 @@ impl Shard {
                 }
                 ahead.slot(usize::from(before))
             } else {
-                let slot = self.slot_of_narrow(flow);
-                if slot.is_none() && seen.add(flow) {
+                let slot = self.slot_of(&batch.flow_of(packed));
+                if slot.is_none() && may_be_strangers && seen.add(packed) {
                     ahead.strangers.add(usize::from(index));
                 }
                 *first = slot.filter(|slot| slot.is_live());
@@ -187,7 +182,13 @@ impl Shard {
     pub(super) fn may_take_runs(&self, batch: &Batch) -> bool {
         // A segment may open one connection, and wake one.
         let fits = self.live.weight() + 2 * BLOCK < self.limits.connections;
-        fits && !batch.has_tunnels() && !self.table.has_tunnels() && self.halves.is_empty()
+        fits && !self.may_speak_for_others(batch)
+    }
+
+    /// Whether a segment may belong to, or open, the connection of another flow than its own: in
+    /// tunnels.
+    fn may_speak_for_others(&self, batch: &Batch) -> bool {
+        batch.has_tunnels() || self.table.has_tunnels() || !self.halves.is_empty()
     }
 
     /// Hands the first segment in `range` to its connection, if that is where it was, and expects
@@ -196,7 +197,7 @@ impl Shard {
     #[inline]
     pub(super) fn take_run(
         &mut self,
-        strip: &Strip,
+        (batch, strip): (&Batch, &Strip),
         (block, ahead): (&[Packed], &Ahead),
         range: Range<usize>,
         taken: &mut Places,
@@ -208,7 +209,7 @@ impl Shard {
             return false;
         }
         let Some((live, connection)) = self.live.at_hand_mut(slot.index()) else { return false };
-        if !matches!(live.key, Key::Narrow(flow) if flow == first.flow) {
+        if !self.table.is_of(live.key, &batch.flow_of(first)) {
             return false;
         }
         let mut index = range.start;
