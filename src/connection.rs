@@ -358,7 +358,6 @@ impl Connection {
         extras: &Extras,
         effects: &mut Effects,
     ) {
-        let mark = Mark::of(segment);
         let (me, peer) = self.sides.pair_mut(from);
         let closes = segment.flags.fin() || me.fin.is_some() || peer.fin.is_some();
         let matters = me.state < State::Established || closes;
@@ -399,7 +398,6 @@ impl Connection {
             && !me.was_overtaken(peer, segment);
         if repeats || probes {
             me.unanswered = me.unanswered.saturating_add(1);
-            self.doubt_unheard(from, mark);
         }
         if segment.flags.fin()
             && !effects.repeat.is_some_and(Repeat::is_copy)

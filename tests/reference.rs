@@ -219,6 +219,12 @@ impl<'s> Reference<'s> {
         if asked.is_some_and(found_full) {
             connection.was_crowded_out();
         }
+        let asked = connection.may_be_overtaken();
+        let has_completed =
+            |(listener, from, until)| self.neighbours.has_completed(listener, from, until);
+        if asked.is_some_and(has_completed) {
+            connection.was_overtaken();
+        }
         for (side, socket, from, until) in
             connection.may_lack_bucket(self.settings).into_iter().flatten()
         {

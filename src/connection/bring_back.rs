@@ -1,16 +1,20 @@
-//! Which segment of a client brought back the cookie that was taken.
+//! Which segment of a client brought back the cookie that was taken, or completed the handshake.
 //!
 //! A listener whose accept queue is full drops what brings a cookie back, without a trace, and any
-//! later segment brings it back as well. One that was taken makes a socket, and a new socket answers
-//! data and a FIN at once: what stays unanswered was dropped, and so was all before it.
+//! later segment brings it back as well. So it does with what would complete a handshake, until the
+//! SYN-ACK is due again. One that was taken makes a socket, and a new socket answers data and a FIN at
+//! once: what stays unanswered was dropped, and so was all before it. The queue has filled since the SYN
+//! was answered, so that others must have completed their handshakes meanwhile; where nobody did,
+//! something else ate those segments.
 
 use crate::compact::compact;
 
 use super::cookie::OVERDUE;
 use super::path::NEAR;
-use super::{CROSSING_SLACK, Connection, CookieSign, Mark, State};
+use super::{CROSSING_SLACK, Cause, Connection, CookieSign, Mark, State};
+use crate::certainty::Certainty;
 use crate::stamp::{Span, Time};
-use crate::tcp::{FourTuple, Segment, Side};
+use crate::tcp::{self, FourTuple, Segment, Side};
 
 /// A new socket does not delay its first acknowledgments (Linux `tcp_enter_quickack_mode`), but for
 /// that of a FIN: `TCP_DELACK_MIN` is 40 ms.
@@ -33,9 +37,11 @@ pub(super) struct BringBack {
     dropped: u8,
     /// The server has said something.
     answered: bool,
+    /// Others of the listener completed their handshakes during this one.
+    overtaken: bool,
 }
 
-compact!(struct BringBack { last, taken, second, crowded, dropped, answered });
+compact!(struct BringBack { last, taken, second, crowded, dropped, answered, overtaken });
 
 impl BringBack {
     /// Whether more of the client's segments matter.
@@ -84,14 +90,37 @@ impl Connection {
         }
     }
 
+    /// The listener, and from when until when others must have completed their handshakes there for
+    /// what this client said first to have found the accept queue full, if that would explain why it was
+    /// not answered: there was room when the SYN came that was answered.
+    #[must_use]
+    pub fn may_be_overtaken(&self) -> Option<(tcp::Endpoint, Time, Time)> {
+        self.opening.baker.as_ref().filter(|baker| baker.tries.dropped > 0)?;
+        let answered = self.opening.syn_acks.server.first()?.mark.time;
+        let mut syns = self.opening.syns.client.all().map(|syn| syn.mark.time);
+        let asked = syns.rfind(|syn| *syn <= answered)?;
+        Some((self.addresses.server, asked, self.opening.ack?.time))
+    }
+
+    /// They had.
+    pub fn was_overtaken(&mut self) {
+        if let Some(baker) = &mut self.opening.baker {
+            baker.tries.overtaken = true;
+        }
+    }
+
     /// Puts the socket where it was made, if the segments before are known to have been dropped.
     pub(super) fn settle_bring_back(&mut self, known_until: Time) {
         let is_near = self.opening.server_rtt.is_some_and(|rtt| rtt < NEAR);
         let syn_ack = self.opening.syn_acks.server.last().map(|last| last.mark.time);
         let timeouts = self.opening.syn_ack_timeouts;
         let Some(baker) = &mut self.opening.baker else { return };
-        let BringBack { taken, second, crowded, dropped, answered, .. } = baker.tries;
-        let taken = if dropped >= if is_near { 1 } else { NOT_LOST } {
+        let BringBack { taken, second, crowded, dropped, answered, overtaken, .. } = baker.tries;
+        // Of what is never answered at all, a longer way may have lost everything.
+        let enough = if is_near { 1 } else { NOT_LOST };
+        let is_answerable = answered || is_near || baker.sign.is_some();
+        let is_ignored = overtaken && dropped >= enough && is_answerable;
+        let taken = if is_ignored {
             taken
         } else if crowded {
             // What the server says first may answer nothing but that.
@@ -99,16 +128,18 @@ impl Connection {
         } else {
             return;
         };
-        if !answered && baker.sign.is_none() {
+        if !answered && baker.sign.is_none() && baker.may_bake() {
             // A request socket would have sent its SYN-ACK again. And of handshakes that crowd each
             // other no more get one than there are places behind them.
             let overdue = syn_ack.is_some_and(|sent| known_until.since(sent) > OVERDUE);
-            if !(overdue || crowded) || timeouts > 0 {
-                return;
+            if (overdue || crowded) && timeouts == 0 {
+                baker.sign = Some(CookieSign::Silence);
             }
-            baker.sign = Some(CookieSign::Silence);
         }
         if baker.sign.is_none() {
+            if is_ignored && is_near {
+                self.settle_ignored(taken.filter(|_| answered));
+            }
             return;
         }
         let server = &mut self.sides.server;
@@ -124,6 +155,27 @@ impl Connection {
         let is_before_the_next = entries.get(opened + 1).is_none_or(|next| next.at >= taken.time);
         if let Some(entry) = entries.get_mut(opened).filter(|_| is_before_the_next) {
             (entry.at, entry.frame) = (taken.time, Some(taken.frame));
+        }
+    }
+
+    /// A half-open connection found the accept queue full, and `taken` opened it before its SYN-ACK was
+    /// due again; nothing did if there is none.
+    fn settle_ignored(&mut self, taken: Option<Mark>) {
+        if self.opening.ignored.is_some() || self.opening.fast_open {
+            return;
+        }
+        let server = &mut self.sides.server;
+        let Some(taken) = taken else {
+            server.revert(State::Established);
+            return;
+        };
+        let entries = server.entries_mut();
+        let opened = entries.iter().position(|entry| entry.cause == Cause::ReceivedAckOfSyn);
+        let Some(opened) = opened else { return };
+        let is_before_the_next = entries.get(opened + 1).is_none_or(|next| next.at >= taken.time);
+        if let Some(entry) = entries.get_mut(opened).filter(|_| is_before_the_next) {
+            (entry.at, entry.frame) = (taken.time, Some(taken.frame));
+            entry.certainty = entry.certainty.min(Certainty::Inferred);
         }
     }
 }

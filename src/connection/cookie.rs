@@ -100,6 +100,8 @@ pub(super) struct Baker {
     /// The SYN ended a TIME-WAIT: who sent it is no forger and gets a socket (Linux
     /// `tcp_conn_request`).
     recycles: bool,
+    /// The settings say that it bakes none.
+    never: bool,
     /// The latest SYN-ACK's timestamp and when the SYN passed that it answers, while the server's
     /// clock is not known.
     clock: Option<(u32, Time)>,
@@ -107,12 +109,16 @@ pub(super) struct Baker {
     pub(super) tries: BringBack,
 }
 
-compact!(struct Baker { recycles, clock, sign, tries });
+compact!(struct Baker { recycles, never, clock, sign, tries });
 
 impl Baker {
     /// One whose client ended a TIME-WAIT with its SYN.
     pub(super) fn of_known_peer() -> Self {
         Self { recycles: true, ..Self::default() }
+    }
+
+    pub(super) const fn may_bake(&self) -> bool {
+        !self.recycles && !self.never
     }
 }
 
@@ -136,9 +142,13 @@ impl Connection {
         let (client, server) = self.sides.pair_mut(Side::Client);
         // Of data in the SYN nothing would be left to acknowledge.
         let is_bare = client.stream.offset(syn_ack.ack) == 1;
-        let may_bake = matches!(host.syncookies, Some(1 | 2)) && is_bare;
+        let is_known = host.syncookies.is_some() && is_bare;
         let recycles = self.opening.baker.as_ref().is_some_and(|baker| baker.recycles);
-        if !may_bake || recycles {
+        if !is_known || recycles {
+            return;
+        }
+        if !matches!(host.syncookies, Some(1 | 2)) {
+            self.opening.baker = Some(Box::new(Baker { never: true, ..Baker::default() }));
             return;
         }
         let (offered, answered) = (&client.stream.options, &server.stream.options);
@@ -156,7 +166,8 @@ impl Connection {
         let clock = syn_ack.timestamps().filter(|_| sign.is_none());
         let clock = clock.map(|stamps| (stamps.value, syn));
         let tries = BringBack::default();
-        self.opening.baker = Some(Box::new(Baker { recycles, clock, sign, tries }));
+        let never = false;
+        self.opening.baker = Some(Box::new(Baker { recycles, never, clock, sign, tries }));
     }
 
     /// The SYN-ACK again: unless it answers the SYN again, a timer sent it, and there is a socket to

@@ -19,6 +19,8 @@ fn lives(text: &str) -> Vec<ConnectionRecord> {
     let mut live: Vec<(FourTuple, Connection)> = Vec::new();
     let mut records = Vec::new();
     let mut clock = Time::MIN;
+    // What clients said to their listeners.
+    let mut acknowledged = Vec::new();
     for observation in scenario.observations() {
         let (tuple, segment, extras) = match observation {
             Observation::Segment(tuple, segment, extras) => (tuple, segment, extras),
@@ -34,6 +36,9 @@ fn lives(text: &str) -> Vec<ConnectionRecord> {
         clock = clock.max(segment.time);
         let (key, orientation) = tuple.canonical();
         let forward = orientation == tcp::Orientation::Forward;
+        if segment.flags.ack() && !segment.flags.syn() {
+            acknowledged.push((tuple.destination, segment.time));
+        }
         let at = live.iter().position(|(known, _)| *known == key);
         let mut stray = None;
         if let Some(index) = at
@@ -64,7 +69,16 @@ fn lives(text: &str) -> Vec<ConnectionRecord> {
         });
         live[index].1.observe(forward, &segment, &extras, &settings);
     }
-    records.extend(live.into_iter().map(|(_, life)| life.finish(clock, None, &settings)));
+    for (_, mut life) in live {
+        let asked = life.may_be_overtaken();
+        let fits = |(listener, from, until): (tcp::Endpoint, Time, Time)| {
+            acknowledged.iter().any(|(to, at)| *to == listener && from < *at && *at < until)
+        };
+        if asked.is_some_and(fits) {
+            life.was_overtaken();
+        }
+        records.push(life.finish(clock, None, &settings));
+    }
     records.sort_by_key(|record| record.id);
     records
 }
@@ -290,10 +304,21 @@ fn a_late_copy_of_a_syn_makes_a_half_open_connection_at_a_closed_server() {
 fn a_cookie_that_a_full_queue_dropped_makes_its_socket_when_it_is_taken_or_never() {
     let taken = &scenario("cookie-dropped-and-taken-later.tcp")[0];
     assert_eq!(states(taken, Side::Server), ["ESTABLISHED"]);
-    assert_eq!(taken.states.server[0].frame.unwrap().number(), 5);
+    assert_eq!(taken.states.server[0].frame.unwrap().number(), 8);
     let dropped = &scenario("cookie-dropped-for-good.tcp")[0];
     assert!(dropped.states.server.is_empty(), "{:?}", dropped.states.server);
     assert_eq!(dropped.handshake.cookie.map(CookieSign::name), Some("silence"));
+}
+
+#[test]
+fn what_others_left_no_room_for_is_open_when_there_is_room_and_silence_alone_fills_no_queue() {
+    let full = &scenario("accept-queue-full-until-the-data-comes-again.tcp")[0];
+    assert_eq!(states(full, Side::Server), ["SYN-RECEIVED", "ESTABLISHED"]);
+    let opened = full.states.server[1];
+    assert_eq!((opened.frame.unwrap().number(), opened.certainty), (8, Certainty::Inferred));
+    let silent = &scenario("silence-behind-the-handshake.tcp")[0];
+    assert_eq!(states(silent, Side::Server), ["SYN-RECEIVED", "ESTABLISHED"]);
+    assert_eq!(silent.states.server[1].frame.unwrap().number(), 3);
 }
 
 #[test]

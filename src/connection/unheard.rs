@@ -12,10 +12,6 @@ use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side};
 
-/// How many repetitions in a row a server must leave unanswered for it to have ignored them: fewer
-/// may as well have been lost.
-const IGNORED: u8 = 3;
-
 /// So many segments in a row are not all lost.
 const NOT_LOST: u64 = 2;
 
@@ -63,25 +59,6 @@ impl Connection {
             tries.wait = wait;
         }
         tries.last = Some((mark.time, segment.payload_len > 0));
-    }
-
-    /// The client sends the same for the fourth time, and the server, of which nothing but SYN-ACKs
-    /// is known, has answered none of it: it ignored the acknowledgment as well (full accept
-    /// queue). An open connection answers every repetition (RFC 9293 3.10.7.4, first).
-    pub(super) fn doubt_unheard(&mut self, from: Side, mark: Mark) {
-        let (client, server) = self.sides.pair_mut(Side::Client);
-        let silent =
-            server.stream.traffic.segments == u64::from(self.opening.syn_acks.server.segments());
-        let opened_by_ack =
-            server.last_entry().is_some_and(|entry| entry.cause == Cause::ReceivedAckOfSyn);
-        let often = from == Side::Client && client.unanswered >= IGNORED;
-        if often && silent && opened_by_ack && !self.opening.fast_open {
-            server.revert(State::Established);
-            self.opening.ignored = Some(mark);
-            self.opening.last_ack = Some(mark);
-            self.opening.tries =
-                Tries { last: Some((mark.time, true)), wait: Span::ZERO, full: true };
-        }
     }
 
     /// At the end of what is known: a server that ignored one acknowledgment, and would have sent

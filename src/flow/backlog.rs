@@ -24,6 +24,9 @@ const NEAR: Span = Span::from_secs(8);
 /// A listener that was heard so long after its SYN-ACK was about to repeat it.
 const NEARLY_DUE: Span = Span::from_millis(900);
 
+/// A step of the timers' wheel, and more than what the processors are apart in it.
+const STEP: Span = Span::from_millis(12);
+
 /// Nobody was answered for so long before the capture ended: then a flood was over.
 const QUIET: Span = Span::from_millis(100);
 
@@ -60,6 +63,8 @@ pub(super) struct Backlog {
     /// When the latest one was answered first, and the latest one of those that were repeated.
     answered: Option<Time>,
     newest: Option<Time>,
+    /// Who was not repeated when its turn had come, and when that was.
+    suspects: VecDeque<(Time, FourTuple)>,
     /// When the capture was over: what had been answered since the newest one was not repeated.
     over: Option<Time>,
 }
@@ -145,6 +150,7 @@ impl Backlog {
     /// The listener is there, since it answers somebody.
     pub(super) fn hear(&mut self, attempts: &mut Attempts, at: Time) {
         self.heard = Some(at);
+        self.confirm(attempts, at);
         while let Some(Reverse((runs_out, tuple))) = self.due.peek().copied() {
             let Some(attempt) = attempts.get_mut(&tuple).filter(|it| it.is_due(runs_out)) else {
                 self.due.pop();
@@ -194,10 +200,25 @@ impl Backlog {
             let mut due = behind.take_while(|(sent, ..)| at.since(*sent) >= DUE);
             let unrepeated = due.find(|it| Self::is_open(attempts, it)).map(|it| it.1);
             if let Some(unrepeated) = unrepeated {
-                self.note_unrepeated(attempts, unrepeated, at);
+                let is_new = self.suspects.iter().all(|it| it.1 != unrepeated);
+                if is_new && self.suspects.len() < BEHIND {
+                    self.suspects.push_back((at, unrepeated));
+                }
             }
         }
         self.note_full(attempts, at);
+    }
+
+    /// Each processor has timers of its own, so that what runs out at one time is repeated in two orders
+    /// at once: who was left out then must not come a step of the timers' wheel later.
+    fn confirm(&mut self, attempts: &mut Attempts, at: Time) {
+        let is_over = |(since, _): &mut (Time, FourTuple)| at.since(*since) > STEP;
+        while let Some((_, tuple)) = self.suspects.pop_front_if(is_over) {
+            let first = attempts.get(&tuple).map(|it| it.first);
+            if first.is_some_and(|first| Self::is_open(attempts, &(first, tuple, Step::Comes))) {
+                self.note_unrepeated(attempts, tuple, at);
+            }
+        }
     }
 
     /// The capture is over, some time after anybody was answered: what was not repeated although older
@@ -207,6 +228,7 @@ impl Backlog {
         let is_quiet = self.answered.is_some_and(|last| clock.since(last) > QUIET);
         let Some(newest) = self.newest.filter(|_| is_quiet) else { return };
         self.over = Some(clock);
+        self.confirm(attempts, clock);
         if self.is_proven {
             return;
         }
@@ -405,24 +427,39 @@ mod tests {
         flood
     }
 
-    /// SYNs each millisecond, and which of them a timer repeats at 1,020 ms, the latest first.
+    /// SYNs each millisecond, and which of them a timer repeats at 1,020 ms, the latest first. The next
+    /// one is answered at 1,040 ms.
     fn flood(count: u16, repeated: &[u16]) -> Flood {
         let mut flood = syns(count);
         for port in repeated.iter().rev() {
             flood.1.get_mut(&tuple(*port)).unwrap().last = at(1_020);
             flood.0.repeat(&mut flood.1, tuple(*port), at(1_020), true);
         }
+        flood.hear(1_040);
         flood
     }
 
     #[test]
     fn what_came_while_as_many_were_held_as_the_first_cookie_met_was_a_cookie() {
         let flood = flood(60, &[1, 2, 3]);
-        let full = |sent| flood.was_full(sent, 1_020);
+        let full = |sent| flood.was_full(sent, 1_040);
         assert_eq!([3, 4, 20, 60, 1_019].map(full), [false, true, true, true, true]);
         assert!(flood.was_full(3_000, 3_000), "until the timers run out again");
         assert!(!flood.was_full(3_100, 3_100), "by then some may have gone");
-        assert!(!flood.was_full(20, 1_019), "not known yet");
+        assert!(!flood.was_full(20, 1_039), "not known yet");
+    }
+
+    #[test]
+    fn who_is_repeated_by_another_processor_was_not_left_out() {
+        // 5 and 4 on one, 3, 2 and 1 on the other.
+        let mut flood = syns(8);
+        for (millis, port) in [(0, 3), (0, 5), (0, 2), (0, 4), (1, 1)] {
+            let now = at(1_020 + millis);
+            flood.1.get_mut(&tuple(port)).unwrap().last = now;
+            flood.0.repeat(&mut flood.1, tuple(port), now, true);
+        }
+        flood.hear(1_040);
+        assert!(flood.was_full(6, 1_040) && !flood.was_full(5, 1_040));
     }
 
     #[test]
@@ -432,14 +469,14 @@ mod tests {
         assert!(!flood.was_full(10, 5_000));
         // While it goes on, more may be repeated yet.
         let mut flood = self::flood(1_000, &[1, 2, 3]);
-        flood.0.conclude(&mut flood.1, at(1_021));
-        assert!(!flood.0.was_unrepeated_at_end(at(50), at(1_021)));
+        flood.0.conclude(&mut flood.1, at(1_041));
+        assert!(!flood.0.was_unrepeated_at_end(at(50), at(1_041)));
     }
 
     #[test]
     fn two_listeners_on_one_port_do_not_count_together() {
         // The first one is full at 3, and the second one goes on.
-        assert!(!flood(40, &[1, 2, 3, 5, 6]).was_full(30, 1_020));
+        assert!(!flood(40, &[1, 2, 3, 5, 6]).was_full(30, 1_040));
     }
 
     #[test]

@@ -106,6 +106,12 @@ impl Neighbours {
         self.queues.were_full(tuple, from, until)
     }
 
+    /// Whether `listener` completed a handshake between two times.
+    #[must_use]
+    pub fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool {
+        self.queues.has_completed(listener, from, until)
+    }
+
     /// Whether the SYN-ACK that `listener` sent at `sent`, and not again until `until`, has no socket
     /// behind it, as what it sent again to others shows.
     #[must_use]

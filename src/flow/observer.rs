@@ -85,6 +85,9 @@ pub trait Observer {
     /// had no place for it in its accept queue.
     fn found_queue_full(&self, attempt: FourTuple, from: Time, until: Time) -> bool;
 
+    /// Whether `listener` completed a handshake between `from` and `until`.
+    fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool;
+
     /// Whether the SYN-ACK that `listener` sent at `sent`, and not again until `until`, has no socket
     /// behind it.
     fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool;
@@ -141,6 +144,10 @@ impl<F: FnMut(Finished)> Observer for F {
     }
 
     fn found_queue_full(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn has_completed(&self, _: Endpoint, _: Time, _: Time) -> bool {
         false
     }
 

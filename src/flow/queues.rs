@@ -35,11 +35,18 @@ pub(super) struct Queues {
     crowded: LeftOut,
     /// What the listeners' timers sent again.
     repeats: Repeats,
+    /// How many completed handshakes are remembered.
+    completed: usize,
 }
 
 /// Whether a host answers with cookies where it has to, and what it holds shows by being repeated.
 fn may_bake(host: &HostSettings) -> bool {
     host.syncookies.is_some_and(|cookies| cookies > 0) && host.synack_retries > 0
+}
+
+/// Whether the settings of a host were given, so that its queues matter.
+const fn is_known(host: &HostSettings) -> bool {
+    host.syncookies.is_some()
 }
 
 #[derive(Debug, Default)]
@@ -52,12 +59,16 @@ struct Listener {
     burst: Option<(Time, u32)>,
     /// Its half-open connections.
     backlog: Backlog,
+    /// When handshakes were completed, for all that is known.
+    completed: Vec<Time>,
 }
 
 impl Queues {
     /// Attempts that are followed at once, and listeners: those beyond are taken to have found room,
     /// or to have it.
     const MAX_ATTEMPTS: usize = 1 << 17;
+    /// Completed handshakes that are remembered: those beyond are taken to have left room.
+    const MAX_COMPLETED: usize = 1 << 19;
 
     pub(super) fn take(&mut self, turn: &Turn, settings: &Settings) {
         match turn.kind {
@@ -93,6 +104,13 @@ impl Queues {
         self.listeners.get(&listener).is_some_and(|it| it.backlog.was_gone(sent, until))
     }
 
+    /// Whether `listener` completed a handshake after `from` and before `until`.
+    pub(super) fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool {
+        let times = self.listeners.get(&listener).map_or(&[][..], |it| &it.completed);
+        let next = times.partition_point(|at| *at <= from);
+        times.get(next).is_some_and(|at| *at < until)
+    }
+
     /// Attempts of which an acknowledgment counts.
     pub(super) fn unanswered(&self) -> impl ExactSizeIterator<Item = FourTuple> {
         self.unanswered.iter().copied()
@@ -100,7 +118,7 @@ impl Queues {
 
     fn ask(&mut self, turn: &Turn, settings: &Settings) {
         let listener = turn.tuple.destination;
-        if !may_bake(settings.of(listener.address)) {
+        if !is_known(settings.of(listener.address)) {
             return;
         }
         let again = self.attempts.get(&turn.tuple).filter(|before| before.end == turn.end);
@@ -141,10 +159,11 @@ impl Queues {
 
     fn answer(&mut self, turn: &Turn, settings: &Settings) {
         let tuple = turn.tuple.reversed();
-        if !may_bake(settings.of(tuple.destination.address)) {
+        let host = settings.of(tuple.destination.address);
+        if !is_known(host) {
             return;
         }
-        let somaxconn = settings.of(tuple.destination.address).somaxconn;
+        let (bakes, somaxconn) = (may_bake(host), host.somaxconn);
         let Some(attempt) = self.attempts.get_mut(&tuple) else {
             // It is held as well.
             if let Some(listener) = self.listener(tuple.destination) {
@@ -157,6 +176,9 @@ impl Queues {
         if attempt.answered {
             let asked = std::mem::take(&mut attempt.asked);
             attempt.came_again |= asked;
+            if !bakes {
+                return;
+            }
             let is_timer = !asked && turn.time.since(last) > SYN_TIMER;
             if is_timer {
                 self.repeats.add(tuple.destination, turn.time, last);
@@ -187,6 +209,9 @@ impl Queues {
         if listener.room.is_some_and(|room| before >= room) {
             self.crowded.add(tuple, turn.time);
         }
+        if !bakes {
+            return;
+        }
         listener.backlog.hear(&mut self.attempts, turn.time);
         listener.backlog.answer(&mut self.attempts, tuple, turn.time, somaxconn);
     }
@@ -200,6 +225,10 @@ impl Queues {
             && let Some(listener) = self.listeners.get_mut(&turn.tuple.destination)
         {
             listener.backlog.leave(attempt, turn.tuple, turn.time);
+            if self.completed < Self::MAX_COMPLETED {
+                listener.completed.push(turn.time);
+                self.completed += 1;
+            }
         }
     }
 

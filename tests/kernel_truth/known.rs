@@ -146,11 +146,18 @@ const KNOWN: &[Known] = &[
                  copies arrived is not told",
     },
     Known {
+        run: "accept_queue_drained_before_the_timer",
+        place: Place::Other,
+        faults: 1,
+        reason: "on a longer way the one copy that was not answered may have been lost, as well \
+                 as dropped by a full accept queue",
+    },
+    Known {
         run: "random_lives_5",
         place: Place::Other,
-        faults: 5,
+        faults: 4,
         reason: "no timestamps: which of two SYNs arrived, or which of three SYN-ACKs of \
-                 which two were lost; and losses that look like a full accept queue",
+                 which two were lost",
     },
     Known {
         run: "random_lives_6",

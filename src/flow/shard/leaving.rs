@@ -243,6 +243,10 @@ fn tell_neighbours(
     if asked.is_some_and(|(attempt, from, until)| emit.found_queue_full(attempt, from, until)) {
         connection.was_crowded_out();
     }
+    let asked = connection.may_be_overtaken();
+    if asked.is_some_and(|(listener, from, until)| emit.has_completed(listener, from, until)) {
+        connection.was_overtaken();
+    }
     for (side, socket, from, until) in connection.may_lack_bucket(settings).into_iter().flatten() {
         if emit.had_no_bucket(socket, from, until) {
             connection.had_no_bucket(side);

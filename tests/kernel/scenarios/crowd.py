@@ -3,6 +3,7 @@
 import contextlib
 import random
 import select
+import socket
 import threading
 import time
 
@@ -169,3 +170,75 @@ def accept_queue_under_load(net):
         server.close()
     net.wait(0.2)
     net.note(f"{sum(net.state(client) == 'CLOSE-WAIT' for client in clients)} in CLOSE-WAIT")
+
+
+def obey(net, server):
+    """A server that ends its connection as the client's first word says."""
+    with contextlib.suppress(OSError):
+        word = server.recv(64).split()[0]
+        if word == b"unread":
+            net.wait(0.03)
+            server.close()
+            return
+        server.sendall(b"a" * 300)
+        if word == b"half":
+            server.shutdown(socket.SHUT_WR)
+        if word == b"reset":
+            net.linger_zero(server)
+        if word not in (b"first", b"reset"):
+            while server.recv(65536):
+                pass
+        if word != b"leak":
+            server.close()
+
+
+def live(net, word):
+    """A client that asks for one of those ends, or makes one itself."""
+    with contextlib.suppress(OSError):
+        client = net.dial(99 if word == "refused" else 80, block=True)
+        client.sendall(word.encode() + b" " + b"q" * 20)
+        if word == "hasty":
+            client.close()
+            return
+        client.settimeout(0.15)
+        if word == "unread":
+            client.sendall(b"q" * 100)
+        with contextlib.suppress(TimeoutError):
+            while client.recv(65536):
+                pass
+        if word == "abort":
+            net.linger_zero(client)
+        if word == "shut":
+            client.shutdown(socket.SHUT_WR)
+            net.wait(0.05)
+        client.close()
+
+
+@scenario(families=(4, 6), seconds=8, deterministic=False)
+def busy_host(net):
+    """Ends of all kinds at once at one listener: closed by either side or half, aborted by either, with
+    data unread, leaked, and refused."""
+    words = ("close", "first", "half", "shut", "hasty", "abort", "reset", "unread", "leak", "refused")
+    listener = net.listen()
+    listener.settimeout(0.3)
+    threads = []
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                server = net.accept(listener)
+                threads.append(threading.Thread(target=obey, args=(net, server)))
+                threads[-1].start()
+
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    clients = []
+    chance = random.Random(7)
+    for _ in range(25 if net.record else 60):
+        clients.append(threading.Thread(target=live, args=(net, chance.choice(words))))
+        clients[-1].start()
+        net.wait(chance.random() * 0.02)
+    for client in clients:
+        client.join()
+    net.wait(0.3)
+    accepting.join()

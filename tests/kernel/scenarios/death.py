@@ -21,6 +21,24 @@ def silence(net):
     net.server.drop_input("tcp dport 80")
 
 
+@scenario(families=BOTH, seconds=5)
+def silence_behind_the_handshake(net):
+    """The client's first words find nobody. The server was ESTABLISHED: no SYN-ACK comes again."""
+    client, _ = net.pair()
+    silence(net)
+    client.sendall(b"q" * 10)
+    net.wait(2.0)
+
+
+@scenario(families=BOTH, seconds=8, client={"tcp_orphan_retries": 3})
+def orphan_dies_without_a_word(net):
+    """The client closes without having said anything, and its FIN finds nobody, however often it comes."""
+    client, _ = net.pair()
+    silence(net)
+    client.close()
+    net.await_table(net.client, "FIN-WAIT-1", 0)
+
+
 @scenario(families=BOTH, seconds=6)
 def keep_alive_answered(net):
     """Keep-alive probes are answered, nothing changes."""

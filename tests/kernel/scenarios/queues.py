@@ -54,6 +54,18 @@ def accept_overflow_client_sends(net):
     net.read(servers[3], 100)
 
 
+@scenario(families=BOTH, seconds=6, relay=True)
+def accept_queue_drained_before_the_timer(net):
+    """Accept queue full: the ACK and the data are ignored; when the data comes again there is room, long
+    before the SYN-ACK would."""
+    listener, _, client = overflow(net)
+    client.sendall(b"q" * 100)
+    net.wait(0.05)
+    servers = [net.accept(listener) for _ in range(4)]
+    net.read(servers[3], 100)
+    net.wait(0.1)
+
+
 @scenario(families=BOTH, seconds=9, relay=True)
 def accept_overflow_ack_only(net):
     """Accept queue full and a silent client: ESTABLISHED here, SYN-RECEIVED there, SYN-ACK repeated,
