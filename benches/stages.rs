@@ -22,7 +22,7 @@ use flate2::write::GzEncoder;
 use hashbrown::HashMap;
 use tcpautopsy::analysis::{JudgedConnection, JudgedSegment};
 use tcpautopsy::capture::{Context, Window};
-use tcpautopsy::decode::{self, Decoded, Outcome, decode, express};
+use tcpautopsy::decode::{self, Decoded, Outcome, decode, express_v4};
 use tcpautopsy::detect::{Detectors, Selection, Thresholds};
 use tcpautopsy::flow::{Batch, ZeekRow};
 use tcpautopsy::pipeline::{Discard, Keep, Options, Sink, run};
@@ -298,7 +298,7 @@ fn decoded(bytes: &[u8], batch: &mut Batch) -> u64 {
         batch.tick(record.time);
         let mut extras = None;
         if let Some(found) =
-            express(record.link, record.data, record.wire_len, &settings, &mut extras)
+            express_v4(record.link, record.data, record.wire_len, &settings, &mut extras)
         {
             let source = (found.source, found.ports.0);
             let destination = (found.destination, found.ports.1);

@@ -25,7 +25,7 @@ mod skip;
 mod tests;
 mod tunnel;
 
-pub use express::{Express, express};
+pub use express::{Express, express_v4, express_v6};
 pub use fragment::Fragment;
 pub use icmp::IcmpQuote;
 pub use reassembly::{EXPIRY as FRAGMENT_EXPIRY, Pushed, Reassembler};

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use foldhash::fast::RandomState;
 use tcpautopsy::capture::{Context, Record, Window};
-use tcpautopsy::decode::{self, Decoded, Outcome, decode, express};
+use tcpautopsy::decode::{self, Decoded, Outcome, decode, express_v4};
 use tcpautopsy::flow::{Batch, Finished, Limits, SHARDS, Shard};
 use tcpautopsy::settings::Settings;
 use tcpautopsy::stamp::FrameId;
@@ -20,7 +20,7 @@ fn push(batch: &mut Batch, decoded: &mut Decoded, frame: u32, record: &Record<'_
     let Record { link, data, wire_len, time, .. } = *record;
     batch.tick(time);
     let (settings, mut extras) = (decode::Settings::default(), None);
-    if let Some(mut found) = express(link, data, wire_len, &settings, &mut extras) {
+    if let Some(mut found) = express_v4(link, data, wire_len, &settings, &mut extras) {
         found.segment.time = time;
         let (source, destination) =
             ((found.source, found.ports.0), (found.destination, found.ports.1));

@@ -1,5 +1,5 @@
 //! The short way for the frames that nearly every capture consists of: Ethernet, with or without
-//! one VLAN tag, IPv4 without options or fragments, TCP.
+//! one VLAN tag, IP without options, extension headers or fragments, TCP.
 //!
 //! Says exactly what [`decode`](super::decode) says, or nothing; then the long way is taken. A test
 //! holds the two against each other.
@@ -7,27 +7,40 @@
 use super::{Settings, segment};
 use crate::capture::LinkType;
 use crate::tcp::{Endpoint, Extras, FourTuple, Marks, Segment, Timestamps};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A segment between two IPv4 addresses, outside tunnels.
+/// A segment between two addresses of one family, outside tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Express {
+pub struct Express<Address> {
     /// Sender's address.
-    pub source: u32,
+    pub source: Address,
     /// Receiver's address.
-    pub destination: u32,
+    pub destination: Address,
     /// Sender's port, then receiver's.
     pub ports: (u16, u16),
     /// The segment; its time and frame are the caller's to fill.
     pub segment: Segment,
 }
 
-impl Express {
+impl Express<u32> {
     /// Addresses and ports in the direction of travel.
     #[must_use]
     pub fn tuple(&self) -> FourTuple {
-        let endpoint =
-            |address, port| Endpoint { address: Ipv4Addr::from_bits(address).into(), port };
+        self.between(|address| Ipv4Addr::from_bits(address).into())
+    }
+}
+
+impl Express<u128> {
+    /// Addresses and ports in the direction of travel.
+    #[must_use]
+    pub fn tuple(&self) -> FourTuple {
+        self.between(|address| Ipv6Addr::from_bits(address).into())
+    }
+}
+
+impl<Address: Copy> Express<Address> {
+    fn between(&self, address: impl Fn(Address) -> IpAddr) -> FourTuple {
+        let endpoint = |bits, port| Endpoint { address: address(bits), port };
         FourTuple {
             source: endpoint(self.source, self.ports.0),
             destination: endpoint(self.destination, self.ports.1),
@@ -38,47 +51,117 @@ impl Express {
 const ETHERNET: LinkType = LinkType(1);
 const ETHERNET_HEADER: usize = 14;
 const VLAN_TAG: usize = 4;
+const IPV4: [u8; 2] = [0x08, 0x00];
 const IPV4_HEADER: u16 = 20;
 /// Version 4, and a header without options.
 const PLAIN_IPV4: u8 = 0x45;
+const IPV6: [u8; 2] = [0x86, 0xdd];
+const IPV6_HEADER: u16 = 40;
 const TCP: u8 = 6;
 
-/// Decodes a frame that is of the common kind. Options besides timestamps go to `extras`, which is
-/// left alone where there are none.
+/// Decodes a frame that is of the common kind, and IPv4. Options besides timestamps go to `extras`,
+/// which is left alone where there are none.
 ///
 /// Perf: `benches/stages.rs`, decode: a third of the instructions of the long way, which goes
 /// through every layer that there could be and keeps addresses of either family.
 #[inline]
-pub fn express(
+pub fn express_v4(
     link: LinkType,
     frame: &[u8],
     wire_len: u32,
     settings: &Settings,
     extras: &mut Option<Extras>,
-) -> Option<Express> {
-    if link != ETHERNET || settings.verify_checksums {
-        return None;
-    }
-    let mut header = ETHERNET_HEADER;
-    match frame.get(12..ETHERNET_HEADER)? {
-        [0x08, 0x00] => {}
-        [0x81, 0x00] if frame.get(16..18)? == [0x08, 0x00] => header += VLAN_TAG,
-        _ => return None,
-    }
-    let packet = frame.get(header..)?;
-    let (ip, rest) = packet.split_first_chunk::<{ IPV4_HEADER as usize }>()?;
-    let (fixed, after) = rest.split_first_chunk::<{ segment::FIXED }>()?;
+) -> Option<Express<u32>> {
+    let header = before_packet(link, frame, IPV4, *settings)?;
+    let (ip, tcp) = frame.get(header..)?.split_first_chunk::<{ IPV4_HEADER as usize }>()?;
     let total = u16::from_be_bytes([ip[2], ip[3]]);
     let is_whole = (ip[6] & 0x3f) | ip[7] == 0;
     let length = total.checked_sub(IPV4_HEADER)?;
-    let header_len = u16::from(fixed[12] >> 4) * 4;
-    if ip[0] != PLAIN_IPV4 || !is_whole || ip[9] != TCP || header_len > length {
+    if ip[0] != PLAIN_IPV4 || !is_whole || ip[9] != TCP {
         return None;
     }
+    let room = wire_len as usize >= header + usize::from(total);
+    let (ports, segment) = segment_of(tcp, length, room, extras)?;
+    Some(Express {
+        source: u32::from_be_bytes([ip[12], ip[13], ip[14], ip[15]]),
+        destination: u32::from_be_bytes([ip[16], ip[17], ip[18], ip[19]]),
+        ports,
+        segment: Segment {
+            header_len: IPV4_HEADER + segment.header_len,
+            ip_id: u16::from_be_bytes([ip[4], ip[5]]),
+            ttl: ip[8],
+            traffic_class: ip[1],
+            ..segment
+        },
+    })
+}
+
+/// The same for one that is IPv6.
+pub fn express_v6(
+    link: LinkType,
+    frame: &[u8],
+    wire_len: u32,
+    settings: &Settings,
+    extras: &mut Option<Extras>,
+) -> Option<Express<u128>> {
+    let header = before_packet(link, frame, IPV6, *settings)?;
+    let (ip, tcp) = frame.get(header..)?.split_first_chunk::<{ IPV6_HEADER as usize }>()?;
+    let length = u16::from_be_bytes([ip[4], ip[5]]);
+    if ip[0] >> 4 != 6 || ip[6] != TCP || length == 0 {
+        return None;
+    }
+    let room = wire_len as usize >= header + usize::from(IPV6_HEADER) + usize::from(length);
+    let (ports, segment) = segment_of(tcp, length, room, extras)?;
+    let (addresses, _) = ip.split_last_chunk::<32>()?.1.as_chunks::<16>();
+    let [source, destination] = *addresses else { return None };
+    Some(Express {
+        source: u128::from_be_bytes(source),
+        destination: u128::from_be_bytes(destination),
+        ports,
+        segment: Segment {
+            header_len: IPV6_HEADER + segment.header_len,
+            ttl: ip[7],
+            traffic_class: ip[0] << 4 | ip[1] >> 4,
+            ..segment
+        },
+    })
+}
+
+/// Where the packet begins in a frame of the common kind whose `EtherType` is `wanted`.
+#[inline]
+fn before_packet(
+    link: LinkType,
+    frame: &[u8],
+    wanted: [u8; 2],
+    settings: Settings,
+) -> Option<usize> {
+    if link != ETHERNET || settings.verify_checksums {
+        return None;
+    }
+    match *frame.get(12..ETHERNET_HEADER)? {
+        [0x81, 0x00] if *frame.get(16..18)? == wanted => Some(ETHERNET_HEADER + VLAN_TAG),
+        [high, low] if [high, low] == wanted => Some(ETHERNET_HEADER),
+        _ => None,
+    }
+}
+
+/// The segment that is the first `length` bytes of `tcp`, or was before these were cut: the frame
+/// had `room` for them. Its header's length is that of TCP alone.
+#[expect(clippy::inline_always, reason = "measured: part of the loop over a capture's frames")]
+#[inline(always)]
+fn segment_of(
+    tcp: &[u8],
+    length: u16,
+    room: bool,
+    extras: &mut Option<Extras>,
+) -> Option<((u16, u16), Segment)> {
+    let (fixed, after) = tcp.split_first_chunk::<{ segment::FIXED }>()?;
+    let header_len = u16::from(fixed[12] >> 4) * 4;
+    let payload_len = u32::from(length.checked_sub(header_len)?);
     let options = after.get(..usize::from(header_len).checked_sub(segment::FIXED)?)?;
     let mut marks = Marks::default();
-    if rest.len() < usize::from(length) {
-        if (wire_len as usize) < header + usize::from(total) {
+    if tcp.len() < usize::from(length) {
+        if !room {
             return None;
         }
         marks = Marks::CUT_PAYLOAD;
@@ -91,42 +174,36 @@ pub fn express(
         None if options.is_empty() => Timestamps::default(),
         None => segment::options(options, &mut marks, extras),
     };
-    Some(Express {
-        source: u32::from_be_bytes([ip[12], ip[13], ip[14], ip[15]]),
-        destination: u32::from_be_bytes([ip[16], ip[17], ip[18], ip[19]]),
-        ports: segment::ports(fixed),
-        segment: Segment {
-            timestamps,
-            payload_len: u32::from(length - header_len),
-            header_len: IPV4_HEADER + header_len,
-            ip_id: u16::from_be_bytes([ip[4], ip[5]]),
-            ttl: ip[8],
-            traffic_class: ip[1],
-            marks,
-            ..segment::fixed(fixed)
-        },
-    })
+    let segment = Segment { timestamps, payload_len, header_len, marks, ..segment::fixed(fixed) };
+    Some((segment::ports(fixed), segment))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
     use proptest::prelude::*;
 
     use super::super::{Decoded, Outcome, decode};
     use super::*;
 
     /// A frame of the common kind: `options` behind the fixed header, then payload.
-    fn frame(tag: bool, options: &[u8], payload: usize) -> Vec<u8> {
+    fn frame(tag: bool, v6: bool, options: &[u8], payload: usize) -> Vec<u8> {
         let mut frame = vec![2; 12];
         if tag {
             frame.extend([0x81, 0x00, 0x00, 0x07]);
         }
-        frame.extend([0x08, 0x00]);
-        let total = u16::try_from(40 + options.len() + payload).unwrap().to_be_bytes();
-        frame.extend([0x45, 0xb8, total[0], total[1], 0, 9, 0x40, 0, 63, 6, 0, 0]);
-        frame.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+        let length = |header: usize| {
+            u16::try_from(header + 20 + options.len() + payload).unwrap().to_be_bytes()
+        };
+        if v6 {
+            let [high, low] = length(0);
+            frame.extend([0x86, 0xdd, 0x6b, 0x80, 0, 1, high, low, 6, 63]);
+            frame.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+            frame.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+        } else {
+            let [high, low] = length(20);
+            frame.extend([0x08, 0x00, 0x45, 0xb8, high, low, 0, 9, 0x40, 0, 63, 6, 0, 0]);
+            frame.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+        }
         let words = u8::try_from(5 + options.len() / 4).unwrap();
         frame.extend([0x9c, 0x40, 0x01, 0xbb, 0, 0, 1, 0, 0, 0, 2, 0, words << 4, 0x18]);
         frame.extend([1, 2, 3, 4, 0, 0]);
@@ -135,25 +212,20 @@ mod tests {
         frame
     }
 
-    /// What both ways say; none where the short way says nothing.
-    fn both(frame: &[u8], wire_len: usize) -> Option<(Express, Option<Extras>, Outcome, Decoded)> {
-        let (mut extras, mut long) = (None, Decoded::default());
+    /// Whether there is a short way; if so, it says what the long one says.
+    fn assert_same(frame: &[u8], wire_len: usize) -> bool {
         let settings = Settings::default();
         let wire_len = u32::try_from(wire_len).unwrap();
-        let short = express(ETHERNET, frame, wire_len, &settings, &mut extras)?;
+        let (mut extras, mut long) = (None, Decoded::default());
+        let v4 = express_v4(ETHERNET, frame, wire_len, &settings, &mut extras);
+        let short = v4.map(|found| (found.tuple(), found.segment)).or_else(|| {
+            let v6 = express_v6(ETHERNET, frame, wire_len, &settings, &mut extras);
+            v6.map(|found| (found.tuple(), found.segment))
+        });
+        let Some((tuple, segment)) = short else { return false };
         let outcome = decode(ETHERNET, frame, wire_len, &settings, &mut long);
-        Some((short, extras, outcome, long))
-    }
-
-    fn assert_same(frame: &[u8], wire_len: usize) -> bool {
-        let Some((short, extras, outcome, long)) = both(frame, wire_len) else { return false };
         assert_eq!(outcome, Outcome::Segment);
-        let address = |bits| IpAddr::V4(Ipv4Addr::from_bits(bits));
-        let (source, destination) = (long.tuple.source, long.tuple.destination);
-        assert_eq!((address(short.source), short.ports.0), (source.address, source.port));
-        let receiver = (address(short.destination), short.ports.1);
-        assert_eq!(receiver, (destination.address, destination.port));
-        assert_eq!(short.segment, long.segment);
+        assert_eq!((tuple, segment), (long.tuple, long.segment));
         assert_eq!((extras.is_some(), extras), (long.has_extras, extras.map(|_| long.extras)));
         assert!(long.tunnel.is_empty());
         true
@@ -164,16 +236,15 @@ mod tests {
         let stamps = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
         let syn = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
         for options in [&[][..], &stamps, &syn] {
-            for tag in [false, true] {
-                let whole = frame(tag, options, 500);
-                let wire_len = whole.len();
+            for (tag, v6) in [(false, false), (true, false), (false, true), (true, true)] {
+                let whole = frame(tag, v6, options, 500);
+                let (wire_len, headers) = (whole.len(), whole.len() - 500);
                 assert!(assert_same(&whole, wire_len));
-                assert!(
-                    assert_same(&whole[..96], wire_len),
-                    "cut by the snaplen behind the headers"
-                );
-                assert!(!assert_same(&whole[..50], wire_len), "cut inside the TCP header");
-                assert!(!assert_same(&whole[..96], 96), "cut, and its length forgotten");
+                let cut = &whole[..headers + 2];
+                assert!(assert_same(cut, wire_len), "cut by the snaplen behind the headers");
+                assert!(!assert_same(cut, cut.len()), "cut, and its length forgotten");
+                let inside = &whole[..headers - options.len() - 4];
+                assert!(!assert_same(inside, wire_len), "cut inside the TCP header");
             }
         }
     }
@@ -182,13 +253,14 @@ mod tests {
         #[test]
         fn the_short_way_says_what_the_long_way_says(
             tag: bool,
+            v6: bool,
             options in prop::collection::vec(0_u8..40, 0..10),
             payload in 0_usize..40,
-            changes in prop::collection::vec((12_usize..70, any::<u8>()), 0..4),
+            changes in prop::collection::vec((12_usize..90, any::<u8>()), 0..4),
             cut in 0_usize..20,
             forgotten in prop_oneof![Just(0_usize), 0_usize..20],
         ) {
-            let mut bytes = frame(tag, &options.repeat(4), payload);
+            let mut bytes = frame(tag, v6, &options.repeat(4), payload);
             for (at, byte) in changes {
                 if let Some(place) = bytes.get_mut(at) {
                     *place = byte;

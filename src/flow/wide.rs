@@ -53,7 +53,15 @@ impl WideFlows {
     pub(super) fn index(&mut self, tuple: FourTuple, tunnel: &[TunnelLayer], number: u64) -> u32 {
         let place = number as usize % Self::MET;
         let met = self.met.get(place).copied().unwrap_or(0);
-        let same = |flow: &WideFlow| flow.tuple == tuple && self.layers_of(flow) == tunnel;
+        let same = |flow: &WideFlow| {
+            // Perf: most are in no tunnel, and nothing is compared then.
+            let is_in = match (flow.layers, tunnel) {
+                (0, tunnel) => tunnel.is_empty(),
+                (_, []) => false,
+                (_, tunnel) => self.layers_of(flow) == tunnel,
+            };
+            is_in && flow.tuple == tuple
+        };
         if self.flows.get(met as usize).is_some_and(same) {
             return met;
         }

@@ -14,10 +14,12 @@ use super::whole::{self, Whole};
 use crate::capture::{
     Context, DamageList, Direction, LinkType, Oddities, Record, Source, Statistics, Walk, Window,
 };
-use crate::decode::{self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode, express};
+use crate::decode::{
+    self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode, express_v4, express_v6,
+};
 use crate::flow::Batch;
 use crate::stamp::Time;
-use crate::tcp::{Extras, IcmpError, Marks, Segment};
+use crate::tcp::{Extras, FourTuple, IcmpError, Marks, Segment};
 
 /// How far a chunk looks for a place to begin when the first look finds none. A chunk without one
 /// is walked again from its true beginning.
@@ -281,19 +283,18 @@ impl<'a> Visitor<'a> {
             self.earliest = self.earliest.min(record.time);
         }
         self.note_link(record.link);
-        let Record { link, data, wire_len, time, .. } = *record;
+        let Record { link, data, wire_len, .. } = *record;
         let mut extras = None;
         let verify_checksums =
             self.look.decode.verify_checksums || is_verified(record.offset, self.all_verified);
         let settings = decode::Settings { verify_checksums, ..self.look.decode };
         if !self.look.needs_vlan
-            && let Some(mut found) = express(link, data, wire_len, &settings, &mut extras)
+            && let Some(mut found) = express_v4(link, data, wire_len, &settings, &mut extras)
         {
-            if !self.look.wants(|| found.tuple(), None) {
-                self.found.left_out += 1;
+            if !self.takes(|| found.tuple()) {
                 return;
             }
-            found.segment.time = time;
+            found.segment.time = record.time;
             found.segment.interface = interface_of(record);
             let source = (found.source, found.ports.0);
             let destination = (found.destination, found.ports.1);
@@ -314,6 +315,19 @@ impl<'a> Visitor<'a> {
         let Record { link, data, wire_len, time, .. } = *record;
         if link == LinkType::EVENT {
             return;
+        }
+        let mut extras = None;
+        if !self.look.needs_vlan
+            && let Some(mut found) = express_v6(link, data, wire_len, &settings, &mut extras)
+        {
+            let tuple = found.tuple();
+            if !self.takes(|| tuple) {
+                return;
+            }
+            found.segment.time = time;
+            found.segment.interface = interface_of(record);
+            let extras = extras.as_ref().unwrap_or(&Extras::NONE);
+            return self.batch.push(frame, tuple, &[], &found.segment, extras);
         }
         match decode(link, data, wire_len, &settings, &mut self.decoded) {
             Outcome::Segment if !self.look.wants(|| self.decoded.tuple, self.decoded.vlan) => {
@@ -346,6 +360,14 @@ impl<'a> Visitor<'a> {
             }
             Outcome::Skip(skip) => self.found.skips.add(skip, 1),
         }
+    }
+
+    /// Whether to take in a segment, whose frame told no VLAN that anybody asks for.
+    #[inline]
+    fn takes(&mut self, tuple: impl FnOnce() -> FourTuple) -> bool {
+        let wanted = self.look.wants(tuple, None);
+        self.found.left_out += u64::from(!wanted);
+        wanted
     }
 
     fn note_link(&mut self, link: LinkType) {
