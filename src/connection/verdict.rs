@@ -16,10 +16,10 @@ const DEAD_AFTER: u32 = 5;
 
 impl Connection {
     /// Closes the books: `clock` is the capture clock, `replaced_by` the SYN of the next
-    /// incarnation, if that is why.
+    /// incarnation, if that is why. What is left of it is of no use.
     #[must_use]
     pub fn finish(
-        mut self,
+        &mut self,
         clock: Time,
         replaced_by: Option<Mark>,
         settings: &Settings,
@@ -67,8 +67,8 @@ impl Connection {
             completeness: self.completeness,
             zeek: self.zeek.columns(),
             longest_idle: self.longest_idle(),
-            tunnel: self.tunnel,
-            other_tunnel: self.other_tunnel.map(<[_]>::into_vec),
+            tunnel: std::mem::take(&mut self.tunnel),
+            other_tunnel: self.other_tunnel.take().map(<[_]>::into_vec),
         }
     }
 

@@ -11,6 +11,7 @@ mod block;
 mod leaving;
 mod opening;
 mod portion;
+mod timer;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -38,6 +39,7 @@ pub(super) use block::Likely;
 use block::{BLOCK, Places};
 use leaving::Leave;
 pub use portion::Portion;
+use timer::{Timer, arm};
 
 /// The connections of one shard's flows.
 #[derive(Debug)]
@@ -67,10 +69,6 @@ pub struct Shard {
     ending: Option<Vec<Slot>>,
 }
 
-/// So long after its last segment a connection that is closed gives back what it does not need for
-/// stragglers.
-const REST_AFTER: Span = Span::from_millis(250);
-
 /// An open connection that was silent for so long may be put to sleep.
 const SILENT: Span = Span::from_secs(10);
 
@@ -81,14 +79,6 @@ const LOOKED_AT: usize = 2;
 /// the same time lies close together, whichever shard it is of: where all shards let go of it at about
 /// the same time, its memory can be used again.
 const SOME: usize = 64;
-
-/// Orders by time and then by the connection's age. Outdated ones are told by their id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Timer {
-    at: Time,
-    id: u64,
-    slot: u32,
-}
 
 impl Shard {
     /// An empty shard. `index` is its number, `limits` its own share; `hasher` is keyed once a run.
@@ -389,7 +379,7 @@ impl Shard {
             if live.ticket.take().is_some() {
                 self.over_count -= 1;
             }
-            return self.arm(index, clock, segment.time);
+            return arm(&mut self.timers, index, (live, connection), (clock, segment.time));
         }
         let stray = connection.take_stray_syn(segment);
         let by = Some(Mark::of(stray.as_ref().map_or(segment, |(_, first, _)| first)));
@@ -440,26 +430,12 @@ impl Shard {
         key_of(&self.embryos, &self.live, slot)
     }
 
-    /// Works out when the connection is over, and sets a timer if that is earlier than before. A
-    /// later one is found out when the old timer rings. A connection whose last segment, at `time`,
-    /// is behind the clock gets the same time as any other.
+    /// Sets a connection's timer anew, see [`arm`].
     pub(super) fn arm(&mut self, index: u32, clock: Time, time: Time) {
-        let Some((live, connection)) = self.live.wake(index) else { return };
-        live.due = on_clock(connection.deadline(), clock, time);
-        if live.due < live.armed {
-            let at = live.due.min(clock + REST_AFTER);
-            if at < live.armed {
-                live.armed = at;
-                self.timers.push(Reverse(Timer { at, id: live.id, slot: index }));
-            }
+        if let Some((live, connection)) = self.live.wake(index) {
+            arm(&mut self.timers, index, (live, connection), (clock, time));
         }
     }
-}
-
-/// The time `deadline` of a connection on the capture clock, which its last segment, at `time`, may
-/// be behind.
-fn on_clock(deadline: Time, clock: Time, time: Time) -> Time {
-    if deadline == Time::MAX { deadline } else { (deadline + clock.since(time)).max(clock) }
 }
 
 /// Whose slot it is.

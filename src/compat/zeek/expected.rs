@@ -41,13 +41,13 @@ impl Tracker {
         let (me, peer) = self.pair_mut(forward);
         let length = segment.payload_len;
         let letter = if length > 0 { once::DATA } else { once::ACK };
+        let is_entered = me.entered & letter != 0;
         let Some(end) = segment.seq.0.checked_add(length) else { return false };
         let Some(advance) = segment.ack.0.checked_sub(peer.acked.seq.0) else { return false };
         // The acknowledgment is no further than 2^31 ahead.
         let acknowledged = peer.acknowledged().wrapping_add(u64::from(advance));
         let lost = acknowledged.saturating_sub(peer.delivery.next());
-        let is_expected = me.entered & letter != 0
-            && segment.seq == me.last.seq
+        let is_expected = segment.seq == me.last.seq
             && advance.cast_signed() >= 0
             && (lost == 0 || !is_partial && peer.delivery.waits_for_nothing());
         // Where the snaplen cut it, payload is not delivered.
@@ -61,6 +61,9 @@ impl Tracker {
         peer.acked.seq = segment.ack;
         peer.delivery.acknowledge_delivered(acknowledged);
         self.last = segment.time;
+        if !is_entered {
+            self.note_plain(forward, segment);
+        }
         if lost > 0 {
             self.note_lost(!forward, lost);
         }

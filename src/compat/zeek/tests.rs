@@ -260,6 +260,19 @@ proptest! {
 }
 
 #[test]
+fn the_first_data_and_the_first_acknowledgment_of_a_side_take_the_short_way() {
+    let mut tracker = exchange(&opened(&[]));
+    for (forward, seq, ack, length, history) in [
+        (true, 101, 901, 10, "ShAD"),
+        (false, 901, 111, 0, "ShADa"),
+        (false, 901, 111, 50, "ShADad"),
+    ] {
+        assert!(tracker.observe_calmly(forward, &segment(".", seq, ack, length)), "{history}");
+        assert_eq!(tracker.columns().history.to_string(), history);
+    }
+}
+
+#[test]
 fn a_tracker_takes_five_cache_lines() {
     assert!(size_of::<Tracker>() <= 320, "{}", size_of::<Tracker>());
 }

@@ -337,7 +337,9 @@ impl Tracker {
         had
     }
 
-    fn note_plain(&mut self, forward: bool, segment: &Segment) {
+    /// The first data of a side, or its first acknowledgment without.
+    #[inline(never)]
+    pub(super) fn note_plain(&mut self, forward: bool, segment: &Segment) {
         if segment.payload_len > 0 {
             self.enter_once(forward, once::DATA, b'D');
         } else if segment.flags.ack() {

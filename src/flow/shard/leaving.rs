@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::{Shard, Timer, half, remember};
+use super::timer::Timer;
+use super::{Shard, half, remember};
 use crate::connection::{Connection, LoneSyn, Mark, TimeWaitBefore};
 use crate::flow::embryo::Embryo;
 use crate::flow::lives::Live;
@@ -202,7 +203,7 @@ impl Shard {
         emit.finished(finished);
         for ((forward, syn, extras), flow) in attempts {
             let first = (forward, &syn, &extras);
-            let attempt = Connection::begun(emit.name(syn.frame), flow, first, settings);
+            let mut attempt = Connection::begun(emit.name(syn.frame), flow, first, settings);
             let record = attempt.finish(known_until, by, settings);
             emit.finished(Finished { record, at, ending });
         }
