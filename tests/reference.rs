@@ -244,7 +244,7 @@ impl<'s> Reference<'s> {
         if let Some((forward, syn, extras)) = turned_away {
             let (canonical, _) = FourTuple { source: client, destination: server }.canonical();
             let (id, flow) = (syn.frame.number(), (canonical, Vec::new()));
-            let attempt = Connection::begun(id, flow, (forward, &syn, &extras), self.settings);
+            let mut attempt = Connection::begun(id, flow, (forward, &syn, &extras), self.settings);
             self.done.push(attempt.finish(until, by, self.settings));
         }
         time_wait

@@ -104,7 +104,7 @@ fn reconstructed(seen: &[(i64, endpoint::Wire)], stamps: bool) -> [Vec<Entry>; 2
         });
         connection.observe(it.from == *first, &segment, &Extras::NONE, &settings);
     }
-    let Some((_, connection)) = connection else { return [Vec::new(), Vec::new()] };
+    let Some((_, mut connection)) = connection else { return [Vec::new(), Vec::new()] };
     let record = connection.finish(clock, None, &settings);
     let states = |who: usize| {
         let side = if record.client == address(who) { Side::Client } else { Side::Server };
