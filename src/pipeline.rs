@@ -17,6 +17,7 @@ mod collect;
 mod consume;
 mod extent;
 mod feed;
+mod gathered;
 mod joins;
 mod kept;
 mod lane;
@@ -52,7 +53,8 @@ use crate::flow::{Answers, Limits, Names, Neighbours, SHARDS, Start, Turn, ZeekR
 use crate::settings::Settings;
 use crate::summary::Summary;
 
-use collect::{Collector, Terms, Worker};
+use collect::{Terms, Worker};
+use gathered::Gathered;
 use look::Look;
 use merge::Held;
 pub use period::{Moment, NoMoment, Period};
@@ -93,8 +95,8 @@ pub struct Options {
     /// Segments of a capture of several interfaces that may wait for those which overtake them; beyond
     /// that it is taken in the order of its frames.
     pub waiting_segments: u64,
-    /// Entries that each table of a shard's summary keeps.
-    pub summary_bound: usize,
+    /// Listeners, hosts and pairs that the analysis has totals of, at most.
+    pub summary_limit: usize,
     /// Groups of each detector that a shard keeps.
     pub group_bound: usize,
     /// How many connections that one detector marked the analysis lists at most: the earliest.
@@ -166,7 +168,7 @@ impl Options {
             zeek: ZeekRules::default(),
             wave_segments: Self::WAVE_SEGMENTS,
             waiting_segments: Self::WAITING_SEGMENTS,
-            summary_bound: Summary::MAX_PER_SHARD,
+            summary_limit: Summary::MAX_LISTENERS,
             group_bound: Accumulator::MAX_GROUPS_PER_SHARD,
             max_flagged: Self::MAX_FLAGGED,
             line_room: Self::LINE_ROOM,
@@ -199,7 +201,7 @@ impl Options {
             max_flagged: self
                 .max_flagged
                 .min(usize::try_from(rest / Self::FLAGGED).unwrap_or(usize::MAX)),
-            summary_bound: Summary::bound_within(rest / 4, SHARDS),
+            summary_limit: Summary::limit_within(rest / 4),
             group_bound: Accumulator::bound_within(rest / 10, SHARDS),
             line_room: usize::try_from(rest / 12)
                 .map_or(self.line_room, |lines| self.line_room.min(lines / SHARDS)),
@@ -328,7 +330,7 @@ fn drive(
     let mut workers: Vec<Worker> =
         (0..SHARDS).map(|index| Worker::new(index, options, rules, &hasher)).collect();
     let (mut current, mut next) = (Wave::default(), Wave::default());
-    let mut whole = Collector::of_run(options);
+    let mut whole = Gathered::new(options);
     let mut held = Held::default();
     let (mut answers, mut names) = (Answers::default(), Names::default());
     let (mut neighbours, mut start) = (Neighbours::default(), Start::default());
@@ -358,7 +360,7 @@ fn drive(
         );
         let is_merged = is_merged.map_err(PipelineError::Sink)?;
         segments::flush(&mut workers, is_merged, sink).map_err(PipelineError::Sink)?;
-        collect::gather(&mut workers, &mut whole, options);
+        whole.gather(&mut workers, options);
         for worker in &mut workers {
             worker.foresee(read);
         }
@@ -383,7 +385,7 @@ fn drive(
     let terms =
         Terms { options, answers: &answers, neighbours: &neighbours, names: &names, start: &start };
     consume::end(&mut workers, &mut whole, clock, terms, sink).map_err(PipelineError::Sink)?;
-    collect::gather(&mut workers, &mut whole, options);
+    whole.gather(&mut workers, options);
     Ok(conclude(workers, whole, reading, options, threads))
 }
 
@@ -400,18 +402,18 @@ fn watch_neighbours(neighbours: &mut Neighbours, wave: &Wave, settings: &Setting
 
 fn conclude(
     workers: Vec<Worker>,
-    whole: Collector,
+    whole: Gathered,
     reading: Reading<'_>,
     options: &Options,
     threads: &Threads,
 ) -> Outcome {
     let selection = reading.look.selection();
     let (mut inputs, plan) = reading.finish();
-    let collected = collect::merge(workers, whole);
-    let Collector { summary, accumulator, kept, .. } = collected;
-    let Collector { streams_forgotten, zeek_rows_evicted, .. } = collected;
+    let whole = whole.conclude(workers);
+    let Gathered { summary, accumulator, kept, .. } = whole;
+    let Gathered { streams_forgotten, zeek_rows_evicted, .. } = whole;
     for (input, index) in inputs.iter_mut().zip(0..) {
-        input.seen_elsewhere = collected.seen_elsewhere.get(&index).copied().unwrap_or_default();
+        input.seen_elsewhere = whole.seen_elsewhere.get(&index).copied().unwrap_or_default();
     }
     let findings = options.detectors.conclude(&accumulator, &summary, &inputs, &AllHands);
     let analysis = Analysis {

@@ -1,14 +1,15 @@
-//! Mergeable totals of a run: the whole capture, each listener, each host, each pair of them.
+//! Totals of a run: the whole capture, each listener, each host, each pair of them.
 //!
-//! Every shard of the pipeline fills one [`Summary`] from its finished connections, and the
-//! summaries are merged at the end. Everything in it is made of integer sums, minima and maxima, so
-//! that the order of additions and merges leaves no trace. Only when a table outgrows its named
-//! bound do the lightest entries leave it, counted; which ones depends on the order within a shard,
-//! and that the pipeline fixes.
+//! Every shard of the pipeline collects its finished connections on a [`Tray`], and now and then all trays
+//! are entered into the books of the run, in which each listener, host and pair has one place. Sums of
+//! integers, minima and maxima do not depend on the order of additions; what does (which entries leave a
+//! table that outgrows its named bound, and which sources a sketch remembers) is entered in the order of
+//! the connections, whenever that is.
 //!
 //! Knows nothing of segments, of the detectors' limits, or of reports.
 
 mod activity;
+mod book;
 mod brief;
 mod concurrency;
 mod distinct;
@@ -23,9 +24,11 @@ mod overlays;
 mod pair;
 mod place;
 mod roster;
+mod slip;
 mod sparse;
 mod table;
 mod totals;
+mod tray;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -35,6 +38,7 @@ mod tests;
 use std::net::IpAddr;
 
 pub use activity::{Activity, Attempts};
+use book::Book;
 pub use concurrency::{Above, Concurrency, Peak, StateSeries};
 pub use distinct::Distinct;
 pub use frequent::{Frequent, Often};
@@ -42,16 +46,20 @@ pub use ground::{Ground, Lacking};
 pub use hands::{Hands, OneHand};
 pub use host::Host;
 pub use listener::Listener;
-use lone::{LoneSum, Waiting};
+use lone::Sum;
 use overlays::Overlays;
 pub use pair::{Pair, PairKey};
-use place::Parcel;
-use roster::Roster;
-pub(crate) use table::{Entry, Table};
+use roster::{Room, Roster};
+use slip::Key as _;
+pub use slip::Order;
+pub(crate) use table::{Entry, Merge, Table};
 pub use totals::{Durations, StateCounts, Totals};
+pub use tray::Tray;
+use tray::{Lists, Parts};
 
-use crate::connection::{ConnectionRecord, HandshakeOutcome, LoneSyn};
-use crate::tcp::{Endpoint, Overlay, OverlayId, Side, TunnelLayer, Within};
+use crate::connection::{ConnectionRecord, HandshakeOutcome};
+use crate::stamp::Time;
+use crate::tcp::{Endpoint, Overlay, OverlayId, Within};
 
 /// Everything that is added up over connections.
 #[derive(Clone, Debug)]
@@ -60,34 +68,20 @@ pub struct Summary {
     pub totals: Totals,
     /// What the limits of memory cost.
     pub shed: Shed,
-    listeners: Roster<Within<Endpoint>, Listener>,
-    hosts: Roster<Within<IpAddr>, Host>,
-    pairs: Roster<Within<PairKey>, Pair>,
+    listeners: Book<Within<Endpoint>, Listener>,
+    hosts: Book<Within<IpAddr>, Host>,
+    pairs: Book<Within<PairKey>, Pair>,
     /// The networks that the keys name.
     overlays: Overlays,
-    /// Entries of each table that are kept while connections are added, and once all is merged.
-    bound: usize,
+    /// Entries of each book that can be read, the heaviest ones.
     limit: usize,
-    /// The connection that is being added.
-    parcel: Parcel,
-    waiting: Waiting,
+    /// The connection that is being added alone.
+    tray: Tray,
 }
 
-/// One that can be read at any time.
 impl Default for Summary {
     fn default() -> Self {
-        Self {
-            totals: Totals::default(),
-            shed: Shed::default(),
-            listeners: Roster::default(),
-            hosts: Roster::default(),
-            pairs: Roster::default(),
-            overlays: Overlays::default(),
-            bound: Self::MAX_PER_SHARD,
-            limit: Self::MAX_LISTENERS,
-            parcel: Parcel::default(),
-            waiting: Waiting::default(),
-        }
+        Self::of_run(Self::MAX_LISTENERS)
     }
 }
 
@@ -117,6 +111,11 @@ impl Shed {
         }
     }
 
+    const fn add(&mut self, other: Self) {
+        self.handshakes += other.handshakes;
+        self.connections += other.connections;
+    }
+
     /// All of them.
     #[must_use]
     pub const fn total(self) -> u64 {
@@ -133,138 +132,130 @@ pub struct Evicted {
     pub connections: u64,
 }
 
+/// A part of a book, to be written in by one hand.
+enum Part<'a> {
+    Listeners(&'a mut Roster<Within<Endpoint>, Listener>, Vec<Sum>),
+    Hosts(&'a mut Roster<Within<IpAddr>, Host>),
+    Pairs(&'a mut Roster<Within<PairKey>, Pair>),
+}
+
 impl Summary {
-    /// Listeners, hosts and pairs kept in one shard by default; between two clearances it may hold
-    /// twice as many of each.
-    pub const MAX_PER_SHARD: usize = 1_024;
-    /// Listeners, hosts and pairs kept of the whole run by default.
-    pub const MAX_LISTENERS: usize = Self::WHOLE * Self::MAX_PER_SHARD;
+    /// Listeners, hosts and pairs that can be read at the end, by default.
+    pub const MAX_LISTENERS: usize = 16_384;
 
-    /// How many times more entries of the whole run are kept than of a shard.
-    const WHOLE: usize = 16;
+    /// How many times more entries are kept until the end: one that is light now may grow. Between two
+    /// clearances a part of a book may hold twice as many.
+    const MORE: usize = 2;
 
-    /// Bytes that one listener, one host and one pair of a shard take, about, with their share of
-    /// those of the whole run and with what the allocator needs for them: measured on an archive of
-    /// many captures, where all tables are full and most series are long.
+    /// Bytes that one listener, one host and one pair take, about, with what the allocator needs for
+    /// them: measured on an archive of many captures, where all books are full and most series are long.
     const ENTRIES: u64 = 8_000;
 
-    /// The summary of a shard, which keeps `bound` entries of each table. What it found can be read
-    /// once it is merged into another one, and that is settled.
+    /// Amounts in series for each entry that is kept, of all those of its part together.
+    const AMOUNTS: usize = 128;
+
+    /// How much less that is where memory is limited.
+    const TIGHTER: usize = 4;
+
+    /// The summary of a run, of which `limit` entries of each book can be read.
     #[must_use]
-    pub fn of_shard(bound: usize) -> Self {
-        Self { bound, parcel: Parcel::that_may_wait(), ..Self::default() }
+    pub fn of_run(limit: usize) -> Self {
+        Self {
+            totals: Totals::default(),
+            shed: Shed::default(),
+            listeners: Book::default(),
+            hosts: Book::default(),
+            pairs: Book::default(),
+            overlays: Overlays::default(),
+            limit,
+            tray: Tray::default(),
+        }
     }
 
-    /// The summary of a run whose shards keep `bound` entries of each table.
+    /// How many entries of each book can be read if all of it may take `memory` bytes; not more than by
+    /// default.
     #[must_use]
-    pub fn of_run(bound: usize) -> Self {
-        Self { limit: Self::WHOLE * bound, ..Self::default() }
-    }
-
-    /// How many entries each table of a shard may keep if the summaries of `shards` shards may take
-    /// `memory` bytes in all; not more than by default.
-    #[must_use]
-    pub fn bound_within(memory: u64, shards: usize) -> usize {
-        let both = 2 * Self::ENTRIES * shards as u64;
-        usize::try_from(memory / both).unwrap_or(usize::MAX).clamp(16, Self::MAX_PER_SHARD)
+    pub fn limit_within(memory: u64) -> usize {
+        let each = 2 * Self::MORE as u64 * Self::ENTRIES;
+        usize::try_from(memory / each).unwrap_or(usize::MAX).clamp(256, Self::MAX_LISTENERS)
     }
 
     /// Adds one finished connection.
     pub fn add(&mut self, record: &ConnectionRecord) {
-        self.add_waiting();
-        let overlay = self.overlay_of(&record.tunnel, record.other_tunnel.as_deref());
-        let Self { parcel, bound, .. } = self;
-        parcel.open().read(record);
-        self.totals.add(&parcel.brief);
-        if parcel.brief.is_of_service() {
-            let key = Within { at: record.server, overlay };
-            self.listeners.add(key, parcel, Side::Server, *bound);
-        }
-        for side in Side::BOTH {
-            if parcel.brief.is_alive(side) {
-                let key = Within { at: record.endpoint(side).address, overlay };
-                self.hosts.add(key, parcel, side, *bound);
+        let mut tray = std::mem::take(&mut self.tray);
+        tray.add(Time::default(), record);
+        self.enter(&mut [&mut tray], None, &OneHand);
+        self.tray = tray;
+    }
+
+    /// Enters what the shards have finished, in its order: what stands before `mark`, since nothing
+    /// earlier can come any more, or everything that is left.
+    pub fn enter(&mut self, trays: &mut [&mut Tray], mark: Option<Order>, hands: &impl Hands) {
+        let parts = self.listeners.parts.len();
+        let mut sums: Vec<Vec<Sum>> = Vec::new();
+        sums.resize_with(parts, Vec::new);
+        for tray in trays.iter_mut() {
+            if mark.is_none() {
+                tray.close();
             }
-        }
-        if Pair::counts(&parcel.brief) {
-            let key = PairKey { client: record.client.address, server: record.server };
-            self.pairs.add(Within { at: key, overlay }, parcel, Side::Client, *bound);
-        }
-    }
-
-    /// Adds a SYN in `tunnel` that nothing followed, as [`Summary::add`] adds its record.
-    pub fn add_lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer]) {
-        let key = Within { at: lone.server, overlay: self.overlay_of(tunnel, None) };
-        if !self.waiting.has_room(key) {
-            self.add_waiting();
-        }
-        self.waiting.push(key, lone);
-    }
-
-    /// Adds the lone SYNs that wait.
-    fn add_waiting(&mut self) {
-        let Self { parcel, bound, totals, listeners, waiting, .. } = self;
-        let Some(key) = waiting.key() else { return };
-        let sum = LoneSum::of(&waiting.syns);
-        totals.add_lone_syns(&sum);
-        listeners.change(key, *bound, |place| {
-            if let Some(listener) = place.totals_mut() {
-                listener.add_lone_syns(&waiting.syns, &sum);
-            } else {
-                for lone in &waiting.syns {
-                    parcel.open().read_lone(lone);
-                    place.add(parcel, Side::Server);
+            self.totals.merge(&std::mem::take(&mut tray.totals));
+            self.shed.add(std::mem::take(&mut tray.shed));
+            self.overlays.learn(&tray.overlays);
+            for sum in tray.lone.take_due(mark) {
+                if let Some(part) = sums.get_mut(sum.key.part()) {
+                    part.push(sum);
                 }
             }
-            parcel.may_wait
-        });
-        waiting.clear();
-    }
-
-    /// Takes over what the busy entries of a shard have gathered.
-    pub fn take_over(&mut self, shard: &mut Self) {
-        let Self { listeners, hosts, pairs, overlays, .. } = shard;
-        let named = listeners.handed_on().map(|key| key.overlay);
-        let named = named.chain(hosts.handed_on().map(|key| key.overlay));
-        let named = named.chain(pairs.handed_on().map(|key| key.overlay));
-        self.overlays.learn(named, overlays);
-        self.listeners.take_over(&mut shard.listeners, self.limit);
-        self.hosts.take_over(&mut shard.hosts, self.limit);
-        self.pairs.take_over(&mut shard.pairs, self.limit);
-        self.forget_overlays(8 * self.limit);
-    }
-
-    /// Adds what another shard found.
-    pub fn merge(&mut self, other: Self) {
-        self.merge_all(vec![other], &OneHand);
-    }
-
-    /// Adds what all `shards` found, in their order, and puts it in order.
-    pub fn merge_all(&mut self, shards: Vec<Self>, hands: &impl Hands) {
-        let (mut listeners, mut hosts, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
-        self.add_waiting();
-        for mut shard in shards {
-            shard.add_waiting();
-            self.totals.merge(&shard.totals);
-            self.shed.handshakes += shard.shed.handshakes;
-            self.shed.connections += shard.shed.connections;
-            self.overlays.learn_all(&shard.overlays);
-            listeners.push(shard.listeners);
-            hosts.push(shard.hosts);
-            pairs.push(shard.pairs);
         }
-        self.listeners.merge_all(listeners, self.limit, hands);
-        self.hosts.merge_all(hosts, self.limit, hands);
-        self.pairs.merge_all(pairs, self.limit, hands);
-        self.forget_overlays(8 * self.limit);
+        let room = self.room();
+        hands.each(self.parts(sums), |(index, part)| {
+            let due = |list: fn(&Lists) -> &Parts| {
+                let lists = trays.iter().map(|tray| (tray, list(&tray.lists).get(index)));
+                let due =
+                    lists.flat_map(|(tray, list)| tray.due(list.map_or(&[], |list| list), mark));
+                let mut due: Vec<_> = due.collect();
+                // Of what stands at the same place, a tray has the order.
+                due.sort_by_key(|(order, _, _)| *order);
+                due
+            };
+            match part {
+                Part::Listeners(roster, mut sums) => {
+                    sums.sort_by_key(|sum| sum.order);
+                    roster.add_with_sums(due(|lists| &lists.listeners), sums, room);
+                }
+                Part::Hosts(roster) => roster.add_all(due(|lists| &lists.hosts), room),
+                Part::Pairs(roster) => roster.add_all(due(|lists| &lists.pairs), room),
+            }
+        });
+        for tray in trays.iter_mut() {
+            tray.forget(mark);
+        }
+        self.forget_overlays();
     }
 
-    /// Puts everything in order, once all is merged: reading is cheap then.
-    pub fn settle(&mut self) {
-        self.add_waiting();
-        self.listeners.table.settle();
-        self.hosts.table.settle();
-        self.pairs.table.settle();
+    /// All parts of all books by their numbers, those of listeners with what shards added up for them.
+    fn parts(&mut self, sums: Vec<Vec<Sum>>) -> Vec<(usize, Part<'_>)> {
+        let Self { listeners, hosts, pairs, .. } = self;
+        let listeners = listeners.parts.iter_mut().zip(sums);
+        let listeners = listeners.map(|(roster, sums)| Part::Listeners(roster, sums)).enumerate();
+        let hosts = hosts.parts.iter_mut().map(Part::Hosts).enumerate();
+        let pairs = pairs.parts.iter_mut().map(Part::Pairs).enumerate();
+        listeners.chain(hosts).chain(pairs).collect()
+    }
+
+    /// How much each part of a book may hold.
+    fn room(&self) -> Room {
+        let entries = (Self::MORE * self.limit / self.listeners.parts.len()).max(1);
+        let tighter = if self.limit >= Self::MAX_LISTENERS { 1 } else { Self::TIGHTER };
+        Room { entries, amounts: entries * Self::AMOUNTS / tighter }
+    }
+
+    /// Puts everything in order, once all is added: reading is cheap then.
+    pub fn settle(&mut self, hands: &impl Hands) {
+        let Self { listeners, hosts, pairs, limit, .. } = self;
+        listeners.settle(*limit, hands);
+        hosts.settle(*limit, hands);
+        pairs.settle(*limit, hands);
     }
 
     /// Every listener, by address, port and network.
@@ -357,17 +348,9 @@ impl Summary {
         self.overlays.of(id)
     }
 
-    fn overlay_of(&mut self, tunnel: &[TunnelLayer], other: Option<&[TunnelLayer]>) -> OverlayId {
-        let id = self.overlays.name(tunnel, other);
-        self.forget_overlays(8 * self.bound);
-        id
-    }
-
-    /// Three tables with two times their bound each, and what they handed on, name fewer than
-    /// `limit` networks; what is above that nothing names.
-    fn forget_overlays(&mut self, limit: usize) {
-        if self.overlays.len() > limit {
-            self.add_waiting();
+    /// Forgets networks that no key names any more, once there are more than keys have named.
+    fn forget_overlays(&mut self) {
+        if self.overlays.len() > 8 * Self::MORE * self.limit {
             let Self { listeners, hosts, pairs, overlays, .. } = self;
             let named = listeners.keys().map(|key| key.overlay);
             let named = named.chain(hosts.keys().map(|key| key.overlay));
@@ -378,18 +361,18 @@ impl Summary {
     /// Listeners that the bound let go.
     #[must_use]
     pub fn listeners_evicted(&self) -> Evicted {
-        self.listeners.table.evicted(self.limit)
+        self.listeners.evicted(self.limit)
     }
 
     /// Hosts that the bound let go.
     #[must_use]
     pub fn hosts_evicted(&self) -> Evicted {
-        self.hosts.table.evicted(self.limit)
+        self.hosts.evicted(self.limit)
     }
 
     /// Pairs that the bound let go.
     #[must_use]
     pub fn pairs_evicted(&self) -> Evicted {
-        self.pairs.table.evicted(self.limit)
+        self.pairs.evicted(self.limit)
     }
 }

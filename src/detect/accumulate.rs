@@ -11,7 +11,7 @@ use crate::certainty::Certainty;
 use crate::connection::ConnectionRecord;
 use crate::finding::Finding;
 use crate::stamp::{FrameId, Time};
-use crate::summary::{Distinct, Entry, Evicted, Hands, OneHand, Table};
+use crate::summary::{Distinct, Entry, Evicted, Hands, Merge, OneHand, Table};
 use crate::tcp::{IcmpError, Overlay};
 
 /// What connection detectors found in one shard, or in several after a merge.
@@ -72,7 +72,7 @@ impl Accumulator {
             let tables = others.iter_mut().filter_map(|other| other.rules.get_mut(rule));
             let tables = tables.map(std::mem::take).collect();
             if let Some(own) = self.table(rule) {
-                own.gather(tables, limit, &|_| {}, hands);
+                own.gather(tables, limit, hands);
             }
         }
     }
@@ -270,7 +270,9 @@ impl Entry for Box<Group> {
     fn weight(&self) -> u64 {
         self.count
     }
+}
 
+impl Merge for Box<Group> {
     fn merge(&mut self, other: Self) {
         let other = *other;
         self.blame(other.icmp());

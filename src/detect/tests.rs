@@ -111,12 +111,11 @@ fn conclude(parts: &[&[ConnectionRecord]]) -> Vec<Finding> {
         Detectors::new(Settings::default(), Thresholds::default(), &Selection::default());
     let (mut summary, mut accumulator) = (Summary::default(), Accumulator::default());
     for part in parts {
-        let (mut one, mut found) = (Summary::default(), Accumulator::default());
+        let mut found = Accumulator::default();
         for record in *part {
             detectors.connection(record, &mut found);
-            one.add(record);
+            summary.add(record);
         }
-        summary.merge(one);
         accumulator.merge(found);
     }
     detectors.conclude(&accumulator, &summary, &[], &OneHand)

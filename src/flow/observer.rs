@@ -107,9 +107,9 @@ pub trait Observer {
     /// How the capture began, for a connection that begins with `frame`.
     fn begun(&self, frame: FrameId) -> Option<Begun>;
 
-    /// Takes a SYN that nothing followed, and the tunnel around it; called only where
-    /// [`Observer::is_brief`].
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending);
+    /// Takes a SYN that nothing followed, the tunnel around it, when it left the shard and why; called
+    /// only where [`Observer::is_brief`].
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], left: (Time, Ending));
 
     /// Takes a connection that is over.
     fn finished(&mut self, finished: Finished);
@@ -171,7 +171,7 @@ impl<F: FnMut(Finished)> Observer for F {
         None
     }
 
-    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: Ending) {}
+    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: (Time, Ending)) {}
 
     fn finished(&mut self, finished: Finished) {
         self(finished);

@@ -242,7 +242,7 @@ impl<const TOLD: bool> Observer for Listener<TOLD> {
         None
     }
 
-    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: Ending) {}
+    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: (Time, Ending)) {}
 
     fn finished(&mut self, finished: Finished) {
         self.records.push(finished.record);

@@ -4,18 +4,15 @@
 //! order inside a shard is the same in every run.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::ops::ControlFlow;
 
 use foldhash::fast::RandomState;
-use rayon::prelude::*;
 
 use super::consume::Work;
 use super::kept::Kept;
-use super::pending::{self, Pending};
+use super::pending::Pending;
 use super::rows::Rows;
 use super::segments::Segments;
-use super::threads::AllHands;
 use super::{Keep, Options, Progress, Sink};
 use crate::analysis::JudgedConnection;
 use crate::connection::{Begun, LoneSyn};
@@ -25,17 +22,17 @@ use crate::flow::{
     ZeekRules,
 };
 use crate::stamp::{FrameId, Time};
-use crate::summary::Summary;
+use crate::summary::Tray;
 use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
 
 /// A shard and what is collected of its connections.
 #[derive(Debug)]
 pub(super) struct Worker {
     shard: Shard,
-    collector: Collector,
+    pub(super) collector: Collector,
     pub(super) segments: Segments,
     /// Zeek's view, if it is asked for.
-    rows: Option<Rows>,
+    pub(super) rows: Option<Rows>,
     advance: Advance,
     /// The next connection, when those that are left at the end are let go of.
     next: Option<u64>,
@@ -65,21 +62,28 @@ pub(super) struct Terms<'a> {
     pub(super) start: &'a Start,
 }
 
-/// What is collected of finished connections.
+/// What is collected of a shard's finished connections.
 #[derive(Debug)]
 pub(super) struct Collector {
-    pub(super) summary: Summary,
+    /// What is to be entered into the totals of the run.
+    pub(super) tray: Tray,
     pub(super) accumulator: Accumulator,
-    /// In a shard, since the last time.
+    /// Since the last time.
     pub(super) kept: Kept,
+    /// Formatted connections.
+    pub(super) pending: Pending,
+}
+
+/// What a shard tells when it has come to the end.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) accumulator: Accumulator,
     /// Tuples whose Wireshark stream a limit cut in two.
     pub(super) streams_forgotten: u64,
     /// Segments that another input had shown already, by input.
     pub(super) seen_elsewhere: BTreeMap<u32, u64>,
     /// Rows of Zeek's conn.log that a limit closed early.
     pub(super) zeek_rows_evicted: u64,
-    /// Formatted connections.
-    pending: Pending,
 }
 
 impl Worker {
@@ -90,13 +94,13 @@ impl Worker {
         hasher: &RandomState,
     ) -> Self {
         let limits = options.limits.per_shard();
-        let summary = Summary::of_shard(options.summary_bound);
         Self {
             shard: Shard::new(index, limits, hasher.clone()),
             collector: Collector {
-                summary,
+                tray: Tray::default(),
                 accumulator: Accumulator::with_bound(options.group_bound),
-                ..Collector::with_room(options.line_room)
+                kept: Kept::default(),
+                pending: Pending::with_room(options.line_room),
             },
             segments: Segments::new(hasher.clone()),
             rows: zeek.map(|rules| Rows::new(index, rules, options.line_room, hasher.clone())),
@@ -209,14 +213,14 @@ impl Worker {
         self.next
     }
 
-    /// What it collected; the shard is let go of.
-    fn into_collector(self) -> Collector {
+    /// Lets go of the shard.
+    pub(super) fn tell(self) -> Told {
         let Self { shard, collector, segments, rows, .. } = self;
-        Collector {
+        Told {
+            accumulator: collector.accumulator,
             seen_elsewhere: shard.seen_elsewhere().clone(),
             streams_forgotten: segments.forgotten(),
             zeek_rows_evicted: rows.map_or(0, |rows| rows.evicted()),
-            ..collector
         }
     }
 }
@@ -285,49 +289,27 @@ impl Observer for Desk<'_> {
         self.collector.add(finished, self.terms.options, self.sink);
     }
 
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {
-        let summary = &mut self.collector.summary;
-        summary.shed.handshakes += u64::from(ending == Ending::Evicted);
-        summary.add_lone_syn(lone, tunnel);
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], (at, ending): (Time, Ending)) {
+        let tray = &mut self.collector.tray;
+        tray.shed.handshakes += u64::from(ending == Ending::Evicted);
+        tray.add_lone_syn(at, lone, tunnel);
     }
 
     fn segment(&mut self, _: &Placed<'_>) {}
 }
 
 impl Collector {
-    /// What is gathered of all shards.
-    pub(super) fn of_run(options: &Options) -> Self {
-        Self {
-            summary: Summary::of_run(options.summary_bound),
-            accumulator: Accumulator::with_bound(options.group_bound),
-            ..Self::with_room(0)
-        }
-    }
-
-    /// One that has nothing yet, and room for so many bytes of lines.
-    fn with_room(line_room: usize) -> Self {
-        Self {
-            summary: Summary::default(),
-            accumulator: Accumulator::default(),
-            kept: Kept::default(),
-            streams_forgotten: 0,
-            seen_elsewhere: BTreeMap::new(),
-            zeek_rows_evicted: 0,
-            pending: Pending::with_room(line_room),
-        }
-    }
-
     /// Whether it is better to hand over what waits here before there is more of it.
     fn is_full(&self, options: &Options) -> bool {
-        self.pending.is_full() || self.kept.is_full(options.keep)
+        self.pending.is_full() || self.tray.is_full() || self.kept.is_full(options.keep)
     }
 
     fn add(&mut self, finished: Finished, options: &Options, sink: &dyn Sink) {
         let Finished { record, at, ending } = finished;
         if ending == Ending::Evicted {
-            self.summary.shed.count(&record);
+            self.tray.shed.count(&record);
         }
-        self.summary.add(&record);
+        self.tray.add(at, &record);
         let findings = options.detectors.connection(&record, &mut self.accumulator);
         let (keep, limit) = (options.keep, options.max_flagged);
         let is_kept = self.kept.wants(keep, record.id, &findings, limit);
@@ -342,56 +324,4 @@ impl Collector {
             self.kept.add(keep, judged, limit);
         }
     }
-}
-
-/// Empties the shards that stopped because much waits in them: writes the lines before `mark`, and
-/// moves the connections that they kept to those of the whole run.
-pub(super) fn relieve(
-    workers: &mut [Worker],
-    whole: &mut Collector,
-    mark: Option<(Time, u64)>,
-    options: &Options,
-    sink: &mut dyn Sink,
-) -> io::Result<()> {
-    if workers.iter().any(|worker| worker.collector.kept.is_full(options.keep)) {
-        gather(workers, whole, options);
-    }
-    flush(workers, mark, sink)
-}
-
-/// Writes what stands before `mark`, a time of ending and an id, since no earlier one can come any
-/// more; without a mark, all that is left.
-fn flush(workers: &mut [Worker], mark: Option<(Time, u64)>, sink: &mut dyn Sink) -> io::Result<()> {
-    let connections = workers.iter_mut().map(|worker| &mut worker.collector.pending);
-    pending::flush(connections.collect(), mark, |formatted| sink.write(formatted))?;
-    let rows = workers.iter_mut().filter_map(|worker| worker.rows.as_mut());
-    pending::flush(rows.map(Rows::pending).collect(), mark, |row| sink.write_zeek_row(row))
-}
-
-/// Moves the connections that the shards kept since the last time, and what their busy entries
-/// gathered, to those of the whole run.
-pub(super) fn gather(workers: &mut [Worker], whole: &mut Collector, options: &Options) {
-    for worker in workers {
-        whole.kept.absorb(&mut worker.collector.kept, options.keep, options.max_flagged);
-        whole.summary.take_over(&mut worker.collector.summary);
-    }
-}
-
-/// Everything that the shards collected, in the order of the shards, added to what was gathered.
-pub(super) fn merge(workers: Vec<Worker>, mut whole: Collector) -> Collector {
-    // Letting go of the shards takes longer than what is left to be merged.
-    let collected: Vec<Collector> = workers.into_par_iter().map(Worker::into_collector).collect();
-    let (mut summaries, mut accumulators) = (Vec::new(), Vec::new());
-    for collector in collected {
-        for (input, count) in collector.seen_elsewhere {
-            *whole.seen_elsewhere.entry(input).or_default() += count;
-        }
-        whole.streams_forgotten += collector.streams_forgotten;
-        whole.zeek_rows_evicted += collector.zeek_rows_evicted;
-        summaries.push(collector.summary);
-        accumulators.push(collector.accumulator);
-    }
-    whole.summary.merge_all(summaries, &AllHands);
-    whole.accumulator.merge_all(accumulators, &AllHands);
-    whole
 }

@@ -12,7 +12,8 @@ use rayon::prelude::*;
 
 use super::Sink;
 use super::chunk::Chunk;
-use super::collect::{self, Collector, Terms, Worker};
+use super::collect::{Terms, Worker};
+use super::gathered::Gathered;
 use super::merge::{Held, Merged};
 use super::wave::Wave;
 use crate::flow::Batch;
@@ -55,7 +56,7 @@ impl Work<'_> {
 /// before the capture clock. True if that took a merge.
 pub(super) fn consume(
     workers: &mut [Worker],
-    whole: &mut Collector,
+    whole: &mut Gathered,
     held: &Held,
     wave: &Wave,
     terms: Terms<'_>,
@@ -70,7 +71,7 @@ pub(super) fn consume(
 /// Every shard lets go of everything that is left.
 pub(super) fn end(
     workers: &mut [Worker],
-    whole: &mut Collector,
+    whole: &mut Gathered,
     clock: Time,
     terms: Terms<'_>,
     sink: &mut dyn Sink,
@@ -83,7 +84,7 @@ pub(super) fn end(
         let shared = &*sink;
         let next = each(workers, |worker| worker.end_some(clock, last, terms, shared));
         last = next.into_iter().flatten().min();
-        collect::relieve(workers, whole, last.map(|id| (clock, id)), terms.options, sink)?;
+        whole.relieve(workers, last.map(|id| (clock, id)), terms.options, sink)?;
         if last.is_none() {
             return Ok(());
         }
@@ -93,7 +94,7 @@ pub(super) fn end(
 /// Every shard does the work, lets go of what has ended before `clock`, and it is written.
 fn take(
     workers: &mut [Worker],
-    whole: &mut Collector,
+    whole: &mut Gathered,
     work: Work<'_>,
     clock: Time,
     terms: Terms<'_>,
@@ -107,7 +108,7 @@ fn take(
         last = reached.into_iter().flatten().min();
         // Who has come to the end has let go of nothing behind the clock.
         let mark = last.map_or(clock, |last| last.min(clock));
-        collect::relieve(workers, whole, Some((mark, 0)), terms.options, sink)?;
+        whole.relieve(workers, Some((mark, 0)), terms.options, sink)?;
         if last.is_none() {
             return Ok(());
         }

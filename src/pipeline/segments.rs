@@ -125,8 +125,8 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.begun(frame)
     }
 
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], ending: Ending) {
-        self.rest.lone_syn(lone, tunnel, ending);
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], left: (Time, Ending)) {
+        self.rest.lone_syn(lone, tunnel, left);
     }
 
     fn finished(&mut self, finished: Finished) {

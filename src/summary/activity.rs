@@ -3,6 +3,7 @@
 //! An attempt is counted at the time of its first SYN, so that "completed before" and "completed
 //! during" compare the same thing.
 
+use super::brief::packed::{put, take};
 use super::sparse::{Amount, Sparse};
 use crate::connection::HandshakeOutcome;
 use crate::stamp::{Span, Time};
@@ -59,6 +60,24 @@ impl Amount for Attempts {
         self.timed += other.timed;
         self.handshake_ns = self.handshake_ns.saturating_add(other.handshake_ns);
         self.longest_ns = self.longest_ns.max(other.longest_ns);
+    }
+
+    fn pack(&self, into: &mut Vec<u8>) {
+        let Self { attempts, completed, insisted_in_vain, half_open, timed, .. } = *self;
+        let counts = [attempts, completed, insisted_in_vain, half_open, timed];
+        counts.into_iter().chain([self.handshake_ns, self.longest_ns]).for_each(|n| put(into, n));
+    }
+
+    fn unpack(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            attempts: take(bytes)?,
+            completed: take(bytes)?,
+            insisted_in_vain: take(bytes)?,
+            half_open: take(bytes)?,
+            timed: take(bytes)?,
+            handshake_ns: take(bytes)?,
+            longest_ns: take(bytes)?,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! A record is an order of magnitude larger. Everything that totals, listeners, hosts and pairs add
 //! up comes from here, so that what was packed away for later adds up to the same.
 
-mod packed;
+pub(super) mod packed;
 
 use super::Attempts;
 use super::activity::is_complete;
@@ -168,6 +168,24 @@ impl Brief {
             states,
             ..Self::default()
         };
+    }
+
+    /// The SYN that `record`, of which this is in brief, may have been alone; whether that is all of it
+    /// is told by [`Brief::read_lone`].
+    pub(super) fn as_lone_syn(&self, record: &ConnectionRecord) -> Option<LoneSyn> {
+        let Sides { client, server } = &self.sent;
+        let is_alone = client.segments == 1 && server.segments == 0;
+        let mark = record.handshake.syn.filter(|_| is_alone)?;
+        Some(LoneSyn {
+            id: self.id,
+            client: self.client,
+            server: record.server,
+            mark,
+            ip_bytes: client.ip_bytes,
+            known_until: self.known_until,
+            client_state: self.states.client.last()?.state,
+            is_over: false,
+        })
     }
 
     /// What the connection adds to the attempts over time; none where its SYN was not captured.

@@ -276,6 +276,8 @@ impl StateSeries {
     pub(super) fn of_mut(&mut self, state: State) -> &mut Concurrency {
         let index = self.series.iter().position(|(of, _)| *of == state);
         let index = index.unwrap_or_else(|| {
+            // A host has six of them at most.
+            self.series.reserve_exact(1);
             self.series.push((state, Concurrency::default()));
             self.series.len() - 1
         });

@@ -15,8 +15,7 @@ pub struct Distinct {
     /// in order, since putting many at once is cheaper.
     smallest: Vec<u64>,
     in_order: u32,
-    /// Hashes beyond this one change nothing: enough smaller ones are known, here or where an
-    /// earlier part was handed on to.
+    /// Hashes beyond this one change nothing: enough smaller ones are known.
     bound: u64,
 }
 
@@ -56,12 +55,6 @@ impl Distinct {
         if self.smallest.len() - self.in_order as usize >= Self::MANY {
             self.settle();
         }
-    }
-
-    /// What goes on counting where this part is handed on, to be merged with the rest later.
-    pub(super) fn successor(&mut self) -> Self {
-        self.settle();
-        Self { bound: self.bound, ..Self::default() }
     }
 
     /// Adds the values of another shard.
@@ -160,21 +153,6 @@ mod tests {
             let error = distinct.count().abs_diff(u64::from(total)) * 1_000 / u64::from(total);
             assert!(error < 3 * u64::from(Distinct::ERROR_PERMILLE), "{total}: {error} permille");
         }
-    }
-
-    #[test]
-    fn parts_that_are_handed_on_lose_nothing() {
-        let (mut whole, mut part) = (Distinct::default(), Distinct::default());
-        for bits in 0..20_000 {
-            part.add(IpAddr::V4(Ipv4Addr::from_bits(bits % 15_000)));
-            if bits % 5_000 == 4_999 {
-                let rest = part.successor();
-                whole.merge(&std::mem::replace(&mut part, rest));
-            }
-        }
-        assert!(part.bound < u64::MAX / 4, "most hashes change nothing any more");
-        whole.merge(&part);
-        assert_eq!(whole.settled(), counted(0..15_000).settled());
     }
 
     #[test]

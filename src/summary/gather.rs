@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use indexmap::{IndexMap, map};
 
 use super::hands::Hands;
-use super::table::{Entry, Table, let_go, lightest_kept, ranks};
+use super::table::{Entry, Merge, Table, let_go, lightest_kept, ranks};
 
 /// Samples of a range, at least: enough to be worth a piece of work of its own.
 const MANY: usize = 32;
@@ -26,17 +26,10 @@ const HEAVIEST: usize = 256;
 
 type Entries<K, V> = Vec<(K, V)>;
 
-impl<K: Copy + Ord + Hash + Send + Sync, V: Entry + Send + Sync> Table<K, V> {
-    /// Adds what other tables hold, in their order, and makes all of it cheap to read. Whenever
-    /// something was added to an entry, `touch` sees it. The table keeps `limit` entries, as
-    /// [`Table::entry`] does.
-    pub(crate) fn gather(
-        &mut self,
-        others: Vec<Self>,
-        limit: usize,
-        touch: &(impl Fn(&mut V) + Sync),
-        hands: &impl Hands,
-    ) {
+impl<K: Copy + Ord + Hash + Send + Sync, V: Merge + Send + Sync> Table<K, V> {
+    /// Adds what other tables hold, in their order, and makes all of it cheap to read. The table keeps
+    /// `limit` entries, as [`Table::entry`] does.
+    pub(crate) fn gather(&mut self, others: Vec<Self>, limit: usize, hands: &impl Hands) {
         let mut tables = vec![self.take_entries()];
         for mut other in others {
             self.evicted.add(other.evicted);
@@ -50,7 +43,7 @@ impl<K: Copy + Ord + Hash + Send + Sync, V: Entry + Send + Sync> Table<K, V> {
         for table in parts {
             ranges.iter_mut().zip(table).for_each(|(range, part)| range.push(part));
         }
-        let mut ranges = hands.each(ranges, |range| put_together(range, touch));
+        let mut ranges = hands.each(ranges, put_together);
         if ranges.iter().map(IndexMap::len).sum::<usize>() > 2 * limit {
             ranges = self.keep_heaviest_of(ranges, limit, hands);
         }
@@ -122,21 +115,17 @@ fn split<K: Copy + Ord, V>(table: IndexMap<K, V, RandomState>, bounds: &[K]) -> 
 }
 
 /// One range of all tables, by key.
-fn put_together<K: Copy + Ord + Hash, V: Entry>(
+fn put_together<K: Copy + Ord + Hash, V: Merge>(
     range: Vec<Entries<K, V>>,
-    touch: &impl Fn(&mut V),
 ) -> IndexMap<K, V, RandomState> {
     let mut all: IndexMap<K, V, RandomState> = IndexMap::default();
     for (key, value) in range.into_iter().flatten() {
-        let own = match all.entry(key) {
-            map::Entry::Occupied(own) => {
-                let own = own.into_mut();
-                own.merge(value);
-                own
+        match all.entry(key) {
+            map::Entry::Occupied(own) => own.into_mut().merge(value),
+            map::Entry::Vacant(place) => {
+                place.insert(value);
             }
-            map::Entry::Vacant(place) => place.insert(value),
-        };
-        touch(own);
+        }
     }
     all.values_mut().for_each(Entry::settle);
     all.sort_unstable_keys();
@@ -158,7 +147,9 @@ mod tests {
         fn weight(&self) -> u64 {
             self.0.len() as u64
         }
+    }
 
+    impl Merge for Origins {
         fn merge(&mut self, other: Self) {
             self.0.extend(other.0);
         }
@@ -174,7 +165,7 @@ mod tests {
         };
         let mut tables = tables.into_iter().zip(0..).map(table);
         let mut all = tables.next().unwrap();
-        all.gather(tables.collect(), limit, &|_| {}, &OneHand);
+        all.gather(tables.collect(), limit, &OneHand);
         all
     }
 

@@ -59,15 +59,6 @@ impl Entry for Host {
         self.connections()
     }
 
-    fn merge(&mut self, other: Self) {
-        for side in Side::BOTH {
-            if let Some(totals) = other.as_role.of(side) {
-                self.as_role.of_mut(side).get_or_insert_default().merge(totals);
-            }
-        }
-        self.concurrency.merge(&other.concurrency);
-    }
-
     fn settle(&mut self) {
         self.concurrency.settle();
     }

@@ -56,6 +56,32 @@ impl Listener {
         }
     }
 
+    /// Takes out what was added, but for the sketches of sources: the more they hold, the less they take
+    /// in, and which sources are the most frequent depends on the order, which a shard has.
+    pub(super) fn hand_over(&mut self) -> Self {
+        let rest = Self {
+            frequent: std::mem::take(&mut self.frequent),
+            lone_syn_sources: std::mem::take(&mut self.lone_syn_sources),
+            other_sources: std::mem::take(&mut self.other_sources),
+            ..Self::default()
+        };
+        std::mem::replace(self, rest)
+    }
+
+    /// Adds what was added up elsewhere.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.totals.merge(&other.totals);
+        self.answered += other.answered;
+        self.syn_acks_after_ack += other.syn_acks_after_ack;
+        self.lone_syns += other.lone_syns;
+        self.lone_syn_sources.merge(&other.lone_syn_sources);
+        self.other_sources.merge(&other.other_sources);
+        self.frequent.merge(&other.frequent);
+        self.concurrency.merge(&other.concurrency);
+        self.half_open.merge(&other.half_open);
+        self.activity.merge(&other.activity);
+    }
+
     /// Different addresses that sent a SYN.
     #[must_use]
     pub fn sources(&self) -> Distinct {
@@ -104,39 +130,11 @@ impl Fold for Listener {
         self.half_open.coarsen(most);
         self.activity.coarsen(most);
     }
-
-    /// The sketch of frequent sources stays: what it keeps depends on the order, which only a shard
-    /// has. So do the others while there is room: the more they hold, the less they take in.
-    fn hand_over(&mut self, has_room: bool) -> Self {
-        let stay = |sources: &mut Distinct| {
-            if has_room { std::mem::take(sources) } else { sources.successor() }
-        };
-        let rest = Self {
-            frequent: std::mem::take(&mut self.frequent),
-            lone_syn_sources: stay(&mut self.lone_syn_sources),
-            other_sources: stay(&mut self.other_sources),
-            ..Self::default()
-        };
-        std::mem::replace(self, rest)
-    }
 }
 
 impl Entry for Listener {
     fn weight(&self) -> u64 {
         self.totals.connections
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.totals.merge(&other.totals);
-        self.answered += other.answered;
-        self.syn_acks_after_ack += other.syn_acks_after_ack;
-        self.lone_syns += other.lone_syns;
-        self.lone_syn_sources.merge(&other.lone_syn_sources);
-        self.other_sources.merge(&other.other_sources);
-        self.frequent.merge(&other.frequent);
-        self.concurrency.merge(&other.concurrency);
-        self.half_open.merge(&other.half_open);
-        self.activity.merge(&other.activity);
     }
 
     fn settle(&mut self) {

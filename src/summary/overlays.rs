@@ -48,6 +48,10 @@ impl Overlays {
         self.known.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Forgets all but those that are `named`.
     pub(super) fn keep(&mut self, named: impl Iterator<Item = OverlayId>) {
         let named: HashSet<OverlayId, RandomState> = named.collect();
@@ -55,17 +59,10 @@ impl Overlays {
         self.last = None;
     }
 
-    /// Takes over all that another table knows.
-    pub(super) fn learn_all(&mut self, other: &Self) {
-        self.learn(other.known.keys().copied(), other);
-    }
-
-    /// Takes over what another table knows of `named`.
-    pub(super) fn learn(&mut self, named: impl Iterator<Item = OverlayId>, other: &Self) {
-        named.for_each(|id| {
-            if let Some(overlay) = other.known.get(&id) {
-                self.known.entry(id).or_insert_with(|| overlay.clone());
-            }
-        });
+    /// Takes over all that another one knows.
+    pub(super) fn learn(&mut self, other: &Self) {
+        for (id, overlay) in &other.known {
+            self.known.entry(*id).or_insert_with(|| overlay.clone());
+        }
     }
 }

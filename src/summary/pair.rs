@@ -52,7 +52,8 @@ impl Fold for Pair {
         let port = brief.client.port;
         self.connections += 1;
         self.earliest = earliest(self.earliest, Some((brief.id, brief.first_frame)));
-        self.ports = widest(self.ports, Some((port, port)));
+        let (lowest, highest) = self.ports.unwrap_or((port, port));
+        self.ports = Some((lowest.min(port), highest.max(port)));
         if let Some((from, until)) = held(brief) {
             self.ports_held.add_interval(from, until, brief.known_until);
         }
@@ -80,16 +81,6 @@ impl Entry for Pair {
         self.connections
     }
 
-    fn merge(&mut self, other: Self) {
-        self.connections += other.connections;
-        self.earliest = earliest(self.earliest, other.earliest);
-        self.ports = widest(self.ports, other.ports);
-        self.ports_held.merge(&other.ports_held);
-        for side in Side::BOTH {
-            self.time_wait.of_mut(side).merge(other.time_wait.of(side));
-        }
-    }
-
     fn settle(&mut self) {
         self.ports_held.settle();
         self.time_wait.client.settle();
@@ -103,11 +94,4 @@ fn held(brief: &Brief) -> Option<(Time, Option<Time>)> {
     let first = states.iter().find(|stay| exists(stay.state))?;
     let last = states.last().filter(|stay| !exists(stay.state));
     Some((first.from, last.map(|stay| stay.from)))
-}
-
-fn widest(one: Option<(u16, u16)>, other: Option<(u16, u16)>) -> Option<(u16, u16)> {
-    match (one, other) {
-        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-        (one, other) => one.or(other),
-    }
 }

@@ -6,19 +6,38 @@
 //! Why the order of additions leaves no trace: the final shift is the smallest at which all touched
 //! ticks fit the bound. Touched ticks are never forgotten, even when their amounts cancel, so a part
 //! of the additions never needs a wider tick than all of them, and widening twice equals widening
-//! once. Knows nothing of what the amounts mean.
+//! once.
+//!
+//! A capture of a day has millions of amounts, most of them one more or one less some milliseconds after
+//! the one before: so they lie in few bytes, each tick as its distance from the one before it.
+//! Knows nothing of what the amounts mean.
 
+use super::brief::packed::{put_signed, take_signed};
 use crate::stamp::{Span, Time};
 
 /// Something that can be added up in any order.
 pub(crate) trait Amount: Copy {
     /// Adds `other`.
     fn add(&mut self, other: &Self);
+
+    /// Appends it in few bytes.
+    fn pack(&self, into: &mut Vec<u8>);
+
+    /// The one at the front of `bytes`, which is taken off.
+    fn unpack(bytes: &mut &[u8]) -> Option<Self>;
 }
 
 impl Amount for i64 {
     fn add(&mut self, other: &Self) {
         *self = self.wrapping_add(*other);
+    }
+
+    fn pack(&self, into: &mut Vec<u8>) {
+        put_signed(into, *self);
+    }
+
+    fn unpack(bytes: &mut &[u8]) -> Option<Self> {
+        take_signed(bytes)
     }
 }
 
@@ -26,14 +45,52 @@ impl Amount for i64 {
 #[derive(Clone, Debug)]
 pub(crate) struct Sparse<V, const BOUND: usize, const START: u8> {
     shift: u8,
-    /// Entries in order and without repetition; those behind it are as they came.
-    settled: u32,
-    entries: Vec<(i64, V)>,
+    settled: Run,
+    /// What came later, as it came.
+    pending: Run,
+    /// What came last, which more may be added to.
+    last: Option<(i64, V)>,
+}
+
+/// Ticks and their amounts, packed: each tick as its distance from the one before.
+#[derive(Clone, Debug, Default)]
+struct Run {
+    bytes: Vec<u8>,
+    count: u32,
+    last: i64,
+}
+
+impl Run {
+    /// Bytes by which it grows, at most a quarter of what it has.
+    const STEP: usize = 32;
+
+    fn push<V: Amount>(&mut self, tick: i64, amount: &V) {
+        if self.bytes.capacity() - self.bytes.len() < Self::STEP / 2 {
+            self.bytes.reserve_exact(Self::STEP.max(self.bytes.len() / 4));
+        }
+        let distance = tick.wrapping_sub(self.last);
+        put_signed(&mut self.bytes, distance);
+        amount.pack(&mut self.bytes);
+        (self.last, self.count) = (tick, self.count.saturating_add(1));
+    }
+
+    const fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    fn unpacked<V: Amount>(&self) -> impl Iterator<Item = (i64, V)> {
+        let mut bytes = self.bytes.as_slice();
+        let mut tick = 0_i64;
+        std::iter::from_fn(move || {
+            tick = tick.wrapping_add(take_signed(&mut bytes)?);
+            Some((tick, V::unpack(&mut bytes)?))
+        })
+    }
 }
 
 impl<V, const BOUND: usize, const START: u8> Default for Sparse<V, BOUND, START> {
     fn default() -> Self {
-        Self { shift: START, settled: 0, entries: Vec::new() }
+        Self { shift: START, settled: Run::default(), pending: Run::default(), last: None }
     }
 }
 
@@ -42,35 +99,36 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
     const MIN_PENDING: usize = 64;
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.extent() == 0
     }
 
     /// How many entries are kept.
     pub(crate) const fn extent(&self) -> usize {
-        self.entries.len()
+        self.settled.len() + self.pending.len() + self.last.is_some() as usize
     }
 
     pub(crate) fn push(&mut self, at: Time, amount: V) {
         let tick = at.nanos() >> self.shift;
-        match self.entries.last_mut() {
+        match &mut self.last {
             Some((last, sum)) if *last == tick => sum.add(&amount),
-            _ => {
-                // Most series never get more than two: a capture has many hosts and few busy ones. Room that
-                // doubled would be empty by a third.
-                if self.entries.len() == self.entries.capacity() {
-                    self.entries.reserve_exact((self.entries.len() / 2).max(2));
+            last => {
+                if let Some((tick, sum)) = last.replace((tick, amount)) {
+                    self.pending.push(tick, &sum);
+                    self.settle_many();
                 }
-                self.entries.push((tick, amount));
             }
         }
-        self.settle_many();
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.widen_to(other.shift);
-        let narrower = self.shift - other.shift;
-        self.entries.extend(other.entries.iter().map(|(tick, sum)| (tick >> narrower, *sum)));
-        self.settle_many();
+        let mut entries = self.entries();
+        let mut others = other.entries();
+        let shift = self.shift.max(other.shift);
+        widen(&mut entries, shift - self.shift);
+        widen(&mut others, shift - other.shift);
+        entries.extend(others);
+        self.shift = shift;
+        self.set(entries, BOUND);
     }
 
     /// Length of a tick.
@@ -82,17 +140,17 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
     /// Touched ticks in order: first moment, last moment, sum.
     pub(crate) fn ticks(&self) -> Vec<(Time, Time, V)> {
         let settled = (!self.is_settled()).then(|| self.settled());
-        let Self { shift, entries, .. } = settled.as_ref().unwrap_or(self);
-        let length = 1_i64 << shift;
-        let moments = |(tick, sum): &(i64, V)| {
-            let first = tick << shift;
-            (Time::from_nanos(first), Time::from_nanos(first.saturating_add(length - 1)), *sum)
+        let of = settled.as_ref().unwrap_or(self);
+        let length = 1_i64 << of.shift;
+        let moments = |(tick, sum): (i64, V)| {
+            let first = tick << of.shift;
+            (Time::from_nanos(first), Time::from_nanos(first.saturating_add(length - 1)), sum)
         };
-        entries.iter().map(moments).collect()
+        of.settled.unpacked().map(moments).collect()
     }
 
     const fn is_settled(&self) -> bool {
-        self.settled as usize == self.entries.len()
+        self.last.is_none()
     }
 
     fn settled(&self) -> Self {
@@ -101,65 +159,71 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
         settled
     }
 
-    /// Settles once the entries that are not are as many as the others, so that sorting costs the
-    /// same for every entry, however many additions and merges there are.
+    /// Settles once the entries that are not are as many as the others, so that it costs the same for
+    /// every entry, however many additions there are.
     fn settle_many(&mut self) {
-        let settled = self.settled as usize;
-        if self.entries.len() >= settled + settled.max(Self::MIN_PENDING) {
+        if self.pending.len() >= self.settled.len().max(Self::MIN_PENDING) {
             self.settle();
         }
     }
 
     /// Puts the entries in order, and widens the ticks until they fit.
     pub(crate) fn settle(&mut self) {
-        if self.is_settled() {
-            return;
+        if !self.is_settled() {
+            let entries = self.entries();
+            self.set(entries, BOUND);
         }
-        // Perf: whole runs, small connections. What was settled is in order, and so is what another
-        // series brought: a sort that looks for that takes a quarter of the instructions.
-        self.entries.sort_by_key(|(tick, _)| *tick);
-        self.coalesce();
-        while self.entries.len() > BOUND {
-            self.widen_to(self.shift + 1);
-        }
-        self.settled = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
     }
 
     /// Widens the ticks until no more than `most` are touched, two at least.
     pub(crate) fn coarsen(&mut self, most: usize) {
-        if self.entries.len() <= most.max(2) {
-            return;
-        }
-        self.settle();
-        while self.entries.len() > most.max(2) {
-            self.widen_to(self.shift + 1);
-        }
-        self.settled = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.entries.shrink_to_fit();
-    }
-
-    /// Brings the entries to ticks of 2^`shift` ns; order is preserved, since `>>` is monotone.
-    fn widen_to(&mut self, shift: u8) {
-        if shift > self.shift {
-            let narrower = shift - self.shift;
-            for (tick, _) in &mut self.entries {
-                *tick >>= narrower;
-            }
-            self.shift = shift;
-            self.coalesce();
-            self.settled = 0;
+        if self.extent() > most.max(2) {
+            let entries = self.entries();
+            self.set(entries, most.clamp(2, BOUND));
         }
     }
 
-    fn coalesce(&mut self) {
-        self.entries.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                earlier.1.add(&later.1);
-            }
-            same
-        });
+    /// Holds the entries, in ticks so wide that no more than `most` are touched.
+    fn set(&mut self, mut entries: Vec<(i64, V)>, most: usize) {
+        // Perf: whole runs, small connections. What was settled is in order, and so is what another
+        // series brought: a sort that looks for that takes a quarter of the instructions.
+        entries.sort_by_key(|(tick, _)| *tick);
+        widen(&mut entries, 0);
+        while entries.len() > most {
+            widen(&mut entries, 1);
+            self.shift += 1;
+        }
+        self.settled = Run::default();
+        for (tick, amount) in &entries {
+            self.settled.push(*tick, amount);
+        }
+        self.settled.bytes.shrink_to_fit();
+        (self.pending, self.last) = (Run::default(), None);
     }
+
+    /// All entries: those that are settled, and the others behind them.
+    fn entries(&self) -> Vec<(i64, V)> {
+        let mut entries = Vec::with_capacity(self.extent());
+        entries.extend(self.settled.unpacked());
+        entries.extend(self.pending.unpacked());
+        entries.extend(self.last);
+        entries
+    }
+}
+
+/// Brings entries that are in order to ticks that are 2^`times` as wide, and adds up those of one tick;
+/// the order stays, since `>>` is monotone.
+fn widen<V: Amount>(entries: &mut Vec<(i64, V)>, times: u8) {
+    for (tick, _) in &mut *entries {
+        *tick >>= times;
+    }
+    entries.dedup_by(|later, earlier| {
+        let same = later.0 == earlier.0;
+        if same {
+            earlier.1.add(&later.1);
+        }
+        same
+    });
 }
 
 #[cfg(test)]
@@ -215,7 +279,7 @@ mod tests {
             series.push(Time::from_nanos(at), 1);
         }
         series.settle();
-        assert!(series.entries.len() <= 4);
+        assert!(series.extent() <= 4);
         assert_eq!(series.ticks().iter().map(|tick| tick.2).sum::<i64>(), 7);
     }
 }

@@ -17,16 +17,14 @@ pub(crate) trait Entry: Default {
     /// How many connections it stands for.
     fn weight(&self) -> u64;
 
-    /// How many of them would be lost with it.
-    fn held(&self) -> u64 {
-        self.weight()
-    }
-
-    /// Adds another shard's entry for the same key.
-    fn merge(&mut self, other: Self);
-
     /// Makes the entry cheap to read, once it is complete.
     fn settle(&mut self) {}
+}
+
+/// What several tables may hold for the same key.
+pub(crate) trait Merge: Entry {
+    /// Adds another table's entry for the same key.
+    fn merge(&mut self, other: Self);
 }
 
 /// Totals by key. The hash is keyed per run, since a capture can be hostile; its order never
@@ -84,9 +82,33 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         }
     }
 
+    /// All entries, in the order of their keys once it is settled.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter()
+    }
+
     /// Makes every entry cheap to read.
-    pub(crate) fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.entries.values_mut().for_each(Entry::settle);
+        self.entries.sort_unstable_keys();
+    }
+
+    /// Where all entries stand.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = Rank<K>> {
+        ranks(&self.entries)
+    }
+
+    /// Lets go of what stands behind the last one that is kept.
+    pub(super) fn let_go(&mut self, lightest: Option<Rank<K>>) {
+        self.evicted.add(let_go(&mut self.entries, lightest));
+    }
+
+    /// What was let go, and what stands behind the last one that is kept.
+    pub(super) fn evicted_behind(&self, lightest: Option<Rank<K>>) -> Evicted {
+        let mut evicted = self.evicted;
+        let left_out = self.entries.iter().filter(|(key, value)| !is_kept(lightest, **key, *value));
+        left_out.for_each(|(_, value)| evicted.count(value.weight()));
+        evicted
     }
 
     /// The heaviest `limit` entries, ordered by key.
@@ -104,11 +126,7 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
 
     /// What was let go, and what [`Table::sorted`] leaves out.
     pub(crate) fn evicted(&self, limit: usize) -> Evicted {
-        let mut evicted = self.evicted;
-        let lightest = self.lightest_kept(limit);
-        let left_out = self.entries.iter().filter(|(key, value)| !is_kept(lightest, **key, *value));
-        left_out.for_each(|(_, value)| evicted.count(value.held()));
-        evicted
+        self.evicted_behind(self.lightest_kept(limit))
     }
 
     fn make_room(&mut self, key: &K, limit: usize) {
@@ -119,8 +137,7 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
 
     /// Lets go of all but the heaviest `limit` entries.
     fn keep_heaviest(&mut self, limit: usize) {
-        let lightest = self.lightest_kept(limit);
-        self.evicted.add(let_go(&mut self.entries, lightest));
+        self.let_go(self.lightest_kept(limit));
     }
 
     /// The last entry that fits; none when all do.
@@ -133,7 +150,7 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
 }
 
 /// Where an entry stands among those that are to be kept: weight and key.
-type Rank<K> = (Reverse<u64>, K);
+pub(super) type Rank<K> = (Reverse<u64>, K);
 
 /// Where all entries stand.
 pub(super) fn ranks<K: Copy, V: Entry>(
@@ -170,14 +187,18 @@ pub(super) fn let_go<K: Copy + Ord + Hash, V: Entry>(
     entries.retain(|key, value| {
         let kept = is_kept(lightest, *key, value);
         if !kept {
-            evicted.count(value.held());
+            evicted.count(value.weight());
         }
         kept
     });
     evicted
 }
 
-fn is_kept<K: Copy + Ord, V: Entry>(lightest: Option<Rank<K>>, key: K, value: &V) -> bool {
+pub(super) fn is_kept<K: Copy + Ord, V: Entry>(
+    lightest: Option<Rank<K>>,
+    key: K,
+    value: &V,
+) -> bool {
     lightest.is_none_or(|lightest| (Reverse(value.weight()), key) <= lightest)
 }
 
@@ -203,10 +224,6 @@ mod tests {
     impl Entry for Count {
         fn weight(&self) -> u64 {
             self.0
-        }
-
-        fn merge(&mut self, other: Self) {
-            self.0 += other.0;
         }
     }
 

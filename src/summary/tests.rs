@@ -6,8 +6,10 @@ use proptest::prelude::*;
 
 use super::samples::{at, graceful, half_open, open, refused, unanswered};
 use super::*;
+use crate::compat::zeek::ConnState;
 use crate::connection::{CloseOutcome, State};
 use crate::stamp::{Span, Time};
+use crate::tcp::TunnelLayer;
 
 /// Intervals with a few equal ends, some cut off at 5,000.
 fn intervals(longest: usize) -> impl Strategy<Value = Vec<(i64, i64, bool)>> {
@@ -102,20 +104,14 @@ proptest! {
                 _ => refused(id, from),
             }
         }).collect();
-        let sum = |records: &[ConnectionRecord]| {
-            let mut summary = Summary::default();
-            for record in records {
-                summary.add(record);
-            }
-            summary
-        };
-        let whole = sum(&records);
+        let mut whole = Summary::default();
+        for record in &records {
+            whole.add(record);
+        }
         let split = split.min(records.len());
-        let mut backwards = records[split..].to_vec();
-        backwards.reverse();
-        let mut merged = sum(&backwards);
-        merged.merge(sum(&records[..split]));
-        prop_assert_eq!(text(&whole), text(&merged));
+        let mut other = Summary::default();
+        records[split..].iter().rev().chain(&records[..split]).for_each(|record| other.add(record));
+        prop_assert_eq!(text(&whole), text(&other));
     }
 }
 
@@ -183,7 +179,7 @@ fn what_is_open_at_the_end_counts_up_to_the_end() {
 
 #[test]
 fn tenants_with_the_same_addresses_have_totals_of_their_own() {
-    let mut shards = [Summary::of_shard(64), Summary::of_shard(64)];
+    let mut trays = [Tray::default(), Tray::default()];
     let tunnel = |id| {
         let outer = |last: u8| IpAddr::from([192, 0, 2, last]);
         vec![TunnelLayer { kind: "vxlan", low: outer(1), high: outer(2), id: Some(id) }]
@@ -191,13 +187,12 @@ fn tenants_with_the_same_addresses_have_totals_of_their_own() {
     for n in 0..40 {
         let mut record = graceful(n, n.cast_signed(), 90_000);
         record.tunnel = if n < 10 { Vec::new() } else { tunnel(1 + n % 2) };
-        shards[usize::try_from(n / 2 % 2).unwrap()].add(&record);
+        trays[usize::try_from(n / 2 % 2).unwrap()].add(at(0), &record);
     }
-    let mut whole = Summary::of_run(64);
-    for shard in shards {
-        whole.merge(shard);
-    }
-    whole.settle();
+    let mut whole = Summary::default();
+    whole.enter(&mut trays.each_mut(), None, &OneHand);
+    assert!(trays.iter().all(|tray| tray.overlays.is_empty()), "nothing names them any more");
+    whole.settle(&OneHand);
     let mut found: Vec<_> = whole
         .listeners()
         .into_iter()
@@ -213,20 +208,18 @@ fn tenants_with_the_same_addresses_have_totals_of_their_own() {
 }
 
 #[test]
-fn networks_that_no_table_names_any_more_are_forgotten() {
-    let mut shard = Summary::of_shard(16);
+fn networks_that_no_key_names_any_more_are_forgotten() {
+    let mut whole = Summary::of_run(8);
     let outer = IpAddr::from([192, 0, 2, 1]);
     for n in 0..2_000 {
         let mut record = graceful(n, 0, 90_000);
         let busy = n % 2 == 0;
         let id = Some(if busy { 7 } else { 1_000 + n });
         record.tunnel = vec![TunnelLayer { kind: "geneve", low: outer, high: outer, id }];
-        shard.add(&record);
+        whole.add(&record);
     }
-    assert!(shard.overlays.len() <= 8 * 16, "{}", shard.overlays.len());
-    let mut whole = Summary::of_run(16);
-    whole.merge(shard);
-    whole.settle();
+    assert!(whole.overlays.len() <= 2 * 8 * 8, "{}", whole.overlays.len());
+    whole.settle(&OneHand);
     for (key, _) in whole.listeners() {
         assert!(!whole.overlay(key.overlay).is_none(), "{key:?}");
     }
@@ -261,19 +254,21 @@ fn a_pair_holds_its_ports_until_time_wait_ends() {
 
 #[test]
 fn a_scan_of_all_ports_keeps_its_bound_and_loses_no_busy_listener() {
-    let mut shards: Vec<_> = (0..4).map(|_| Summary::default()).collect();
+    let mut trays: Vec<_> = (0..4).map(|_| Tray::default()).collect();
+    let mut whole = Summary::default();
     for n in 0..65_536_u64 {
         let mut probe = refused(n, 0);
         probe.server.port = u16::try_from(n).unwrap();
-        shards[usize::try_from(n % 4).unwrap()].add(&probe);
+        trays[usize::try_from(n % 4).unwrap()].add(at(0), &probe);
         if n % 400 == 0 {
-            shards[0].add(&graceful(n, 0, 90_000));
+            trays[0].add(at(0), &graceful(n, 0, 90_000));
+        }
+        if n % 2_000 == 0 {
+            whole.enter(&mut trays.iter_mut().collect::<Vec<_>>(), None, &OneHand);
         }
     }
-    let mut whole = Summary::default();
-    for shard in shards {
-        whole.merge(shard);
-    }
+    whole.enter(&mut trays.iter_mut().collect::<Vec<_>>(), None, &OneHand);
+    whole.settle(&OneHand);
     assert!(whole.listeners().len() <= Summary::MAX_LISTENERS);
     let busy = whole.listener(whole.listeners().iter().find(|l| l.0.at.port == 443).unwrap().0);
     assert!(busy.unwrap().totals.completed >= 160, "{:?}", busy.unwrap().totals.completed);
@@ -299,45 +294,76 @@ fn mixed(count: u64, clients: u64) -> Vec<ConnectionRecord> {
     (0..count).map(record).collect()
 }
 
+/// What `records` add up to that come to four shards in turn, of which everything that ended before the
+/// last one is entered after every so `many`.
+fn entered(records: &[ConnectionRecord], many: usize, limit: usize) -> Summary {
+    let mut trays: Vec<_> = (0..4).map(|_| Tray::default()).collect();
+    let mut whole = Summary::of_run(limit);
+    for (record, n) in records.iter().zip(0_usize..) {
+        // Of four that end at the same time the last one comes first.
+        let ended = at(i64::try_from(n / 4).unwrap());
+        trays[3 - n % 4].add(ended, record);
+        if n % many == many - 1 {
+            whole.enter(&mut trays.iter_mut().collect::<Vec<_>>(), Some((ended, 0)), &OneHand);
+        }
+    }
+    whole.enter(&mut trays.iter_mut().collect::<Vec<_>>(), None, &OneHand);
+    whole.settle(&OneHand);
+    whole
+}
+
 #[test]
-fn what_shards_pack_and_hand_on_adds_up_to_the_same() {
+fn what_is_packed_first_adds_up_to_the_same() {
     for clients in [1, 3, 700] {
-        let records = mixed(3_000, clients);
+        let whole = entered(&mixed(3_000, clients), 100, Summary::MAX_LISTENERS);
         let mut plain = Summary::default();
-        for record in &records {
-            plain.add(record);
-        }
-        let mut shards: Vec<_> =
-            (0..4).map(|_| Summary::of_shard(Summary::MAX_PER_SHARD)).collect();
-        let mut whole = Summary::default();
-        for (record, n) in records.iter().zip(0_usize..) {
-            shards[n % 4].add(record);
-            if n % 100 == 0 {
-                for shard in &mut shards {
-                    whole.take_over(shard);
-                }
-            }
-        }
-        for shard in shards {
-            whole.merge(shard);
-        }
-        whole.settle();
-        plain.settle();
+        mixed(3_000, clients).iter().rev().for_each(|record| plain.add(record));
         assert_eq!(text(&plain), text(&whole), "{clients} clients");
     }
 }
 
 #[test]
-fn a_busy_listener_of_a_shard_stays_small() {
-    let mut shard = Summary::of_shard(Summary::MAX_PER_SHARD);
-    let mut whole = Summary::default();
-    for record in mixed(20_000, 50) {
-        shard.add(&record);
-        whole.take_over(&mut shard);
-        let extents = shard.listeners.table.sorted(9).into_iter();
-        let extents = extents.map(|(_, place)| place::Fold::extent(place.value()));
-        assert!(extents.max().unwrap() < 600);
+fn however_often_shards_hand_over_what_is_kept_and_how_fine_is_the_same() {
+    let mut records = of_busy_servers(24_000, 8);
+    for (record, n) in records.iter_mut().zip(0..) {
+        // Some listeners come again and again, others once; and more sources than a sketch holds.
+        record.server.port = if n % 7 == 0 { 443 } else { n % 4_000 };
+        record.client.address =
+            [10, 1, (n % 251).to_be_bytes()[1], (n % 240).to_be_bytes()[1]].into();
     }
+    let ends = [1, 50, 777, usize::MAX].map(|many| entered(&records, many, 256));
+    let all = |whole: &Summary| {
+        let of = |it: &Listener| format!("{:?} {:?}", it.frequent, it.concurrency);
+        whole.listeners().iter().map(|(_, it)| of(it)).collect::<String>() + &text(whole)
+    };
+    assert!(ends[0].listeners_evicted().entries > 1_000, "{:?}", ends[0].listeners_evicted());
+    let coarse = |it: &Listener| it.half_open.resolution() > Span::from_nanos(1);
+    assert!(ends[0].listeners().iter().any(|(_, it)| coarse(it)), "nothing is coarse");
+    assert!(ends.iter().all(|end| all(end) == all(&ends[0])));
+}
+
+#[test]
+fn lone_syns_of_a_flood_add_up_to_what_their_records_do() {
+    let record = |n: u64| {
+        let mut record = unanswered(n, n.cast_signed() * 5, &[], 900_000);
+        record.client.address = std::net::Ipv4Addr::from(u32::try_from(n).unwrap()).into();
+        record.server.port = if n % 700 < 650 { 443 } else { u16::try_from(n % 700).unwrap() };
+        record.states.server.clear();
+        record.zeek.conn_state = ConnState::S0;
+        record
+    };
+    let records: Vec<_> = (0..9_000).map(record).collect();
+    let whole = entered(&records, 300, Summary::MAX_LISTENERS);
+    let mut plain = Summary::default();
+    for record in &records {
+        plain.add(record);
+    }
+    assert_eq!(text(&plain), text(&whole));
+    let mut tray = Tray::default();
+    for record in &records {
+        tray.add(at(0), record);
+    }
+    assert!(tray.waiting() < 9_000 / 10, "most are added up before: {}", tray.waiting());
 }
 
 /// The same, of many servers that are all busy.
@@ -351,49 +377,20 @@ fn of_busy_servers(count: u64, servers: u64) -> Vec<ConnectionRecord> {
 }
 
 #[test]
-fn many_long_series_of_a_shard_widen_their_ticks() {
-    let mut shard = Summary::of_shard(64);
-    for record in of_busy_servers(12_000, 60) {
-        shard.add(&record);
-    }
-    let places = shard.listeners.table.values_mut();
-    let amounts: usize = places.map(|place| place.extent()).sum();
-    // Sixteen ticks of a few series each are the least.
-    assert!(amounts <= 2 * 60 * 16 * 10, "{amounts}");
-    let mut whole = Summary::of_run(64);
-    whole.merge(shard);
-    whole.settle();
+fn many_long_series_widen_their_ticks() {
+    let mut whole = entered(&of_busy_servers(12_000, 60), 500, 256);
+    let amounts: usize = whole
+        .listeners
+        .parts
+        .iter_mut()
+        .flat_map(|part| part.table.values_mut())
+        .map(|place| place.extent())
+        .sum();
+    let room = whole.room();
+    assert!(amounts <= 16 * room.amounts, "{amounts}");
     let listeners = whole.listeners();
     let connections: u64 = listeners.iter().map(|(_, it)| it.totals.connections).sum();
     assert_eq!((listeners.len(), connections), (60, 12_000));
     let coarse = |it: &Listener| it.half_open.resolution() > Span::from_nanos(1);
     assert!(listeners.iter().any(|(_, it)| coarse(it)));
-}
-
-#[test]
-fn however_often_shards_hand_on_the_run_ends_with_the_same_ticks() {
-    let records = of_busy_servers(8_000, 40);
-    let ends = [50, 777, usize::MAX].map(|often| {
-        let mut shards: Vec<_> = (0..4).map(|_| Summary::of_shard(128)).collect();
-        let mut whole = Summary::of_run(16);
-        for (record, n) in records.iter().zip(1_usize..) {
-            shards[n % 4].add(record);
-            if n % often == 0 {
-                for shard in &mut shards {
-                    whole.take_over(shard);
-                }
-            }
-        }
-        for shard in &mut shards {
-            whole.take_over(shard);
-        }
-        for shard in shards {
-            whole.merge(shard);
-        }
-        whole.settle();
-        let longest = whole.listeners().iter().map(|(_, it)| it.concurrency.extent()).max();
-        assert!(longest.unwrap() < 5 * 1_024, "{longest:?}");
-        text(&whole)
-    });
-    assert!(ends.iter().all(|end| *end == ends[0]));
 }

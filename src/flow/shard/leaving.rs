@@ -173,7 +173,7 @@ impl Shard {
         let lone = LoneSyn::of(&syn, emit.name(syn.frame), tuple, at, settings);
         let ending = if lone.is_over { Ending::Expired } else { ending };
         self.embryos.drop_lone(index);
-        emit.lone_syn(&lone, self.table.tunnel(key), ending);
+        emit.lone_syn(&lone, self.table.tunnel(key), (at, ending));
         self.table.remove(key, Slot::embryo(index));
         true
     }

@@ -218,7 +218,7 @@ impl Sent {
 }
 
 #[inline]
-fn put(into: &mut Vec<u8>, value: u64) {
+pub(in crate::summary) fn put(into: &mut Vec<u8>, value: u64) {
     let length = (u64::BITS - value.leading_zeros()).max(1).div_ceil(SEVEN);
     if length > EIGHT {
         into.push(0);
@@ -232,12 +232,12 @@ fn put(into: &mut Vec<u8>, value: u64) {
 }
 
 /// Small numbers of either sign become small ones without.
-fn put_signed(into: &mut Vec<u8>, value: i64) {
+pub(in crate::summary) fn put_signed(into: &mut Vec<u8>, value: i64) {
     put(into, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
 
 #[inline]
-fn take(bytes: &mut &[u8]) -> Option<u64> {
+pub(in crate::summary) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let word = bytes.first_chunk().copied().map_or_else(|| last_word(bytes), u64::from_le_bytes);
     let length = word.trailing_zeros() + 1;
     if length > EIGHT {
@@ -260,7 +260,7 @@ const SEVEN: u32 = u8::BITS - 1;
 /// Bytes of a number that is written in one step, at most.
 const EIGHT: u32 = u64::BITS / u8::BITS;
 
-fn take_signed(bytes: &mut &[u8]) -> Option<i64> {
+pub(in crate::summary) fn take_signed(bytes: &mut &[u8]) -> Option<i64> {
     let value = take(bytes)?;
     Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
 }
