@@ -4,6 +4,8 @@
 //! it until their place is needed, so that a late repetition still finds its original. When the
 //! bound is reached, neighbours are merged: originals become less precise, nothing is lost.
 
+mod asleep;
+
 use crate::compact::compact;
 
 use super::Mark;
@@ -79,8 +81,6 @@ pub(super) struct Flight {
     /// How many of the oldest are acknowledged.
     acknowledged: usize,
 }
-
-compact!(struct Flight { few, many, more, head, len, acknowledged });
 
 impl Flight {
     // Perf: most directions have at most this many segments under way; they allocate nothing.
