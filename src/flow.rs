@@ -27,6 +27,7 @@ mod observer;
 mod options;
 mod packed;
 mod per_tuple;
+mod places;
 mod queues;
 mod quote;
 mod repeats;

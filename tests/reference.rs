@@ -219,6 +219,11 @@ impl<'s> Reference<'s> {
         if asked.is_some_and(found_full) {
             connection.was_crowded_out();
         }
+        let asked = connection.may_be_behind();
+        let came_behind = |(attempt, from)| self.neighbours.came_behind(attempt, from, until);
+        if asked.is_some_and(came_behind) {
+            connection.came_behind();
+        }
         let asked = connection.may_be_overtaken();
         let has_completed =
             |(listener, from, until)| self.neighbours.has_completed(listener, from, until);

@@ -196,14 +196,7 @@ impl Connection {
         };
         let (Some((then, syn)), Some(now)) = (baker.clock, segment.timestamps()) else { return };
         baker.clock = None;
-        let elapsed = segment.time.since(syn);
-        // Linux counts milliseconds.
-        let passed = elapsed.nanos() / 1_000_000;
-        let ticks = i64::from(now.value.wrapping_sub(then).cast_signed());
-        let least = TICKS_OFF + passed / RATE_OFF;
-        if (Span::ZERO..EXTRAPOLATED).contains(&elapsed)
-            && (least..SET_BACK + least).contains(&(ticks - passed))
-        {
+        if is_set_back((then, syn), (now.value, segment.time)) {
             baker.sign = Some(CookieSign::Clock(segment.frame));
         }
     }
@@ -348,6 +341,18 @@ impl Endpoint {
         }
         self.state = self.last_entry().map_or(State::Listen, |last| last.state);
     }
+}
+
+/// Whether a SYN-ACK with this timestamp, which answers the SYN of that time, was set back to hold options:
+/// what its sender's clock shows later, and when.
+pub(crate) fn is_set_back((then, syn): (u32, Time), (value, at): (u32, Time)) -> bool {
+    let elapsed = at.since(syn);
+    // Linux counts milliseconds.
+    let passed = elapsed.nanos() / 1_000_000;
+    let ticks = i64::from(value.wrapping_sub(then).cast_signed());
+    let least = TICKS_OFF + passed / RATE_OFF;
+    (Span::ZERO..EXTRAPOLATED).contains(&elapsed)
+        && (least..SET_BACK + least).contains(&(ticks - passed))
 }
 
 /// How a cookie holds the client's MSS: the largest of these that is no larger (Linux `msstab`, in

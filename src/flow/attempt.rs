@@ -15,6 +15,8 @@ pub(super) struct Attempt {
     /// Connections that may have waited when it came.
     pub(super) others: u32,
     pub(super) answered: bool,
+    /// When the SYN came.
+    pub(super) syn: Time,
     /// When it was answered first and last, and whether the SYN came again since, or ever.
     pub(super) first: Time,
     pub(super) last: Time,
@@ -25,6 +27,8 @@ pub(super) struct Attempt {
     pub(super) held: bool,
     pub(super) before: u32,
     pub(super) repeats: u8,
+    /// Its number among those that were completed.
+    pub(super) number: Option<usize>,
 }
 
 impl Attempt {
@@ -37,6 +41,7 @@ impl Attempt {
             end,
             others,
             answered: false,
+            syn: at,
             first: at,
             last: at,
             asked: false,
@@ -44,6 +49,7 @@ impl Attempt {
             held: false,
             before: 0,
             repeats: 0,
+            number: None,
         }
     }
 

@@ -142,6 +142,11 @@ impl Backlog {
         }
     }
 
+    /// Whether all that came was counted.
+    pub(super) const fn counts(&self) -> bool {
+        self.lost.is_none()
+    }
+
     /// Something was not counted.
     pub(super) fn lose_count(&mut self, at: Time) {
         self.lost.get_or_insert(at);

@@ -55,7 +55,7 @@ impl Neighbours {
             self.queues.take(turn, settings);
         }
         // Perf: with `--sysctl`, snaplen 96: those that are answered stay marked until they are a quarter.
-        let waits = self.buckets.unanswered().len() + self.queues.unanswered().len();
+        let waits = self.buckets.unanswered().len() + self.queues.unanswered_count();
         if self.marked.len() <= waits + waits / 4 + Self::FEW {
             return;
         }
@@ -104,6 +104,13 @@ impl Neighbours {
     #[must_use]
     pub fn found_queue_full(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
         self.queues.were_full(tuple, from, until)
+    }
+
+    /// Whether the client at the source of `tuple` acknowledged after `from`, when others had just taken
+    /// all places in the accept queue of its destination, as is known `until` then.
+    #[must_use]
+    pub fn came_behind(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
+        self.queues.were_taken(tuple, from, until)
     }
 
     /// Whether `listener` completed a handshake between two times.

@@ -85,6 +85,10 @@ pub trait Observer {
     /// had no place for it in its accept queue.
     fn found_queue_full(&self, attempt: FourTuple, from: Time, until: Time) -> bool;
 
+    /// Whether the client of `attempt` acknowledged after `from`, when others had just taken all places in
+    /// the accept queue, as is known `until` then.
+    fn came_behind(&self, attempt: FourTuple, from: Time, until: Time) -> bool;
+
     /// Whether `listener` completed a handshake between `from` and `until`.
     fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool;
 
@@ -144,6 +148,10 @@ impl<F: FnMut(Finished)> Observer for F {
     }
 
     fn found_queue_full(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn came_behind(&self, _: FourTuple, _: Time, _: Time) -> bool {
         false
     }
 

@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use super::attempt::Attempt;
 use super::backlog::Backlog;
 use super::left_out::LeftOut;
+use super::places::{Answer, Places};
 use super::repeats::Repeats;
 use super::turns::{Kind, Turn};
 use crate::connection::SYN_TIMER;
@@ -21,7 +22,7 @@ use crate::stamp::{Span, Time};
 use crate::tcp::{Endpoint, FourTuple};
 
 /// Between handshakes that come so close nobody accepts any.
-const AT_ONCE: Span = Span::from_millis(1);
+pub(super) const AT_ONCE: Span = Span::from_millis(1);
 
 /// Listeners, as far as their queues show.
 #[derive(Debug, Default)]
@@ -37,6 +38,8 @@ pub(super) struct Queues {
     repeats: Repeats,
     /// How many completed handshakes are remembered.
     completed: usize,
+    /// How many places accept queues have, as cookies tell.
+    places: Places,
 }
 
 /// Whether a host answers with cookies where it has to, and what it holds shows by being repeated.
@@ -76,6 +79,7 @@ impl Queues {
             Kind::SynAck => self.answer(turn, settings),
             Kind::Ack => self.acknowledge(turn),
             Kind::Fin | Kind::Rst => {
+                self.places.hear(turn.tuple.reversed(), turn.time, turn.stamp);
                 self.end(turn.tuple, turn.time);
                 self.end(turn.tuple.reversed(), turn.time);
             }
@@ -111,9 +115,20 @@ impl Queues {
         times.get(next).is_some_and(|at| *at < until)
     }
 
-    /// Attempts of which an acknowledgment counts.
-    pub(super) fn unanswered(&self) -> impl ExactSizeIterator<Item = FourTuple> {
-        self.unanswered.iter().copied()
+    /// Whether `tuple` completed its handshake after `from`, when others had just taken all places of the
+    /// accept queue, as is known `until` then.
+    pub(super) fn were_taken(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
+        self.places.were_taken(tuple, from, until)
+    }
+
+    /// Attempts of which an acknowledgment counts, or the first word of the server.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = FourTuple> {
+        self.unanswered.iter().copied().chain(self.places.unread())
+    }
+
+    /// How many they are.
+    pub(super) fn unanswered_count(&self) -> usize {
+        self.unanswered.len() + self.places.unread().len()
     }
 
     fn ask(&mut self, turn: &Turn, settings: &Settings) {
@@ -125,7 +140,7 @@ impl Queues {
         let again = again.copied();
         match again {
             Some(before) if before.answered => {
-                self.attempts.insert(turn.tuple, Attempt { asked: true, ..before });
+                self.attempts.insert(turn.tuple, Attempt { asked: true, syn: turn.time, ..before });
                 return;
             }
             // The listener was there, since others had been answered, and ignored this one.
@@ -172,7 +187,7 @@ impl Queues {
             return;
         };
         let last = std::mem::replace(&mut attempt.last, turn.time);
-        let first = attempt.first;
+        let (first, number) = (attempt.first, attempt.number);
         if attempt.answered {
             let asked = std::mem::take(&mut attempt.asked);
             attempt.came_again |= asked;
@@ -189,6 +204,7 @@ impl Queues {
                 if !self.unanswered.contains(&tuple) {
                     // The acknowledgment was ignored.
                     backlog.lose_count(turn.time);
+                    self.places.ignore(tuple.destination, number, turn.time);
                 }
                 backlog.repeat(&mut self.attempts, tuple, turn.time, last == first);
             } else if asked {
@@ -214,10 +230,18 @@ impl Queues {
         }
         listener.backlog.hear(&mut self.attempts, turn.time);
         listener.backlog.answer(&mut self.attempts, tuple, turn.time, somaxconn);
+        let counts = host.syncookies == Some(1) && listener.backlog.counts();
+        if let Some(attempt) = self.attempts.get(&tuple).filter(|it| it.held && counts)
+            && let Some(value) = turn.stamp
+        {
+            let (asked, before) = (attempt.syn, attempt.before);
+            self.places.answer(tuple, Answer { asked, value, before });
+        }
     }
 
     /// The client acknowledges, which makes a connection of it. If that was ignored, the answer comes again.
     fn acknowledge(&mut self, turn: &Turn) {
+        self.places.hear(turn.tuple.reversed(), turn.time, turn.stamp);
         let Some(attempt) = self.attempts.get_mut(&turn.tuple).filter(|it| it.answered) else {
             return;
         };
@@ -225,6 +249,7 @@ impl Queues {
             && let Some(listener) = self.listeners.get_mut(&turn.tuple.destination)
         {
             listener.backlog.leave(attempt, turn.tuple, turn.time);
+            attempt.number = self.places.complete(turn.tuple, turn.time);
             if self.completed < Self::MAX_COMPLETED {
                 listener.completed.push(turn.time);
                 self.completed += 1;
@@ -235,6 +260,7 @@ impl Queues {
     fn end(&mut self, tuple: FourTuple, at: Time) {
         let Some(mut attempt) = self.attempts.remove(&tuple) else { return };
         self.unanswered.remove(&tuple);
+        self.places.forget(tuple);
         if let Some(listener) = self.listeners.get_mut(&tuple.destination) {
             listener.open = listener.open.saturating_sub(u32::from(attempt.answered));
             listener.backlog.leave(&mut attempt, tuple, at);

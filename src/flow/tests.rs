@@ -218,6 +218,10 @@ impl<const TOLD: bool> Observer for Listener<TOLD> {
         false
     }
 
+    fn came_behind(&self, _: FourTuple, _: Time, _: Time) -> bool {
+        false
+    }
+
     fn has_completed(&self, _: Endpoint, _: Time, _: Time) -> bool {
         false
     }

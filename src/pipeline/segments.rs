@@ -101,6 +101,10 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.found_queue_full(attempt, from, until)
     }
 
+    fn came_behind(&self, attempt: FourTuple, from: Time, until: Time) -> bool {
+        self.rest.came_behind(attempt, from, until)
+    }
+
     fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool {
         self.rest.has_completed(listener, from, until)
     }

@@ -244,6 +244,10 @@ fn tell_neighbours(
     if asked.is_some_and(|(attempt, from, until)| emit.found_queue_full(attempt, from, until)) {
         connection.was_crowded_out();
     }
+    let asked = connection.may_be_behind();
+    if asked.is_some_and(|(attempt, from)| emit.came_behind(attempt, from, known_until)) {
+        connection.came_behind();
+    }
     let asked = connection.may_be_overtaken();
     if asked.is_some_and(|(listener, from, until)| emit.has_completed(listener, from, until)) {
         connection.was_overtaken();
