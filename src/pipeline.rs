@@ -97,8 +97,8 @@ pub struct Options {
     pub waiting_segments: u64,
     /// Listeners, hosts and pairs that the analysis has totals of, at most.
     pub summary_limit: usize,
-    /// Groups of each detector that a shard keeps.
-    pub group_bound: usize,
+    /// Groups of each detector that are kept.
+    pub group_limit: usize,
     /// How many connections that one detector marked the analysis lists at most: the earliest.
     pub max_flagged: usize,
     /// Bytes of lines that wait in a shard before they are written, where connections are written one by
@@ -169,7 +169,7 @@ impl Options {
             wave_segments: Self::WAVE_SEGMENTS,
             waiting_segments: Self::WAITING_SEGMENTS,
             summary_limit: Summary::MAX_LISTENERS,
-            group_bound: Accumulator::MAX_GROUPS_PER_SHARD,
+            group_limit: Accumulator::MAX_GROUPS,
             max_flagged: Self::MAX_FLAGGED,
             line_room: Self::LINE_ROOM,
         }
@@ -202,7 +202,7 @@ impl Options {
                 .max_flagged
                 .min(usize::try_from(rest / Self::FLAGGED).unwrap_or(usize::MAX)),
             summary_limit: Summary::limit_within(rest / 4),
-            group_bound: Accumulator::bound_within(rest / 10, SHARDS),
+            group_limit: Accumulator::limit_within(rest / 10, SHARDS),
             line_room: usize::try_from(rest / 12)
                 .map_or(self.line_room, |lines| self.line_room.min(lines / SHARDS)),
             ..self

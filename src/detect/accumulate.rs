@@ -2,7 +2,9 @@
 //! with one trouble are one finding.
 //!
 //! A group keeps counts, extremes and the smallest ids: nothing that depends on the order in which
-//! hits came or accumulators were merged. Groups are bounded like every table of totals.
+//! hits came or accumulators were merged. Groups are bounded like every table of totals; a shard hands on
+//! what it has as soon as that is a few groups, and which ones leave the table of the run follows from the
+//! order of the connections.
 
 use std::cmp::Reverse;
 
@@ -11,7 +13,7 @@ use crate::certainty::Certainty;
 use crate::connection::ConnectionRecord;
 use crate::finding::Finding;
 use crate::stamp::{FrameId, Time};
-use crate::summary::{Distinct, Entry, Evicted, Hands, Merge, OneHand, Table};
+use crate::summary::{Distinct, Entry, Evicted, Hands, Merge, OneHand, Order, Table};
 use crate::tcp::{IcmpError, Overlay};
 
 /// What connection detectors found in one shard, or in several after a merge.
@@ -20,14 +22,25 @@ pub struct Accumulator {
     /// One table per rule, in the order of the registry; begun where a rule has a hit. Groups lie in
     /// boxes, since a table is half empty as a rule.
     rules: Vec<Table<GroupKey, Box<Group>>>,
-    /// Groups of one detector that are kept while hits are added, and once all is merged.
-    bound: usize,
+    /// Groups of one detector that are kept.
     limit: usize,
+    /// A detector has as many groups as a shard keeps.
+    is_full: bool,
+    /// What goes to the accumulator of the run, in its order.
+    handed: Vec<Handed>,
+}
+
+/// The groups of a rule that a shard handed on.
+#[derive(Clone, Debug)]
+struct Handed {
+    order: Order,
+    rule: usize,
+    groups: Table<GroupKey, Box<Group>>,
 }
 
 impl Default for Accumulator {
     fn default() -> Self {
-        Self::with_bound(Self::MAX_GROUPS_PER_SHARD)
+        Self::with_limit(Self::MAX_GROUPS)
     }
 }
 
@@ -35,28 +48,65 @@ impl Default for Accumulator {
 pub(super) type GroupKey = (&'static str, Point);
 
 impl Accumulator {
-    /// Groups of one detector kept in one shard; between two clearances it may hold twice as many.
-    pub const MAX_GROUPS_PER_SHARD: usize = 256;
-    /// How many times more groups of the whole run are kept than of a shard.
-    const WHOLE: usize = 16;
+    /// Groups of one detector that are kept; between two clearances there may be twice as many.
+    pub const MAX_GROUPS: usize = 4_096;
+    /// Groups of one detector with which a shard hands on what it has.
+    const MANY: usize = 16;
     /// Bytes that a group takes with its share of the table, about: measured on archives, where most
     /// have few hits.
     const GROUP: u64 = 700;
     /// Detectors that find something at very many places, as a rule.
     const BUSY_RULES: u64 = 6;
 
-    /// One that keeps `bound` groups of each detector in a shard, and more of the whole run.
+    /// One that keeps `limit` groups of each detector.
     #[must_use]
-    pub fn with_bound(bound: usize) -> Self {
-        Self { rules: Vec::new(), bound, limit: Self::WHOLE * bound }
+    pub const fn with_limit(limit: usize) -> Self {
+        Self { rules: Vec::new(), limit, is_full: false, handed: Vec::new() }
     }
 
-    /// How many groups of each detector a shard may keep if those of `shards` shards may take `memory`
-    /// bytes in all; not more than by default.
+    /// How many groups of each detector may be kept if those of the run may take `memory` bytes in all,
+    /// with what each of `shards` shards has before it hands that on; not more than by default.
     #[must_use]
-    pub fn bound_within(memory: u64, shards: usize) -> usize {
-        let each = 2 * Self::GROUP * Self::BUSY_RULES * shards as u64;
-        usize::try_from(memory / each).unwrap_or(usize::MAX).clamp(16, Self::MAX_GROUPS_PER_SHARD)
+    pub fn limit_within(memory: u64, shards: usize) -> usize {
+        let groups = memory / Self::GROUP / Self::BUSY_RULES;
+        let rest = groups.saturating_sub((Self::MANY * shards) as u64);
+        usize::try_from(rest / 2).unwrap_or(usize::MAX).clamp(256, Self::MAX_GROUPS)
+    }
+
+    /// Hands on the groups of a rule that has as many as a shard keeps; the last connection stands at
+    /// `order`.
+    pub fn hand_on(&mut self, order: Order) {
+        if !std::mem::take(&mut self.is_full) {
+            return;
+        }
+        for (rule, table) in self.rules.iter_mut().enumerate() {
+            if table.len() >= Self::MANY {
+                self.handed.push(Handed { order, rule, groups: std::mem::take(table) });
+            }
+        }
+    }
+
+    /// Takes over what shards handed on before `mark`, since nothing earlier can come any more, or all of
+    /// it.
+    pub fn take_over<'a>(
+        &mut self,
+        shards: impl Iterator<Item = &'a mut Self>,
+        mark: Option<Order>,
+    ) {
+        let mut due = Vec::new();
+        for shard in shards {
+            let is_later = |handed: &Handed| mark.is_some_and(|mark| handed.order >= mark);
+            let later = shard.handed.iter().position(is_later).unwrap_or(shard.handed.len());
+            due.extend(shard.handed.drain(..later));
+        }
+        // A connection is of one shard.
+        due.sort_by_key(|handed| handed.order);
+        let limit = self.limit;
+        for Handed { rule, groups, .. } in due {
+            if let Some(own) = self.table(rule) {
+                own.absorb(groups, limit);
+            }
+        }
     }
 
     /// Adds what another shard found.
@@ -83,9 +133,11 @@ impl Accumulator {
     }
 
     pub(super) fn add(&mut self, rule: usize, hit: &Hit, record: &ConnectionRecord) {
-        let bound = self.bound;
+        let limit = self.limit;
         if let Some(table) = self.table(rule) {
-            table.entry((hit.variant, hit.point), bound).add(hit, record);
+            table.entry((hit.variant, hit.point), limit).add(hit, record);
+            let is_full = table.len() >= Self::MANY;
+            self.is_full |= is_full;
         }
     }
 

@@ -5,7 +5,7 @@ use crate::connection::ConnectionRecord;
 use crate::finding::{Code, Finding};
 use crate::input::Input;
 use crate::settings::Settings;
-use crate::summary::samples::{aborted, graceful, half_open, open, refused, unanswered};
+use crate::summary::samples::{aborted, at, graceful, half_open, open, refused, unanswered};
 use crate::summary::{OneHand, Summary};
 
 /// A whole run over records: what a test of a rule looks at.
@@ -133,6 +133,42 @@ fn the_order_of_connections_and_shards_leaves_no_trace_in_findings() {
         assert_eq!(conclude(&[one, other]), whole);
         assert_eq!(conclude(&[other, one]), whole);
     }
+}
+
+#[test]
+fn however_often_shards_hand_on_the_same_groups_are_kept() {
+    let detectors =
+        Detectors::new(Settings::default(), Thresholds::default(), &Selection::default());
+    // Some listeners come again and again, others once.
+    let record = |n: u64| {
+        let mut record = refused(n, n.cast_signed());
+        record.server.port = u16::try_from(if n.is_multiple_of(3) { n % 50 } else { n }).unwrap();
+        record
+    };
+    let rule = RULES.iter().position(|rule| rule.code == Code(105)).unwrap();
+    let kept = |many: u64| {
+        let mut whole = Accumulator::with_limit(64);
+        let mut shards = [0; 4].map(|_| Accumulator::with_limit(64));
+        for n in 0..6_000_u64 {
+            // Of four that end at the same time the last one comes first.
+            let (ended, shard) = (at(n.cast_signed() / 4), usize::try_from(3 - n % 4).unwrap());
+            detectors.connection(&record(n), &mut shards[shard]);
+            shards[shard].hand_on((ended, n));
+            assert!(shards[shard].groups(rule).len() < 16, "a shard keeps few");
+            if n % many == many - 1 {
+                whole.take_over(shards.iter_mut(), Some((ended, 0)));
+            }
+        }
+        whole.take_over(shards.iter_mut(), None);
+        whole.merge_all(shards.into(), &OneHand);
+        let groups = whole.groups(rule);
+        assert_eq!(groups.len(), 64);
+        let count: u64 = groups.iter().map(|(_, group)| group.count).sum();
+        assert_eq!(count + whole.evicted(rule).connections, 6_000);
+        format!("{groups:?}")
+    };
+    let often = kept(1);
+    assert!([10, 777, u64::MAX].into_iter().all(|many| kept(many) == often));
 }
 
 #[test]
@@ -307,10 +343,10 @@ fn a_scan_of_all_ports_does_not_fill_the_report() {
 fn fewer_groups_in_less_memory_lose_no_connection() {
     let detectors =
         Detectors::new(Settings::default(), Thresholds::default(), &Selection::default());
-    let bound = Accumulator::bound_within(1 << 20, 64);
-    assert!(bound < Accumulator::MAX_GROUPS_PER_SHARD);
-    assert_eq!(Accumulator::bound_within(u64::MAX, 64), Accumulator::MAX_GROUPS_PER_SHARD);
-    let mut accumulator = Accumulator::with_bound(bound);
+    let limit = Accumulator::limit_within(1 << 20, 64);
+    assert!(limit < Accumulator::MAX_GROUPS);
+    assert_eq!(Accumulator::limit_within(u64::MAX, 64), Accumulator::MAX_GROUPS);
+    let mut accumulator = Accumulator::with_limit(limit);
     for port in 0..5_000_u16 {
         let mut record = refused(port.into(), 10);
         record.server.port = port;
@@ -318,7 +354,7 @@ fn fewer_groups_in_less_memory_lose_no_connection() {
     }
     let rule = RULES.iter().position(|rule| rule.code == Code(105)).unwrap();
     let kept = accumulator.groups(rule);
-    assert!((bound..=16 * bound).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(kept.len(), limit);
     let count: u64 = kept.iter().map(|(_, group)| group.count).sum();
     assert_eq!(count + accumulator.evicted(rule).connections, 5_000);
 }

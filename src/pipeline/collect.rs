@@ -98,7 +98,7 @@ impl Worker {
             shard: Shard::new(index, limits, hasher.clone()),
             collector: Collector {
                 tray: Tray::default(),
-                accumulator: Accumulator::with_bound(options.group_bound),
+                accumulator: Accumulator::with_limit(options.group_limit),
                 kept: Kept::default(),
                 pending: Pending::with_room(options.line_room),
             },
@@ -315,6 +315,7 @@ impl Collector {
         }
         self.tray.add(at, &record);
         let findings = options.detectors.connection(&record, &mut self.accumulator);
+        self.accumulator.hand_on((at, record.id));
         let (keep, limit) = (options.keep, options.max_flagged);
         let is_kept = self.kept.wants(keep, record.id, &findings, limit);
         if !is_kept && !sink.is_wanted() {

@@ -36,7 +36,7 @@ impl Gathered {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             summary: Summary::of_run(options.summary_limit),
-            accumulator: Accumulator::with_bound(options.group_bound),
+            accumulator: Accumulator::with_limit(options.group_limit),
             kept: Kept::default(),
             streams_forgotten: 0,
             seen_elsewhere: BTreeMap::new(),
@@ -44,9 +44,9 @@ impl Gathered {
         }
     }
 
-    /// Empties shards in which much waits: enters connections before `mark` into the books, writes the
-    /// lines before it, and moves the connections that they kept to those of the whole run. Without a
-    /// mark all that is left.
+    /// Empties shards in which much waits: enters connections before `mark` into the books, takes over what
+    /// detectors found before it, writes the lines before it, and moves the connections that the shards kept
+    /// to those of the whole run. Without a mark all that is left.
     pub(super) fn relieve(
         &mut self,
         workers: &mut [Worker],
@@ -62,6 +62,8 @@ impl Gathered {
         if mark.is_none() || is_full || waiting >= Self::MANY {
             let trays = workers.iter_mut().map(|worker| &mut worker.collector.tray);
             self.summary.enter(&mut trays.collect::<Vec<&mut Tray>>(), mark, &AllHands);
+            let groups = workers.iter_mut().map(|worker| &mut worker.collector.accumulator);
+            self.accumulator.take_over(groups, mark);
         }
         flush(workers, mark, sink)
     }

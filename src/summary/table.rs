@@ -82,6 +82,17 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         }
     }
 
+    /// Adds what another table holds, in its order, as [`Table::entry`] does.
+    pub(crate) fn absorb(&mut self, other: Self, limit: usize)
+    where
+        V: Merge,
+    {
+        self.evicted.add(other.evicted);
+        for (key, value) in other.entries {
+            self.entry(key, limit).merge(value);
+        }
+    }
+
     /// All entries, in the order of their keys once it is settled.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter()
