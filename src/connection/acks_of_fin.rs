@@ -42,6 +42,19 @@ impl AcksOfFin {
         self.0.first().map(|ack| ack.mark)
     }
 
+    /// Whether the first one is the segment of `mark`, sent in the same tick as `segment`.
+    pub(super) fn begin_with(&self, mark: Mark, segment: &Segment) -> bool {
+        let now = segment.timestamps().map(|stamps| stamps.value);
+        self.0.first().is_some_and(|first| {
+            first.mark.frame == mark.frame && now.is_some() && first.timestamp == now
+        })
+    }
+
+    /// The one before the latest.
+    pub(super) fn before_the_last(&self) -> Option<Mark> {
+        self.0.all().rev().nth(1).map(|ack| ack.mark)
+    }
+
     /// The first one after `frame` that is `possible`.
     pub(super) fn next(
         &self,

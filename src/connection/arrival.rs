@@ -19,6 +19,10 @@ use crate::tcp::{Extras, Segment, Side};
 /// A FIN that is not acknowledged is sent again after about this time: the timer of a path of 100 ms.
 const FIRST_TIMEOUT: Span = Span::from_millis(300);
 
+/// By then what came before a FIN has been acknowledged (Linux `TCP_DELACK_MIN`): a later copy of the FIN is
+/// echoed if it comes first.
+const DELAYED_ACK: Span = Span::from_millis(45);
+
 /// On a shorter way hardly a timer runs out just while an answer is on it.
 const SHORT: Span = Span::from_millis(20);
 
@@ -47,12 +51,15 @@ impl Connection {
         // In FIN-WAIT a FIN is answered at once.
         let held_until = sent.map(|sent| sent - path - HELD_UP);
         let (me, peer) = self.sides.pair_mut(from);
+        if me.state >= State::CloseWait && peer.reports_fin_twice(before, segment, extras) {
+            me.had_first_fin(peer, segment);
+        }
         let Some(fin) = peer.stream.fin.filter(|fin| before <= *fin) else { return };
         let twice = peer.reports_fin_twice(before, segment, extras);
         let is_all = before == fin && me.stream.offset(segment.seq) <= me.stream.end + 1;
         let (sender, is_fin) = (told.filter(|_| path > BESIDE), segment.flags.fin());
         let of_rest = told == Some(Sender::Rest);
-        let answer = Answer { sender, of_rest, soonest, is_all, twice, is_fin };
+        let answer = Answer { sender, of_rest, soonest, is_all, twice, is_fin, path };
         let arrival = me.fin_that_arrived(segment, fin, before, answer);
         me.receive_fin(segment, arrival, held_until, answer);
     }
@@ -109,6 +116,13 @@ impl Endpoint {
             .copied();
         if !answer.twice && echo.is_some() && self.fin_arrivals.all().all(told_of) {
             return echoed.or_else(|| self.fin_arrivals.answered_by(echo));
+        }
+        let first = self
+            .fin_arrivals
+            .first_alone_for(DELAYED_ACK)
+            .filter(|it| !answer.twice && it.cause == Cause::ReceivedFin && it.timestamp == echo);
+        if let Some(first) = first.filter(|_| echo.is_some()) {
+            return Some(first);
         }
         // What comes twice is echoed again.
         echoed
@@ -173,7 +187,9 @@ impl Endpoint {
         match (acknowledged, with_it) {
             // It was thought to have come later, or with a FIN that did not arrive.
             (Some(entry), Some(ack))
-                if entry.frame > reason.frame || self.rode_on_lost_fin(entry.frame, ack) =>
+                if entry.frame > reason.frame
+                    || (self.rode_on_lost_fin(entry.frame, ack)
+                        && !self.fin_arrivals.is_only_fin(entry.frame)) =>
             {
                 let is_between = |it: &AckOfFin| {
                     it.mark.frame < ack.frame && !self.fin_arrivals.has(it.mark.frame)
@@ -220,14 +236,27 @@ impl Endpoint {
             // The acknowledgment of the own FIN came later than the peer's FIN: the FINs had crossed.
             (Some(entry), _) if entry.frame > reason.frame => {
                 self.revert(State::FinWait2);
+                self.sent_meanwhile(reason.at, answer.path);
                 self.apply(Event::ReceiveFin, reason);
                 self.apply(Event::ReceiveAckOfFin, Reason::of(&entry));
             }
             _ => {
+                self.sent_meanwhile(reason.at, answer.path);
                 self.apply(Event::ReceiveFin, reason);
             }
         }
         self.fin_arrivals.clear();
+    }
+
+    /// Its FIN passed the tap after something of the peer's, which had passed at `passed` and was on its way:
+    /// they crossed. It left, and the other came, some time in between; which of the two ways is the longer
+    /// one, no tap can know.
+    pub(super) fn sent_meanwhile(&mut self, passed: Time, path: Span) {
+        let [.., before, sent] = self.entries_mut().as_mut_slice() else { return };
+        let apart = sent.at.since(passed);
+        if sent.cause == Cause::SentFin && (Span::ZERO..path).contains(&apart) {
+            sent.at = before.at.max(passed + Span::from_nanos(apart.nanos() / 2));
+        }
     }
 
     fn reason_of_fin(&self, segment: &Segment, arrival: Option<Attempt>) -> Reason {
@@ -242,6 +271,26 @@ impl Endpoint {
         let earlier = self.fin_arrivals.first().is_some_and(|first| first != arrival);
         let corrected_by = if earlier { Some(arrival.mark.frame) } else { later };
         Reason::observed(arrival.mark, arrival.cause).corrected(corrected_by)
+    }
+
+    /// `segment` reports that the FIN of `peer` came twice, of which two passed the tap: both had come.
+    fn had_first_fin(&mut self, peer: &Self, segment: &Segment) {
+        let (Some(first), true) = (peer.fin, peer.fin_repeats == 1) else { return };
+        let again = peer.last_fin.map(|last| last.frame);
+        let entries = self.entries_mut();
+        let Some(index) = entries.iter().position(|entry| {
+            entry.state == State::CloseWait
+                && entry.cause == Cause::ReceivedFin
+                && entry.frame == again
+        }) else {
+            return;
+        };
+        let before = index.checked_sub(1).and_then(|index| entries.get(index)).map(|it| it.at);
+        if let Some(entry) = entries.get_mut(index) {
+            entry.at = before.map_or(first.time, |before| before.max(first.time));
+            entry.frame = Some(first.frame);
+            entry.corrected_by = Some(segment.frame);
+        }
     }
 
     /// Whether the acknowledgment in `frame` came with an earlier FIN than the one in `arrived`,

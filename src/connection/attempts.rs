@@ -100,6 +100,13 @@ impl Attempts {
         self.kept.first().copied()
     }
 
+    /// The first one, if none followed it within `span`.
+    pub(super) fn first_alone_for(&self, span: Span) -> Option<Attempt> {
+        let first = self.first()?;
+        let is_alone = |next: &Attempt| next.mark.time.since(first.mark.time) > span;
+        self.all().nth(1).is_none_or(is_alone).then_some(first)
+    }
+
     /// The latest one.
     pub(super) fn last(&self) -> Option<Attempt> {
         self.kept.last().copied()
@@ -120,6 +127,13 @@ impl Attempts {
     /// Whether `frame` is one of them.
     pub(super) fn has(&self, frame: FrameId) -> bool {
         self.all().any(|attempt| attempt.mark.frame == frame)
+    }
+
+    /// Whether the one in `frame` is a FIN, all others are not, and others came behind it: it waited there
+    /// for what was missing.
+    pub(super) fn is_only_fin(&self, frame: Option<FrameId>) -> bool {
+        let mut fins = self.all().filter(|it| it.cause == Cause::ReceivedFin);
+        fins.next().is_some_and(|fin| Some(fin.mark.frame) == frame) && fins.next().is_none()
     }
 
     /// All that are kept, in the order of capture.

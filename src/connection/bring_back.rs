@@ -20,6 +20,9 @@ use crate::tcp::{self, FourTuple, Segment, Side};
 /// that of a FIN: `TCP_DELACK_MIN` is 40 ms.
 const DELAYED: Span = Span::from_millis(100);
 
+/// On a way longer than this nothing tells what is dropped from what is lost.
+const FAR: Span = Span::from_millis(5);
+
 /// So many segments in a row are not all lost on a longer way.
 const NOT_LOST: u8 = 2;
 
@@ -130,6 +133,8 @@ impl Connection {
     /// Puts the socket where it was made, if the segments before are known to have been dropped.
     pub(super) fn settle_bring_back(&mut self, known_until: Time) {
         let is_near = self.opening.server_rtt.is_some_and(|rtt| rtt < NEAR);
+        // So far away what looks dropped may as well be lost, there or on the way.
+        let is_far = self.opening.server_rtt.is_some_and(|rtt| rtt > FAR);
         let syn_ack = self.opening.syn_acks.server.last().map(|last| last.mark.time);
         let timeouts = self.opening.syn_ack_timeouts;
         let Some(baker) = &mut self.opening.baker else { return };
@@ -151,7 +156,7 @@ impl Connection {
             // A request socket would have sent its SYN-ACK again. And of handshakes that crowd each
             // other no more get one than there are places behind them.
             let overdue = syn_ack.is_some_and(|sent| known_until.since(sent) > OVERDUE);
-            if (overdue || crowded) && timeouts == 0 {
+            if (overdue || crowded) && timeouts == 0 && !is_far {
                 baker.sign = Some(CookieSign::Silence);
             }
         }

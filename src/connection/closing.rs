@@ -14,6 +14,9 @@ use crate::tcp::{Extras, Segment, Side};
 /// A FIN that was repeated so often without an answer did not come.
 const UNANSWERED: u8 = 2;
 
+/// So many acknowledgments of a FIN in a row are hardly lost by chance.
+const MOST_LOST: u32 = 2;
+
 /// A FIN behind data that is lost again and again may be held up for so long.
 const LONG_HELD: Span = Span::from_secs(30);
 
@@ -118,12 +121,14 @@ impl Connection {
     pub(super) fn settle_closing(&mut self, known_until: Time) {
         for side in Side::BOTH {
             let loses = self.is_lossy_beyond_tap(side);
+            let loses_more = self.repeats_more_than_fins();
             let is_near = self.is_near(side);
             let (me, peer) = self.sides.pair_mut(side);
             if loses {
                 me.doubt_unconfirmed();
             }
-            if me.got_nothing_of_fin(peer) {
+            // Far away it may be heard no more itself: it would send its FIN again if it had got nothing.
+            if (is_near || me.fin_repeats > 0) && me.got_nothing_of_fin(peer) {
                 me.revert(State::FinWait2);
             }
             // A side that acknowledges nothing of what else was sent to it hears nothing.
@@ -132,7 +137,10 @@ impl Connection {
             let overdue =
                 |ack: &Mark| known_until.since(ack.time) > me.fin_gap + me.fin_gap + me.fin_gap;
             // Where acknowledgments are lost one after the other, the last may be as well.
-            let is_told = |ack: &Mark| !is_deaf && (!loses || overdue(ack));
+            // Where so many were, and nothing else is lost, more likely nothing comes through, and its sender
+            // gave up.
+            let is_cut_off = me.acks_of_fin_ignored > MOST_LOST && !loses_more;
+            let is_told = |ack: &Mark| !is_deaf && (!loses || (overdue(ack) && !is_cut_off));
             if let Some(mark) = me.pending_ack_of_fin.filter(is_told) {
                 let certainty =
                     if overdue(&mark) { Certainty::Inferred } else { Certainty::Assumed };

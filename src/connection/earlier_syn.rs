@@ -4,7 +4,7 @@
 //! when the client repeats its SYN, and once more when that arrives. So where two SYN-ACKs follow
 //! the last SYN, and the first one sooner than a SYN takes to be answered, that is the timer's.
 
-use super::{Connection, Mark, State};
+use super::{Connection, Mark, SYN_TIMER, State};
 use crate::certainty::Certainty;
 use crate::stamp::Span;
 use crate::tcp::{Segment, Side};
@@ -27,7 +27,11 @@ impl Connection {
         let earlier = syns.all().rfind(|it| it.mark.time < syn.mark.time).copied();
         let by_timer = first.mark.time.since(syn.mark.time);
         let answer = syn_ack.time.since(syn.mark.time);
-        let tells = by_timer > Span::ZERO && answer > by_timer + COPIES && answer < BEFORE_TIMER;
+        // A client that waited for its timer was waiting for the listener's as well, which is as long: more
+        // often than one SYN-ACK is doubled, two of them have met on the way.
+        let by_client = earlier.is_some_and(|it| syn.mark.time.since(it.mark.time) > SYN_TIMER);
+        let apart = if by_client { Span::ZERO } else { COPIES };
+        let tells = by_timer > Span::ZERO && answer > by_timer + apart && answer < BEFORE_TIMER;
         let Some(earlier) = earlier.filter(|_| tells) else { return };
         let entry =
             self.sides.server.entries_mut().iter_mut().find(|entry| {

@@ -42,6 +42,9 @@ struct FirstFin {
     /// One segment may have filled its sender's window: after a SYN or SYN-ACK was lost (RFC 5681
     /// 3.1), or something else (3.1, equation 4).
     narrow: bool,
+    /// It left in one tick of its sender's clock with the first acknowledgment of the peer's FIN, far away on a
+    /// path with losses. In CLOSE-WAIT the kernel would have waited for it.
+    is_one_answer: bool,
     /// The same may be, of what was lost before the tap; and it comes behind an acknowledgment of the peer's
     /// FIN.
     may_be_narrow: bool,
@@ -101,6 +104,7 @@ impl Connection {
             room_within,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             narrow: lost || repeated,
+            is_one_answer: is_lossy && peer.acks_of_fin.begin_with(before, segment),
             may_be_narrow: is_lossy && peer.stream.fin.is_some_and(|fin| acknowledged > fin),
             bulk: hindered || (path > BESIDE && just_before && me.stream.end > UNHINDERED),
             behind_data: begins > me.stream.acknowledged.max(1),
@@ -259,6 +263,7 @@ impl Endpoint {
             self.apply(Event::SendFin, reason);
         }
         if let Some(end) = end {
+            self.sent_meanwhile(end.at, fin.path);
             self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(fin.mark.frame)));
         }
     }
@@ -268,7 +273,9 @@ impl Endpoint {
     fn waited_for_fin(&self, fin: &FirstFin, received: &Entry) -> bool {
         let instant = if fin.path > BESIDE { INSTANT_AFAR } else { INSTANT };
         let made_room = if fin.narrow {
-            (Span::ZERO..=SOON).contains(&self.released.since(received.at))
+            // Far away, what had made room before may have been lost: the FIN acknowledges the same.
+            fin.is_one_answer && received.cause == Cause::ReceivedFin
+                || (Span::ZERO..=SOON).contains(&self.released.since(received.at))
         } else {
             fin.may_be_narrow && Some(self.stream.advanced.frame) == received.frame
         };

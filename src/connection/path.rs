@@ -69,13 +69,22 @@ impl Connection {
     /// Whether `side` is so far from the tap that what is lost on the way is not seen here, and there
     /// is loss.
     pub(super) fn is_lossy_beyond_tap(&self, side: Side) -> bool {
-        let opening = &self.opening;
-        let repeats = |it: &Sides<Attempts>| it.client.repeated() + it.server.repeated() > 0;
         let troubled = |side: &Endpoint| side.stream.repair.is_some() || side.fin_repeats > 0;
         self.answer_time(side) > AT_TAP
-            && (repeats(&opening.syns)
-                || repeats(&opening.syn_acks)
+            && (self.repeats_handshake()
                 || troubled(&self.sides.client)
                 || troubled(&self.sides.server))
+    }
+
+    /// Whether anything but a FIN was sent again.
+    pub(super) fn repeats_more_than_fins(&self) -> bool {
+        let repeats =
+            |side: &Endpoint| side.stream.repair.as_ref().is_some_and(|it| it.segments > 0);
+        self.repeats_handshake() || repeats(&self.sides.client) || repeats(&self.sides.server)
+    }
+
+    fn repeats_handshake(&self) -> bool {
+        let repeats = |it: &Sides<Attempts>| it.client.repeated() + it.server.repeated() > 0;
+        repeats(&self.opening.syns) || repeats(&self.opening.syn_acks)
     }
 }

@@ -71,6 +71,9 @@ impl Connection {
         self.take_back_early_open(from, segment);
         self.refuse_cookie(from, segment);
         self.sides.of_mut(from).had_not_been_reset(segment);
+        if self.is_of_another(from, segment) {
+            return;
+        }
         if self.answers_bad_ack(from, segment) {
             self.refuse_handshake(from, segment);
             return;
@@ -79,6 +82,7 @@ impl Connection {
             self.reset_acknowledges(from, segment);
         }
         self.had_died_before_ack(from, segment);
+        self.had_closed_before_ack(from, segment);
         self.doubt_ack_before(from, segment);
         self.doubt_what_crossed(from, segment);
         let states = self.states_now();
@@ -182,6 +186,19 @@ impl Connection {
         }
     }
 
+    /// A RST without ACK that answers the latest of several acknowledgments of its sender's FIN, while none
+    /// of them is known to have come: one had, before that one, and closed it.
+    fn had_closed_before_ack(&mut self, from: Side, rst: &Segment) {
+        let me = self.sides.of_mut(from);
+        let answers_ack = me.state == State::LastAck
+            && !rst.flags.ack()
+            && me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) == fin + 1);
+        if let Some(before) = me.acks_of_fin.before_the_last().filter(|_| answers_ack) {
+            let taken = Reason::inferred(before, Cause::ReceivedAckOfFin);
+            me.apply(Event::ReceiveAckOfFin, taken.corrected(Some(rst.frame)));
+        }
+    }
+
     /// Why the sender of a RST is CLOSED. A socket that aborts sends RST with ACK; a RST without
     /// one answers for a port where no socket is any more (RFC 9293 3.10.7.1), or for one that has
     /// closed already.
@@ -231,6 +248,17 @@ impl Connection {
     fn answers_bad_ack(&self, from: Side, segment: &Segment) -> bool {
         matches!(self.sides.of(from).state, State::SynSent | State::SynReceived)
             && *self.opening.bad_ack.of(from) == Some(segment.seq)
+    }
+
+    /// Whether a RST without ACK of a side that has just begun counts from a number that it never had: it
+    /// answers what the peer had sent in the connection before on these ports, and says nothing of this one.
+    fn is_of_another(&self, from: Side, rst: &Segment) -> bool {
+        let me = self.sides.of(from);
+        let number = me.stream.offset(rst.seq);
+        !rst.flags.ack()
+            && me.state == State::SynSent
+            && !(1..=me.stream.end.max(1)).contains(&number)
+            && *self.opening.bad_ack.of(from) != Some(rst.seq)
     }
 
     /// A RST with ACK comes from a socket that still knew the connection: what it acknowledges, it
@@ -302,8 +330,13 @@ impl Connection {
     /// before that no answer can have come back by now, it had not received yet.
     fn doubt_what_crossed(&mut self, from: Side, rst: &Segment) {
         let Some(path) = self.path(from).filter(|_| rst.flags.ack()) else { return };
-        let me = self.sides.of_mut(from);
+        let (me, peer) = self.sides.pair_mut(from);
+        // It has taken data: what came with that, or before it, had opened it.
+        let has_data = peer.stream.is_started() && peer.stream.offset(rst.ack) > 1;
         while let Some(last) = me.last_entry().copied() {
+            if has_data && last.cause == Cause::ReceivedAckOfSyn {
+                break;
+            }
             let is_received = matches!(
                 last.cause,
                 Cause::ReceivedSynAck

@@ -43,7 +43,12 @@ impl Connection {
             let endpoint = self.sides.of(side);
             let expires =
                 endpoint.timer <= now && now.since(endpoint.timer) >= endpoint.timer_grace;
-            if expires && !(endpoint.state == State::SynSent && self.has_heard_answer(side)) {
+            // A FIN that passed the tap will have been received, or lost: in TIME-WAIT it does not end yet.
+            let has_fin = endpoint.state == State::FinWait2 && endpoint.fin_arrivals.count() > 0;
+            if expires
+                && !has_fin
+                && !(endpoint.state == State::SynSent && self.has_heard_answer(side))
+            {
                 let endpoint = self.sides.of_mut(side);
                 let cause = match endpoint.state {
                     State::TimeWait => Cause::TimeWaitExpired,

@@ -25,6 +25,8 @@ pub(super) struct Answer {
     pub(super) is_all: bool,
     /// It reports that the FIN came twice.
     pub(super) twice: bool,
+    /// How long the way to its sender and back is.
+    pub(super) path: Span,
     /// It is its sender's own FIN, so what was not seen may be that FIN before.
     pub(super) is_fin: bool,
 }

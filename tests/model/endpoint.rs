@@ -27,6 +27,12 @@ const AHEAD: u32 = 4;
 /// First retransmission of a SYN or SYN-ACK (RFC 6298 2.1), and of anything else.
 const FIRST_RTO: (i64, i64) = (1_000_000, 300_000);
 
+/// How much higher the next connection on the same ports begins.
+const NEXT_ISN: u32 = 10_000_000;
+
+/// TIME-WAIT does not end sooner for a connection that its own side opens (Linux `tcp_twsk_unique`).
+const ONE_SECOND: i64 = 1_000_000;
+
 /// An endpoint, and the states that it went through.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -91,6 +97,38 @@ impl Peer {
     /// Whether its FIN had to wait behind data: then nothing shows when it called CLOSE.
     pub(crate) fn fin_waited(&self) -> bool {
         self.left != self.closed
+    }
+
+    /// Whether its host may open another connection on the same ports.
+    pub(crate) fn may_open_again(&self, now: i64) -> bool {
+        let last = self.history.last();
+        match self.state {
+            State::Closed => last.is_some(),
+            State::TimeWait => last.is_some_and(|it| now - it.1 > ONE_SECOND),
+            _ => false,
+        }
+    }
+
+    /// Whether a listener is there to take this SYN: nothing is left of the socket, or TIME-WAIT gives way
+    /// to a number beyond all that was received (RFC 9293 3.10.7.4, fourth).
+    pub(crate) fn gives_way_to(&self, it: &Wire) -> bool {
+        let beyond = it.seq.wrapping_sub(self.irs).cast_signed() > self.received.cast_signed();
+        let is_over = match self.state {
+            State::Closed => !self.history.is_empty(),
+            State::TimeWait => beyond,
+            _ => false,
+        };
+        is_over && it.syn && it.ack.is_none()
+    }
+
+    /// The next socket on the same ports takes its place; returns it as it was in the end.
+    pub(crate) fn replace(&mut self, listens: bool, now: i64) -> Self {
+        if self.state == State::TimeWait {
+            self.end(now);
+        }
+        let isn = self.isn.wrapping_add(NEXT_ISN);
+        let next = Self { clock: self.clock, ..Self::new(self.me, isn, listens) };
+        std::mem::replace(self, next)
     }
 
     /// OPEN.

@@ -6,6 +6,7 @@
 //! nothing lost behind the tap: the same, as late as the path is long. With losses behind the tap:
 //! hardly a state that the endpoint never had, as soon as the life has settled.
 
+mod again;
 mod endpoint;
 mod kinds;
 mod network;
@@ -46,19 +47,20 @@ fn acts() -> impl Strategy<Value = Vec<(i64, usize, Act)>> {
 }
 
 fn good_leg() -> impl Strategy<Value = Leg> {
-    (0_i64..20_000).prop_map(|delay| Leg { delay, ..Leg::default() })
+    ways().prop_map(|(delay, back)| Leg { delay, back, ..Leg::default() })
+}
+
+/// To the tap and back: as a rule equally long.
+fn ways() -> impl Strategy<Value = (i64, i64)> {
+    let way = || 0_i64..20_000;
+    prop_oneof![2 => way().prop_map(|way| (way, way)), 1 => (way(), way())]
 }
 
 fn bad_leg() -> impl Strategy<Value = Leg> {
-    (
-        0_i64..20_000,
-        0_i64..10_000,
-        0_u64..150,
-        0_u64..80,
-        prop_oneof![3 => Just(0_u64), 1 => 0_u64..60],
-    )
-        .prop_map(|(delay, jitter, loss, double, late)| Leg {
+    (ways(), 0_i64..10_000, 0_u64..150, 0_u64..80, prop_oneof![3 => Just(0_u64), 1 => 0_u64..60])
+        .prop_map(|((delay, back), jitter, loss, double, late)| Leg {
             delay,
+            back,
             jitter,
             loss,
             double,
@@ -79,6 +81,7 @@ fn plan(
         legs: [near, far],
         acts,
         seed,
+        again: false,
     })
 }
 
@@ -226,7 +229,7 @@ fn compare(plan: &Plan, view: View, who: usize) -> Result<(), String> {
             }
             tool = before;
             // What that answered had met nobody.
-            let crossing = AT_ONCE + 2 * plan.legs[who].delay;
+            let crossing = AT_ONCE + plan.legs[who].delay + plan.legs[who].back;
             if let [before @ .., last] = tool
                 && tool.len() > truth.len()
                 && end.at.since(last.at).nanos() / 1_000 <= crossing
@@ -241,7 +244,7 @@ fn compare(plan: &Plan, view: View, who: usize) -> Result<(), String> {
     }
     for (entry, (state, at)) in tool.iter().zip(truth) {
         let off = entry.at.nanos() / 1_000 - at;
-        if off.abs() > AT_ONCE + plan.legs[who].delay {
+        if off.abs() > AT_ONCE + plan.legs[who].longest() {
             return fail(format!("{state} {off} us off"));
         }
     }

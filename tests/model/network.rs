@@ -13,12 +13,21 @@ use super::endpoint::{Peer, Wire};
 /// What one leg does to segments: microseconds, and shares in thousandths.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Leg {
+    /// On the way to the tap, and on the way back from it.
     pub(crate) delay: i64,
+    pub(crate) back: i64,
     pub(crate) jitter: i64,
     pub(crate) loss: u64,
     pub(crate) double: u64,
     /// Copies that come long after everything else, of all that passes.
     pub(crate) late: u64,
+}
+
+impl Leg {
+    /// The longer way.
+    pub(crate) fn longest(self) -> i64 {
+        self.delay.max(self.back)
+    }
 }
 
 /// So late a copy comes at most, in microseconds.
@@ -41,12 +50,16 @@ pub(crate) struct Plan {
     pub(crate) legs: [Leg; 2],
     pub(crate) acts: Vec<(i64, usize, Act)>,
     pub(crate) seed: u64,
+    /// Endpoint 0 opens again on the same ports, and endpoint 1 goes on listening.
+    pub(crate) again: bool,
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) peers: [Peer; 2],
+    /// Their sockets before these, on the same ports.
+    pub(crate) past: [Vec<Peer>; 2],
     /// What the tap saw, with the time.
     pub(crate) seen: Vec<(i64, Wire)>,
     /// A segment came to an endpoint that was not up yet: it was lost behind the tap.
@@ -64,6 +77,11 @@ pub(crate) struct Seen {
 }
 
 impl Outcome {
+    /// All sockets that an endpoint had, one after the other.
+    pub(crate) fn sockets(&self, who: usize) -> impl Iterator<Item = &Peer> {
+        self.past[who].iter().chain(std::iter::once(&self.peers[who]))
+    }
+
     /// What a capture holds, and the states that it can show; in the middle it begins with the first
     /// segment that passes the tap while both are open.
     pub(crate) fn seen_from(&self, middle: bool) -> Seen {
@@ -138,6 +156,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         random: plan.seed | 1,
         legs: plan.legs,
     };
+    let mut past = [Vec::new(), Vec::new()];
     let (mut seen, mut came_too_soon) = (Vec::new(), false);
     for (at, who, act) in &plan.acts {
         world.schedule(*at, Event::Act(*who, *act));
@@ -151,6 +170,9 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         let (who, out) = match world.events.remove(&order).unwrap() {
             Event::Act(who, act) => {
                 let peer = &mut peers[who];
+                if plan.again && who == 0 && matches!(act, Act::Open) && peer.may_open_again(now) {
+                    past[who].push(peer.replace(false, now));
+                }
                 let out = match act {
                     Act::Open => peer.open(now),
                     Act::Write(bytes) => peer.write(bytes, now),
@@ -173,7 +195,13 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
                 came_too_soon = true;
                 continue;
             }
-            Event::AtPeer(who, it) => (who, peers[who].receive(&it, now)),
+            Event::AtPeer(who, it) => {
+                let peer = &mut peers[who];
+                if plan.again && who == 1 && peer.gives_way_to(&it) {
+                    past[who].push(peer.replace(true, now));
+                }
+                (who, peer.receive(&it, now))
+            }
             Event::Timer(who) => (who, peers[who].tick(now)),
         };
         for it in out {
@@ -183,7 +211,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
             world.schedule(at, Event::Timer(who));
         }
     }
-    Outcome { peers, seen, came_too_soon }
+    Outcome { peers, past, seen, came_too_soon }
 }
 
 impl World {
@@ -195,7 +223,8 @@ impl World {
 
     /// Sends `it` over the leg of endpoint `leg`.
     fn travel(&mut self, leg: usize, it: Wire, arrives: impl Fn(Wire) -> Event) {
-        let Leg { delay, jitter, loss, double, late } = self.legs[leg];
+        let Leg { delay, back, jitter, loss, double, late } = self.legs[leg];
+        let delay = if it.from == leg { delay } else { back };
         let copies = 1 + u64::from(self.below(1_000) < double);
         let late = late > 0 && self.below(1_000) < late;
         for copy in 0..copies + u64::from(late) {

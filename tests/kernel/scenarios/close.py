@@ -424,3 +424,19 @@ def duplicated_fins(net):
     server.close()
     net.await_table(net.client, "TIME-WAIT")
     net.wait(0.05)
+
+
+@scenario(families=BOTH, relay=True, delay=0.01, seconds=5)
+def fins_cross_over_unequal_ways(net):
+    """What the server sends takes twice as long: FINs that cross pass either tap at other times than
+    they left and came."""
+    net.relay.late(lambda p, side: side == "server", 0.01, count=None)
+    for number, pause in enumerate((0, 0.003, 0.006, 0.012)):
+        client, server = net.pair(port=80 + number)
+        net.exchange(client, server)
+        net.wait(0.1)
+        client.close()
+        net.wait(pause)
+        server.close()
+    net.until(lambda: not net.count(net.server, "CLOSING"), 5, "the end of CLOSING")
+    net.wait(0.1)

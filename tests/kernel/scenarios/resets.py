@@ -589,3 +589,19 @@ def blind_data_injection(net):
                                          options=timestamp_option(1)))
     net.wait(0.1)
     net.exchange(client, server)
+
+
+@scenario(families=BOTH, relay=True, delay=0.003, seconds=5)
+def reset_overtakes_the_first_answer(net):
+    """The SYN-ACK was slow; the server reads a request and aborts, and its RST overtakes the acknowledgment
+    of the request: what it acknowledges says that the connection was open."""
+    net.relay.late(lambda p, side: p.syn_ack, 0.06)
+    client, server = net.pair()
+    net.relay.late(lambda p, side: side == "server" and not p.rst and not p.length, 0.02)
+    client.sendall(b"q" * 100)
+    net.read(server, 100)
+    net.wait(0.005)
+    net.linger_zero(server)
+    server.close()
+    net.reach(client, "CLOSED")
+    net.wait(0.1)

@@ -2,6 +2,7 @@
 
 import socket
 
+from matches import data
 from packet import ACK, RST, SYN, timestamp_option
 from scenario import scenario
 
@@ -311,3 +312,25 @@ def time_wait_gets_syn_ack(net):
     net.client.inject(net.forge(net.at(net.client, 43000), net.at(net.server, 80),
                                 last.seq + 5000, last.ack, SYN | ACK))
     net.wait(0.2)
+
+
+@scenario(families=BOTH, relay=True, delay=0.003)
+def answers_for_the_connection_before(net):
+    """The client aborts and opens again on the same port while words of the server are on their way: the RST
+    that answers them belongs to the connection before, and the new one goes on."""
+    listener = net.listen()
+    client, server = net.pair(listener=listener, source=43100)
+    net.exchange(client, server)
+    net.relay.hold(data("server"))
+    held = net.relay.hold(lambda p, side: side == "server" and p.syn_ack)
+    server.sendall(b"late words")
+    net.relayed("server", lambda p: p.length == 10, "the late words")
+    net.linger_zero(client)
+    client.close()
+    net.reach(server, "CLOSED")
+    client = net.dial(source=43100)
+    net.relay.release(2)
+    net.relay.forget(held)
+    server = net.accept(listener)
+    net.exchange(client, server)
+    finish_by_server(net, client, server)
