@@ -51,7 +51,7 @@ impl Connection {
         // In FIN-WAIT a FIN is answered at once.
         let held_until = sent.map(|sent| sent - path - HELD_UP);
         let (me, peer) = self.sides.pair_mut(from);
-        if me.state >= State::CloseWait && peer.reports_fin_twice(before, segment, extras) {
+        if peer.reports_fin_twice(before, segment, extras) {
             me.had_first_fin(peer, segment);
         }
         let Some(fin) = peer.stream.fin.filter(|fin| before <= *fin) else { return };
