@@ -170,11 +170,11 @@ fn ports_that_are_used_again_are_told_from_afar_where_nothing_is_lost_there() {
     judge(&lives(bad_but_prompt(), good_leg(), any_end()), 1, |life| compare(life, 1));
 }
 
-/// Each life has three connections. In 15 of a thousand one is told wrongly, all of them for what is not
+/// Each life has three connections. In 15 to 20 of a thousand one is told wrongly, all of them for what is not
 /// known of one connection either: two FINs crossed, one of them sent again, or a RST was lost behind the tap.
 #[test]
 fn ports_that_are_used_again_through_losses_get_hardly_a_state_that_they_never_had() {
-    judge(&lives(lossy_leg(), lossy_leg(), in_turn()), 18, |(plan, stamps)| {
+    judge(&lives(lossy_leg(), lossy_leg(), in_turn()), 24, |(plan, stamps)| {
         let outcome = run(plan);
         if (0..2).any(|who| outcome.sockets(who).any(hides)) {
             return Ok(());
