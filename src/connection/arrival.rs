@@ -59,7 +59,7 @@ impl Connection {
         let is_all = before == fin && me.stream.offset(segment.seq) <= me.stream.end + 1;
         let (sender, is_fin) = (told.filter(|_| path > BESIDE), segment.flags.fin());
         let of_rest = told == Some(Sender::Rest);
-        let answer = Answer { sender, of_rest, soonest, is_all, twice, is_fin, path };
+        let answer = Answer { sender, of_rest, soonest, is_all, twice, path, is_fin };
         let arrival = me.fin_that_arrived(segment, fin, before, answer);
         me.receive_fin(segment, arrival, held_until, answer);
     }
