@@ -5,7 +5,7 @@
 
 use super::closing::newer;
 use super::path::ANY_PATH;
-use super::{CROSSING_SLACK, Cause, Connection, State};
+use super::{CROSSING_SLACK, Cause, Connection, SYN_TIMER, State};
 use crate::tcp::{Segment, Side};
 
 impl Connection {
@@ -32,6 +32,23 @@ impl Connection {
             opened.is_some_and(|last| segment.time.since(last.at) + CROSSING_SLACK < path);
         if both_opened && crossed && me.stream.traffic.data_segments == 0 {
             me.revert(State::Established);
+        }
+    }
+
+    /// A client whose timer repeats its SYN had not heard the RST that refused the one before.
+    pub(super) fn outlives_refusal(&mut self, from: Side, syn: &Segment) {
+        let crossing = self.path(from).unwrap_or(ANY_PATH) + CROSSING_SLACK;
+        let syns = self.opening.syns.of(from);
+        let by_timer = syns.last().is_some_and(|it| syn.time.since(it.mark.time) > SYN_TIMER);
+        let sent = u64::from(syns.segments());
+        let me = self.sides.of_mut(from);
+        let is_silent = me.stream.traffic.segments == sent && me.was_in(State::SynSent);
+        let ended = me
+            .last_entry()
+            .filter(|last| last.cause == Cause::ReceivedRst && syn.time.since(last.at) > crossing);
+        if by_timer && is_silent && ended.is_some() {
+            me.revert(State::Closed);
+            self.reset = None;
         }
     }
 

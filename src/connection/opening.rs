@@ -105,6 +105,8 @@ impl Connection {
         let me = self.sides.of_mut(from);
         match me.stream.isn() {
             Some(isn) if isn == segment.seq => {
+                self.outlives_refusal(from, segment);
+                let me = self.sides.of_mut(from);
                 if !me.stream.options.seen {
                     me.stream.offer(segment, extras);
                 }

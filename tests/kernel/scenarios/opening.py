@@ -53,6 +53,16 @@ def refused(net):
     net.reach(client, "CLOSED")
 
 
+@scenario(families=BOTH, seconds=5, client={"tcp_syn_linear_timeouts": 4})
+def refusal_unheard(net):
+    """The client's firewall eats what refuses its SYN, twice: it goes on, and hears the third RST."""
+    net.client.drop_input("tcp flags & rst == rst")
+    client = net.dial(81)
+    net.wait(1.5)
+    net.client.allow()
+    net.reach(client, "CLOSED")
+
+
 @scenario(families=BOTH)
 def icmp_unreachable(net):
     """ICMP port unreachable answers the SYN. The first comes while connect still holds the socket
