@@ -12,13 +12,23 @@
 //! the one before: so they lie in few bytes, each tick as its distance from the one before it.
 //! Knows nothing of what the amounts mean.
 
-use super::brief::packed::{put_signed, take_signed};
+use super::brief::packed::{put, put_signed, signed, take, take_signed, unsigned};
 use crate::stamp::{Span, Time};
 
 /// Something that can be added up in any order.
 pub(crate) trait Amount: Copy {
     /// Adds `other`.
     fn add(&mut self, other: &Self);
+
+    /// The number of one of the three most common amounts, from 0 on.
+    fn common(&self) -> Option<u64> {
+        None
+    }
+
+    /// The common amount of that number.
+    fn of_common(_: u64) -> Option<Self> {
+        None
+    }
 
     /// Appends it in few bytes.
     fn pack(&self, into: &mut Vec<u8>);
@@ -30,6 +40,20 @@ pub(crate) trait Amount: Copy {
 impl Amount for i64 {
     fn add(&mut self, other: &Self) {
         *self = self.wrapping_add(*other);
+    }
+
+    /// One more, one less, and both at the same time.
+    fn common(&self) -> Option<u64> {
+        match self {
+            1 => Some(0),
+            -1 => Some(1),
+            0 => Some(2),
+            _ => None,
+        }
+    }
+
+    fn of_common(number: u64) -> Option<Self> {
+        [1, -1, 0].get(usize::try_from(number).ok()?).copied()
     }
 
     fn pack(&self, into: &mut Vec<u8>) {
@@ -52,7 +76,8 @@ pub(crate) struct Sparse<V, const BOUND: usize, const START: u8> {
     last: Option<(i64, V)>,
 }
 
-/// Ticks and their amounts, packed: each tick as its distance from the one before.
+/// Ticks and their amounts, packed: each tick as its distance from the one before, and a common amount in
+/// the lowest bits of the same number.
 #[derive(Clone, Debug, Default)]
 struct Run {
     bytes: Vec<u8>,
@@ -63,14 +88,24 @@ struct Run {
 impl Run {
     /// Bytes by which it grows, at most a quarter of what it has.
     const STEP: usize = 32;
+    /// The lowest bits of a number that holds a common amount, and what they are where none is.
+    const BITS: u32 = 2;
+    const OTHER: u64 = 3;
+    /// Distances that leave room for these bits.
+    const NEAR: u64 = 1 << 54;
 
     fn push<V: Amount>(&mut self, tick: i64, amount: &V) {
         if self.bytes.capacity() - self.bytes.len() < Self::STEP / 2 {
             self.bytes.reserve_exact(Self::STEP.max(self.bytes.len() / 4));
         }
-        let distance = tick.wrapping_sub(self.last);
-        put_signed(&mut self.bytes, distance);
-        amount.pack(&mut self.bytes);
+        let distance = unsigned(tick.wrapping_sub(self.last));
+        if let Some(common) = amount.common().filter(|_| distance < Self::NEAR) {
+            put(&mut self.bytes, distance << Self::BITS | common);
+        } else {
+            put(&mut self.bytes, Self::OTHER);
+            put(&mut self.bytes, distance);
+            amount.pack(&mut self.bytes);
+        }
         (self.last, self.count) = (tick, self.count.saturating_add(1));
     }
 
@@ -82,8 +117,14 @@ impl Run {
         let mut bytes = self.bytes.as_slice();
         let mut tick = 0_i64;
         std::iter::from_fn(move || {
-            tick = tick.wrapping_add(take_signed(&mut bytes)?);
-            Some((tick, V::unpack(&mut bytes)?))
+            let number = take(&mut bytes)?;
+            let (distance, amount) = if number & Self::OTHER == Self::OTHER {
+                (take(&mut bytes)?, V::unpack(&mut bytes)?)
+            } else {
+                (number >> Self::BITS, V::of_common(number & Self::OTHER)?)
+            };
+            tick = tick.wrapping_add(signed(distance));
+            Some((tick, amount))
         })
     }
 }
@@ -270,6 +311,20 @@ mod tests {
         by_and_by.coarsen(10);
         assert!(at_once.extent() <= 10);
         assert_eq!(at_once.ticks(), by_and_by.ticks());
+    }
+
+    #[test]
+    fn amounts_of_any_size_at_any_distance_survive_being_packed() {
+        let mut run = Run::default();
+        let ticks =
+            [i64::MIN, i64::MIN + 1, -1, 0, 5, 1 << 53, (1 << 53) + 1, 1 << 62, i64::MAX, 3];
+        let amounts = [1, -1, 0, 2, i64::MIN, 1, -1, 0, i64::MAX, 1];
+        let entries: Vec<(i64, i64)> = ticks.into_iter().zip(amounts).collect();
+        for (tick, amount) in &entries {
+            run.push(*tick, amount);
+        }
+        assert_eq!(run.unpacked().collect::<Vec<(i64, i64)>>(), entries);
+        assert_eq!(run.len(), entries.len());
     }
 
     #[test]

@@ -231,9 +231,18 @@ pub(in crate::summary) fn put(into: &mut Vec<u8>, value: u64) {
     into.truncate(end);
 }
 
-/// Small numbers of either sign become small ones without.
 pub(in crate::summary) fn put_signed(into: &mut Vec<u8>, value: i64) {
-    put(into, ((value << 1) ^ (value >> 63)).cast_unsigned());
+    put(into, unsigned(value));
+}
+
+/// Small numbers of either sign become small ones without.
+pub(in crate::summary) const fn unsigned(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+/// The number that became this one.
+pub(in crate::summary) const fn signed(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
 #[inline]
@@ -261,8 +270,7 @@ const SEVEN: u32 = u8::BITS - 1;
 const EIGHT: u32 = u64::BITS / u8::BITS;
 
 pub(in crate::summary) fn take_signed(bytes: &mut &[u8]) -> Option<i64> {
-    let value = take(bytes)?;
-    Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    Some(signed(take(bytes)?))
 }
 
 fn take_small<T: TryFrom<u64>>(bytes: &mut &[u8]) -> Option<T> {
