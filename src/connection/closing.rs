@@ -173,7 +173,8 @@ impl Connection {
         if segment.flags.ack() && self.sides.of(from).was_reset_while_opening() {
             return self.opens_before_reset(from, segment);
         }
-        let is_overtaken = self.was_sent_before_the_end(from, segment);
+        let is_overtaken = self.was_sent_before_the_end(from, segment)
+            || self.sides.of(from).had_sent_more(segment);
         let outdates = self.outdates_reset(from, segment) || self.had_lost_the_fin(from, segment);
         let me = self.sides.of_mut(from);
         let Some(entry) = me.last_entry().copied() else { return };
@@ -261,6 +262,14 @@ impl Endpoint {
             (Some(_), None) => true,
             (None, _) => false,
         }
+    }
+
+    /// Whether `segment` was sent before something of it that the tap has seen: a socket acknowledges with the
+    /// next number that it has, and one below that asks for a sign of life.
+    fn had_sent_more(&self, segment: &Segment) -> bool {
+        let is_bare = segment.payload_len == 0 && !segment.flags.fin();
+        self.stream.has_overtaken(segment)
+            || (is_bare && self.stream.offset(segment.seq) + 1 < self.stream.end)
     }
 
     /// Whether a RST ended it in SYN-SENT, for all that is known.

@@ -319,8 +319,9 @@ impl Connection {
         let since = me.last_entry().filter(|last| last.state == State::FinWait2);
         let since = since.map(|last| rst.time.since(last.at));
         let crossed = since.is_some_and(|since| since <= crossing);
-        // What comes sooner than an answer can was sent before.
-        let too_soon = since.is_some_and(|since| since < soonest);
+        // What comes sooner than an answer can was sent before, if it does not say what it answers.
+        let answers = !is_older && !rst.flags.ack();
+        let too_soon = !answers && since.is_some_and(|since| since < soonest);
         if too_soon || (is_older && crossed && !rst.flags.ack()) {
             me.revert(State::FinWait2);
         }

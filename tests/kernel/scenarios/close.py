@@ -167,6 +167,7 @@ def orphan_fin_wait_2_then_fin(net):
     net.wait(0.4)
     server.close()
     net.await_table(net.client, "TIME-WAIT")
+    net.await_table(net.server, "LAST-ACK", 0)
 
 
 @scenario(seconds=68, client={"tcp_fin_timeout": 62})

@@ -605,3 +605,31 @@ def reset_overtakes_the_first_answer(net):
     server.close()
     net.reach(client, "CLOSED")
     net.wait(0.1)
+
+
+@scenario(families=BOTH, relay=True, delay=0.004, sysctl={"tcp_timestamps": 0})
+def late_copy_behind_a_reset(net):
+    """The client aborts; behind its RST comes a copy of what the server had acknowledged long before: it is
+    no word of a server that lives on."""
+    net.relay.duplicate(lambda p, side: side == "server" and p.flags == ACK and not p.length, after=0.06)
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.linger_zero(client)
+    client.close()
+    net.reach(server, "CLOSED")
+    net.wait(0.1)
+
+
+@scenario(families=BOTH, relay=True, seconds=5)
+def orphan_answers_sooner_than_the_handshake(net):
+    """The SYN-ACK was slow. Data meets an orphan whose FIN is acknowledged: its RST comes sooner than the
+    handshake took, and says by its number that it is an answer."""
+    net.relay.late(lambda p, side: p.syn_ack, 0.06)
+    client, server = net.pair()
+    net.relay.late(lambda p, side: side == "server" and p.fin, 0.01)
+    server.close()
+    net.reach(client, "CLOSE-WAIT")
+    net.await_table(net.server, "FIN-WAIT-2")
+    client.sendall(b"q" * 50)
+    net.reach(client, "CLOSED")
+    net.wait(0.1)
