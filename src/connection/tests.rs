@@ -322,6 +322,14 @@ fn what_others_left_no_room_for_is_open_when_there_is_room_and_silence_alone_fil
 }
 
 #[test]
+fn a_client_that_repeats_its_syn_has_not_heard_that_it_was_refused() {
+    let refused = &scenario("refused-unheard.tcp")[0];
+    assert_eq!(states(refused, Side::Client), ["SYN-SENT", "CLOSED"]);
+    assert_eq!(refused.states.client[1].frame.unwrap().number(), 4);
+    assert_eq!(refused.close.reset.map(|reset| reset.by), Some(Side::Server));
+}
+
+#[test]
 fn a_half_open_connection_that_was_forgotten_is_made_anew() {
     let records = scenario("half-open-forgotten-and-made-anew.tcp");
     let expected = ["SYN-RECEIVED", "CLOSED", "SYN-RECEIVED", "ESTABLISHED"];
