@@ -13,7 +13,7 @@ use crate::certainty::Certainty;
 use crate::connection::ConnectionRecord;
 use crate::finding::Finding;
 use crate::stamp::{FrameId, Time};
-use crate::summary::{Distinct, Entry, Evicted, Hands, Merge, OneHand, Order, Table};
+use crate::summary::{Distinct, Entry, Evicted, Merge, Order, Table, is_due};
 use crate::tcp::{IcmpError, Overlay};
 
 /// What connection detectors found in one shard, or in several after a merge.
@@ -95,9 +95,8 @@ impl Accumulator {
     ) {
         let mut due = Vec::new();
         for shard in shards {
-            let is_later = |handed: &Handed| mark.is_some_and(|mark| handed.order >= mark);
-            let later = shard.handed.iter().position(is_later).unwrap_or(shard.handed.len());
-            due.extend(shard.handed.drain(..later));
+            let later = shard.handed.iter().position(|handed| !is_due(handed.order, mark));
+            due.extend(shard.handed.drain(..later.unwrap_or(shard.handed.len())));
         }
         // A connection is of one shard.
         due.sort_by_key(|handed| handed.order);
@@ -111,18 +110,17 @@ impl Accumulator {
 
     /// Adds what another shard found.
     pub fn merge(&mut self, other: Self) {
-        self.merge_all(vec![other], &OneHand);
+        self.merge_all(vec![other]);
     }
 
     /// Adds what other shards found, in their order.
-    pub fn merge_all(&mut self, mut others: Vec<Self>, hands: &impl Hands) {
+    pub fn merge_all(&mut self, mut others: Vec<Self>) {
         let limit = self.limit;
         let rules = others.iter().map(|other| other.rules.len()).max().unwrap_or(0);
         for rule in 0..rules {
             let tables = others.iter_mut().filter_map(|other| other.rules.get_mut(rule));
-            let tables = tables.map(std::mem::take).collect();
             if let Some(own) = self.table(rule) {
-                own.gather(tables, limit, hands);
+                own.gather(tables.map(std::mem::take), limit);
             }
         }
     }

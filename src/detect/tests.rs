@@ -160,7 +160,7 @@ fn however_often_shards_hand_on_the_same_groups_are_kept() {
             }
         }
         whole.take_over(shards.iter_mut(), None);
-        whole.merge_all(shards.into(), &OneHand);
+        whole.merge_all(shards.into());
         let groups = whole.groups(rule);
         assert_eq!(groups.len(), 64);
         let count: u64 = groups.iter().map(|(_, group)| group.count).sum();

@@ -23,7 +23,7 @@ pub(super) fn fold(tuple: FourTuple) -> [u32; 3] {
 }
 
 /// 2^64 divided by the golden ratio, odd.
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The shard of a canonical flow. Fixed and unkeyed: a hostile capture can only serialise us.
 #[inline]

@@ -3,6 +3,7 @@
 //! Waves hold millions of these, so the tuple is stored without its address family, and what is
 //! rare lies in side lists of the [`Batch`](super::Batch).
 
+use super::deal::MULTIPLIER;
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Flags, Marks, Segment, Seq, Timestamps};
 
@@ -117,7 +118,7 @@ impl Packed {
             return (high as u64) << 32 | ports as u64;
         }
         let addresses = (low as u64) << 32 | high as u64;
-        addresses ^ (ports as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        addresses ^ (ports as u64).wrapping_mul(MULTIPLIER)
     }
 
     /// Whether it has a SYN.

@@ -90,7 +90,7 @@ impl Gathered {
             accumulators.push(told.accumulator);
         }
         self.summary.settle(&AllHands);
-        self.accumulator.merge_all(accumulators, &AllHands);
+        self.accumulator.merge_all(accumulators);
         self
     }
 }

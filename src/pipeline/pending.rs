@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::stamp::Time;
+use crate::summary::{Order, is_due};
 
 /// The lines of one shard, in the order of their times.
 #[derive(Debug)]
@@ -47,12 +48,12 @@ impl Pending {
 
     /// Forgets what is due: the first lines as a rule. Of those that ended at the same time a later one
     /// may stand before an earlier one.
-    fn forget(&mut self, is_due: impl Fn(&Line) -> bool) {
+    fn forget(&mut self, mark: Option<Order>) {
         let Self { lines, bytes, room } = self;
         let (mut start, mut kept) = (0, 0);
         lines.retain_mut(|line| {
             let place = std::mem::replace(&mut start, line.end)..line.end;
-            let stays = !is_due(line);
+            let stays = !is_due((line.at, line.id), mark);
             if stays {
                 let length = place.len();
                 // Where nothing before it left, it is there already.
@@ -77,16 +78,15 @@ impl Pending {
 /// where there is no mark any more.
 pub(super) fn flush(
     mut of_shards: Vec<&mut Pending>,
-    mark: Option<(Time, u64)>,
+    mark: Option<Order>,
     mut write: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let is_due = |line: &Line| mark.is_none_or(|mark| (line.at, line.id) < mark);
     let mut due = Vec::new();
     for pending in &of_shards {
         let mut start = 0;
         for line in &pending.lines {
             let place = std::mem::replace(&mut start, line.end)..line.end;
-            if is_due(line) {
+            if is_due((line.at, line.id), mark) {
                 due.push((line.at, line.id, pending.bytes.get(place).unwrap_or_default()));
             }
         }
@@ -94,7 +94,7 @@ pub(super) fn flush(
     due.sort_unstable_by_key(|(at, id, _)| (*at, *id));
     due.into_iter().try_for_each(|(_, _, formatted)| write(formatted))?;
     for pending in &mut of_shards {
-        pending.forget(is_due);
+        pending.forget(mark);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use super::place::Fold as _;
-use super::slip::Order;
+use super::slip::{Order, is_due};
 use super::totals::earliest;
 use super::{Listener, Within};
 use crate::connection::{LoneSyn, State};
@@ -72,8 +72,8 @@ impl Lone {
 
     /// Takes out what was handed over and stands before `mark`, or all of it.
     pub(super) fn take_due(&mut self, mark: Option<Order>) -> impl Iterator<Item = Sum> {
-        let is_later = |sum: &Sum| mark.is_some_and(|mark| sum.order >= mark);
-        let due = self.handed.iter().position(is_later).unwrap_or(self.handed.len());
+        let later = self.handed.iter().position(|sum| !is_due(sum.order, mark));
+        let due = later.unwrap_or(self.handed.len());
         self.handed.drain(..due)
     }
 

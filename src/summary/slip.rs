@@ -14,6 +14,13 @@ use crate::tcp::{Endpoint, OverlayId, Side, Within};
 /// additions could leave a trace in is added in this one.
 pub type Order = (Time, u64);
 
+/// Whether what stands at `order` is to be taken: nothing before `mark` can come any more, nor anything
+/// at all where there is none.
+#[inline]
+pub(crate) fn is_due(order: Order, mark: Option<Order>) -> bool {
+    mark.is_none_or(|mark| order < mark)
+}
+
 /// A connection, and whom it is about.
 #[derive(Clone, Debug)]
 pub(super) struct Slip {

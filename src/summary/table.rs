@@ -43,6 +43,9 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
+    /// Of which the double is a number.
+    const NO_LIMIT: usize = usize::MAX / 2;
+
     /// The entry of `key`. May hold up to twice `limit` entries in between.
     pub(crate) fn entry(&mut self, key: K, limit: usize) -> &mut V {
         self.make_room(&key, limit);
@@ -68,20 +71,6 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         self.entries.get(key)
     }
 
-    /// Takes all entries out.
-    pub(super) fn take_entries(&mut self) -> IndexMap<K, V, RandomState> {
-        std::mem::take(&mut self.entries)
-    }
-
-    /// Holds the entries of ranges that follow one another, each in the order of the keys.
-    pub(super) fn set_entries(&mut self, ranges: Vec<IndexMap<K, V, RandomState>>) {
-        let all = ranges.iter().map(IndexMap::len).sum();
-        self.entries = IndexMap::with_capacity_and_hasher(all, RandomState::default());
-        for range in ranges {
-            self.entries.extend(range);
-        }
-    }
-
     /// Adds what another table holds, in its order, as [`Table::entry`] does.
     pub(crate) fn absorb(&mut self, other: Self, limit: usize)
     where
@@ -90,6 +79,20 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         self.evicted.add(other.evicted);
         for (key, value) in other.entries {
             self.entry(key, limit).merge(value);
+        }
+    }
+
+    /// Adds what other tables hold, in their order. All of it comes together before the lightest have to
+    /// leave: what a key has in several tables counts as a whole.
+    pub(crate) fn gather(&mut self, others: impl Iterator<Item = Self>, limit: usize)
+    where
+        V: Merge,
+    {
+        for other in others {
+            self.absorb(other, Self::NO_LIMIT);
+        }
+        if self.entries.len() > 2 * limit {
+            self.keep_heaviest(limit);
         }
     }
 
@@ -106,12 +109,19 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
 
     /// Where all entries stand.
     pub(super) fn ranks(&self) -> impl Iterator<Item = Rank<K>> {
-        ranks(&self.entries)
+        self.entries.iter().map(|(key, value)| (Reverse(value.weight()), *key))
     }
 
     /// Lets go of what stands behind the last one that is kept.
     pub(super) fn let_go(&mut self, lightest: Option<Rank<K>>) {
-        self.evicted.add(let_go(&mut self.entries, lightest));
+        let Self { entries, evicted } = self;
+        entries.retain(|key, value| {
+            let kept = is_kept(lightest, *key, value);
+            if !kept {
+                evicted.count(value.weight());
+            }
+            kept
+        });
     }
 
     /// What was let go, and what stands behind the last one that is kept.
@@ -156,19 +166,12 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         if self.entries.len() <= limit {
             return None;
         }
-        lightest_kept(ranks(&self.entries).collect(), limit)
+        lightest_kept(self.ranks().collect(), limit)
     }
 }
 
 /// Where an entry stands among those that are to be kept: weight and key.
 pub(super) type Rank<K> = (Reverse<u64>, K);
-
-/// Where all entries stand.
-pub(super) fn ranks<K: Copy, V: Entry>(
-    entries: &IndexMap<K, V, RandomState>,
-) -> impl Iterator<Item = Rank<K>> {
-    entries.iter().map(|(key, value)| (Reverse(value.weight()), *key))
-}
 
 /// The last one of which `limit` are kept; none when all are.
 pub(super) fn lightest_kept<K: Copy + Ord>(
@@ -187,22 +190,6 @@ pub(super) fn lightest_kept<K: Copy + Ord>(
     let last = limit.saturating_sub(heavier + 1).min(ranks.len().saturating_sub(1));
     let (_, (_, key), _) = ranks.select_nth_unstable_by_key(last, |(_, key)| *key);
     Some((weight, *key))
-}
-
-/// Lets go of what stands behind the last one that is kept.
-pub(super) fn let_go<K: Copy + Ord + Hash, V: Entry>(
-    entries: &mut IndexMap<K, V, RandomState>,
-    lightest: Option<Rank<K>>,
-) -> Evicted {
-    let mut evicted = Evicted::default();
-    entries.retain(|key, value| {
-        let kept = is_kept(lightest, *key, value);
-        if !kept {
-            evicted.count(value.weight());
-        }
-        kept
-    });
-    evicted
 }
 
 pub(super) fn is_kept<K: Copy + Ord, V: Entry>(
@@ -227,6 +214,8 @@ impl Evicted {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[derive(Clone, Debug, Default)]
@@ -259,5 +248,66 @@ mod tests {
         }
         let keys: Vec<_> = table.sorted(3).iter().map(|(key, _)| *key).collect();
         assert_eq!(keys, [1, 3, 5]);
+    }
+
+    /// The tables that an entry comes from, in the order in which they were added.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    struct Origins(Vec<u64>);
+
+    impl Entry for Origins {
+        fn weight(&self) -> u64 {
+            self.0.len() as u64
+        }
+    }
+
+    impl Merge for Origins {
+        fn merge(&mut self, other: Self) {
+            self.0.extend(other.0);
+        }
+    }
+
+    fn gathered(tables: Vec<Vec<u64>>, limit: usize) -> Table<u64, Origins> {
+        let table = |(keys, number): (Vec<u64>, u64)| {
+            let mut table: Table<u64, Origins> = Table::default();
+            for key in keys {
+                table.entry(key, usize::MAX / 2).0.push(number);
+            }
+            table
+        };
+        let mut tables = tables.into_iter().zip(0..).map(table);
+        let mut all = tables.next().unwrap();
+        all.gather(tables, limit);
+        all
+    }
+
+    #[test]
+    fn entries_of_a_key_meet_in_the_order_of_the_tables() {
+        // Some keys in all tables, some in a few, most in one.
+        let key = |n: u64| (n * 0x9e37_79b9) % 100_003;
+        let tables: Vec<Vec<u64>> = (0..7)
+            .map(|table| (0..4_000).map(|n| key(n * 7 + table * (n % 5))).collect())
+            .collect();
+        let mut expected: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for (keys, number) in tables.iter().zip(0..) {
+            for key in keys {
+                expected.entry(*key).or_default().push(number);
+            }
+        }
+        let all = gathered(tables, 100_000);
+        let found = all.sorted(100_000).into_iter().map(|(key, it)| (key, it.0.clone()));
+        assert_eq!(found.collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_key_of_many_tables_is_not_taken_for_a_light_one() {
+        let tables = (0..8).map(|table| {
+            let own = (0..20).flat_map(|n| [1_000 + table * 100 + n; 2]);
+            own.chain([7]).collect::<Vec<u64>>()
+        });
+        let all = gathered(tables.collect(), 10);
+        let kept = all.sorted(10);
+        assert_eq!((kept.len(), kept[0].0, kept[0].1.weight()), (10, 7, 8));
+        let evicted = all.evicted(10);
+        assert_eq!((evicted.entries, evicted.connections), (151, 302));
     }
 }

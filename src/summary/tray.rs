@@ -7,7 +7,7 @@
 use super::brief::Brief;
 use super::lone::{Lone, LoneSum};
 use super::overlays::Overlays;
-use super::slip::{Key, Order, Slip};
+use super::slip::{Key, Order, Slip, is_due};
 use super::{Pair, PairKey, Shed, Totals};
 use crate::connection::{ConnectionRecord, LoneSyn};
 use crate::stamp::Time;
@@ -161,7 +161,7 @@ impl Tray {
             let slip = self.slips.get(*place as usize)?;
             Some((slip.order, slip, *side))
         });
-        listed.filter(move |(order, _, _)| is_due(order, mark))
+        listed.filter(move |(order, _, _)| is_due(*order, mark))
     }
 
     /// Forgets what stands before `mark`, or all of it.
@@ -171,7 +171,7 @@ impl Tray {
         let mut moved = vec![None; *waiting];
         let mut kept = 0;
         for (place, to) in (0..*waiting).zip(&mut moved) {
-            if slips.get(place).is_some_and(|slip| !is_due(&slip.order, mark)) {
+            if slips.get(place).is_some_and(|slip| !is_due(slip.order, mark)) {
                 slips.swap(place, kept);
                 *to = u32::try_from(kept).ok();
                 kept += 1;
@@ -211,8 +211,4 @@ fn enter<K: Key>(parts: &mut Parts, slip: &Slip, (place, side): Listed) {
     if let Some(part) = parts.get_mut(K::of(slip, side).part()) {
         part.push((place, side));
     }
-}
-
-fn is_due(order: &Order, mark: Option<Order>) -> bool {
-    mark.is_none_or(|mark| *order < mark)
 }
