@@ -230,8 +230,7 @@ impl<'s> Reference<'s> {
         if asked.is_some_and(has_completed) {
             connection.was_overtaken();
         }
-        for (side, socket, from, until) in
-            connection.may_lack_bucket(self.settings).into_iter().flatten()
+        for (side, socket, from) in connection.may_lack_bucket(self.settings).into_iter().flatten()
         {
             if self.neighbours.had_no_bucket(socket, from, until) {
                 connection.had_no_bucket(side);

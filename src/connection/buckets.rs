@@ -15,12 +15,9 @@ const AROUND: Span = Span::from_secs(1);
 
 impl Connection {
     /// The sides whose host may have had no place for their TIME-WAIT: each as the source of a tuple,
-    /// and between which times it would have asked for one.
+    /// and from when on it would have asked for one.
     #[must_use]
-    pub fn may_lack_bucket(
-        &self,
-        settings: &Settings,
-    ) -> [Option<(Side, FourTuple, Time, Time)>; 2] {
+    pub fn may_lack_bucket(&self, settings: &Settings) -> [Option<(Side, FourTuple, Time)>; 2] {
         Side::BOTH.map(|side| {
             let (own, peer) = (self.addresses.of(side), self.addresses.of(side.peer()));
             settings.of(own.address).max_tw_buckets?;
@@ -31,7 +28,7 @@ impl Connection {
             });
             let tuple = FourTuple { source: *own, destination: *peer };
             let from = self.first.time.max(entered - AROUND);
-            (!answered).then_some((side, tuple, from, entered + AROUND))
+            (!answered).then_some((side, tuple, from))
         })
     }
 

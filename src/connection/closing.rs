@@ -92,9 +92,11 @@ impl Connection {
         let mark = Mark::of(segment);
         self.on_fin_received(from, segment, extras, before);
         let (me, peer) = self.sides.pair_mut(from);
-        // What lies wholly before the window is dropped, its acknowledgment as well (RFC 9293
-        // 3.10.7.4, first).
-        if me.stream.offset(segment.seq_end()) < me.stream.acknowledged {
+        // What lies wholly before the window or beyond it is dropped, its acknowledgment as well (RFC
+        // 9293 3.10.7.4, first).
+        if me.stream.offset(segment.seq_end()) < me.stream.acknowledged
+            || me.stream.offset(segment.seq) > me.stream.window_edge
+        {
             return;
         }
         let in_order = me.stream.offset(segment.seq) <= me.stream.acknowledged;

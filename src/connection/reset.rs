@@ -187,10 +187,18 @@ impl Connection {
     }
 
     /// A RST without ACK that answers the latest of several acknowledgments of its sender's FIN, while none
-    /// of them is known to have come: one had, before that one, and closed it.
+    /// of them is known to have come: one had, before that one, and closed it. In FIN-WAIT-1 it led to
+    /// FIN-WAIT-2, where data resets an orphan, unless a timer was due that may have ended it.
     fn had_closed_before_ack(&mut self, from: Side, rst: &Segment) {
         let me = self.sides.of_mut(from);
-        let answers_ack = me.state == State::LastAck
+        let is_alive =
+            me.last_fin.or(me.fin).is_some_and(|fin| rst.time < fin.time + me.fin_gap + me.fin_gap);
+        let may_close = match me.state {
+            State::LastAck => true,
+            State::FinWait1 => is_alive,
+            _ => false,
+        };
+        let answers_ack = may_close
             && !rst.flags.ack()
             && me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) == fin + 1);
         if let Some(before) = me.acks_of_fin.before_the_last().filter(|_| answers_ack) {

@@ -3,11 +3,12 @@
 //! Beyond `tcp_max_tw_buckets` Linux closes at once what would have to wait (`inet_twsk_alloc`), and
 //! nothing on the wire tells. The sockets of each host whose limit is known are counted here, from the
 //! FINs, SYNs and RSTs of its connections. A FIN-WAIT-2 whose application has gone takes a place as
-//! well; that it has gone, the wire does not tell, so those are not counted.
+//! well; that it has gone, the wire does not tell before the peer's FIN is answered, and then only over
+//! IPv4. Who asked in between is looked at again then.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
@@ -42,6 +43,18 @@ pub(super) struct Buckets {
     lacking: LeftOut,
     /// Whoever would have found none if it had asked when its FIN was acknowledged.
     perhaps: LeftOut,
+    /// By host, who found one of the last places while others waited that may have held one.
+    asked: HashMap<IpAddr, VecDeque<Asked>, RandomState>,
+}
+
+/// A socket that found a place, for all that was known.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    at: Time,
+    /// With its peer.
+    socket: FourTuple,
+    /// How many places were left, its own among them.
+    left: u32,
 }
 
 /// How many sockets of each host are in some condition.
@@ -91,11 +104,15 @@ struct Fin {
     acknowledged: bool,
     /// Its sender waits in FIN-WAIT-2.
     waits: bool,
+    /// Since when it has, or had until the other FIN came.
+    waited: Option<Time>,
 }
 
 impl Buckets {
     /// Flows with a FIN that are followed at once: those beyond are taken to have found a place.
     const MAX_FLOWS: usize = 1 << 17;
+    /// Sockets of a host that are looked at again, and hosts: those beyond are taken to have found one.
+    const MAX_ASKED: usize = 1 << 10;
 
     /// Whether the socket at the source of `tuple`, whose peer is its destination, found no place
     /// between two times.
@@ -171,6 +188,7 @@ impl Buckets {
         }
         (fin.was_full, fin.is_beyond, fin.waits) = (is_full, is_beyond, peers.is_none());
         if fin.waits {
+            fin.waited = Some(turn.time);
             self.waiting.add(host);
         }
         if is_full && peers.is_none() {
@@ -187,6 +205,36 @@ impl Buckets {
         if std::mem::take(doubted) && is_socket && until.take().is_some() {
             self.lacking.add(turn.tuple, turn.time);
             self.held.take(sender);
+        }
+        let since = peers.and_then(|fin| fin.waited).filter(|_| turn.ip_id == Some(0));
+        if let Some(since) = since {
+            self.held_one(turn.tuple, since, turn.time);
+        }
+    }
+
+    /// The socket at the source of `tuple` has held a place since its FIN was acknowledged: fewer were left to
+    /// those that asked after that.
+    fn held_one(&mut self, tuple: FourTuple, since: Time, now: Time) {
+        let host = tuple.source.address;
+        let Some(asked) = self.asked.get_mut(&host) else { return };
+        asked.retain(|it| it.socket != tuple);
+        let mut without = Vec::new();
+        for it in asked.iter_mut().filter(|it| it.at > since) {
+            it.left = (it.left + u32::try_from(without.len()).unwrap_or(0)).saturating_sub(1);
+            if it.left == 0 {
+                without.push(it.socket);
+            }
+        }
+        asked.retain(|it| it.left > 0);
+        for socket in without {
+            let (canonical, orientation) = socket.canonical();
+            let Some(closing) = self.flows.get_mut(&canonical) else { continue };
+            let [first, second] = &mut closing.until;
+            let until = if orientation == Orientation::Forward { first } else { second };
+            if until.take().is_some() {
+                self.lacking.add(socket, now);
+                self.held.take(host);
+            }
         }
     }
 
@@ -235,6 +283,7 @@ impl Buckets {
             is_beyond: false,
             acknowledged: false,
             waits: false,
+            waited: None,
         };
         if mine.is_none() {
             self.unanswered.insert(canonical);
@@ -276,8 +325,23 @@ impl Buckets {
             self.lacking.add(tuple, at);
             return None;
         }
+        if !is_full && self.has_no_room_beside(tuple.source.address, settings) {
+            self.note_asked(tuple, at, host.max_tw_buckets?);
+        }
         self.held.add(tuple.source.address);
         Some(at + host.time_wait)
+    }
+
+    fn note_asked(&mut self, socket: FourTuple, at: Time, limit: u32) {
+        let host = socket.source.address;
+        if self.asked.len() >= Self::MAX_ASKED && !self.asked.contains_key(&host) {
+            return;
+        }
+        let asked = self.asked.entry(host).or_default();
+        if asked.len() >= Self::MAX_ASKED {
+            asked.pop_front();
+        }
+        asked.push_back(Asked { at, socket, left: limit.saturating_sub(self.held.of(host)) });
     }
 
     /// Gives back the places whose time is over.

@@ -233,6 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn an_orphan_that_shows_late_had_taken_a_place_from_who_asked_in_between() {
+        let (from, to) = (tuple(1), tuple(1).reversed());
+        let lacking_of = |ip_id| {
+            let mut last = turn(9, 101, from, Flags::ACK, 8);
+            last.ip_id = Some(ip_id);
+            let mut neighbours = Neighbours::default();
+            neighbours.read([
+                turn(1, 5, from, Flags::FIN, 5),
+                turn(3, 6, to, Flags::ACK, 8),
+                turn(8, 100, to, Flags::FIN, 8),
+                last,
+            ]);
+            neighbours.read(closes(2, 10));
+            neighbours.read(closes(3, 20));
+            neighbours.settle(|_| true, &settings(2));
+            [1, 2, 3].map(|port| lacking(&neighbours, port))
+        };
+        assert_eq!(lacking_of(0), [false, false, true]);
+        assert_eq!(lacking_of(77), [true, false, false]);
+    }
+
+    #[test]
     fn what_is_not_ready_waits() {
         let mut buckets = Neighbours::default();
         buckets.read(closes(1, 10).into_iter().chain(closes(2, 20)));

@@ -48,6 +48,12 @@ const KNOWN: &[Known] = &[
                  before the SYN-ACK's timer told",
     },
     Known {
+        run: "acknowledged_from_beyond_in_last_ack",
+        place: Place::Other,
+        faults: 1,
+        reason: "the FIN was lost behind the tap, and a third party's segment said otherwise",
+    },
+    Known {
         run: "closes_behind_data_when_the_fin_comes",
         place: Place::Other,
         faults: 5,

@@ -252,8 +252,8 @@ fn tell_neighbours(
     if asked.is_some_and(|(listener, from, until)| emit.has_completed(listener, from, until)) {
         connection.was_overtaken();
     }
-    for (side, socket, from, until) in connection.may_lack_bucket(settings).into_iter().flatten() {
-        if emit.had_no_bucket(socket, from, until) {
+    for (side, socket, from) in connection.may_lack_bucket(settings).into_iter().flatten() {
+        if emit.had_no_bucket(socket, from, known_until) {
             connection.had_no_bucket(side);
         }
     }

@@ -138,6 +138,22 @@ def answer_fin_in_vain(net):
     client.close()
 
 
+@scenario(families=BOTH, seconds=6)
+def orphan_hears_at_last_and_resets(net):
+    """The client's firewall eats all that acknowledges its FIN, and opens: the next acknowledgment is taken,
+    and what the server repeats then meets an orphan, which resets it."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.client.drop_input("tcp sport 80")
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.sendall(b"a" * 30)
+    server.close()
+    net.wait(0.7)
+    net.client.allow()
+    net.await_table(net.server, "LAST-ACK", 0)
+
+
 @scenario(families=BOTH, seconds=9, sysctl={"tcp_orphan_retries": 1})
 def orphan_dies_in_last_ack_and_resets(net):
     """The orphan has died in LAST-ACK; what it answers to the peer's FINs then, the peer's firewall eats

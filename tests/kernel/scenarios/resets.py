@@ -525,6 +525,29 @@ for _state in (open_state, fin_wait_1, fin_wait_2, close_wait, last_ack, closing
     strange_segments(_state)
 
 
+def acknowledged_from_beyond(reach_state):
+    """The FIN is acknowledged by what lies beyond the window: that acknowledges nothing."""
+    def attempt(net):
+        _, target = reach_state(net)
+        ours, theirs = target.getsockname(), target.getpeername()
+        host = host_of(net, target)
+        seq, _ = numbers(net, host, ours, theirs)
+        fin = net.last_sent(host, ours, lambda p: p.fin)
+        stamp = timestamp_option(net.last_sent(host, theirs).tsval)
+        net.relay.inject(host.role, net.forge(theirs, ours, seq + 900_000, fin.end, ACK,
+                                              payload=b"x" * 9, options=stamp))
+        net.wait(0.05)
+
+    name = reach_state.__name__
+    attempt.__doc__ = (f"{name.replace('_', '-').upper()}: data beyond the window acknowledges the FIN, and "
+                       "is dropped as a whole.")
+    scenario(families=BOTH, relay=True, name=f"acknowledged_from_beyond_in_{name}")(attempt)
+
+
+for _state in (fin_wait_1, last_ack, closing):
+    acknowledged_from_beyond(_state)
+
+
 @scenario(families=BOTH)
 def fin_in_listen(net):
     """A FIN without ACK to a listener is dropped; FIN+ACK gets RST."""

@@ -250,6 +250,27 @@ def time_wait_buckets_of_orphans(net):
     net.wait(0.1)
 
 
+@scenario(client={"tcp_max_tw_buckets": 2})
+def time_wait_buckets_beside_an_orphan(net):
+    """An orphan waits in FIN-WAIT-2 and holds a place unseen: of two that close after it, the second finds
+    none. The answer to the orphan's FIN, later, comes from what is left of a socket."""
+    listener = net.listen()
+    pairs = [net.pair(listener=listener) for _ in range(3)]
+    for client, server in pairs:
+        net.exchange(client, server)
+    orphan = pairs[0][1]
+    pairs[0][0].close()
+    net.reach(orphan, "CLOSE-WAIT")
+    net.wait(0.08)
+    for client, server in pairs[1:]:
+        client.close()
+        net.reach(server, "CLOSE-WAIT")
+        server.close()
+        net.wait(0.05)
+    orphan.close()
+    net.wait(0.1)
+
+
 @scenario(seconds=6)
 def nat_with_old_timestamps(net):
     """Two hosts behind one address: the second's older clock meets TIME-WAIT and is answered with ACKs only."""
