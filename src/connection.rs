@@ -4,6 +4,22 @@
 //! timed states of RFC 9293, each with its cause and how sure it is. What a segment does to a state
 //! stands in [`next`]; what counts as having arrived, and what later evidence corrects, stands in
 //! the parts beside it. Time is the capture's; there is no clock, no I/O and no thread here.
+//!
+//! Where to look:
+//!
+//! | question | parts |
+//! |---|---|
+//! | what a state is, what leads to the next, how it is noted | `state`, `transition`, `timeline`, `endpoint` |
+//! | opening: which SYN and SYN-ACK counted | `opening`, `attempts`, `control`, `first_syn`, `earlier_syn`, `half_open`, `halves` |
+//! | opening: a listener that forgets, ignores or keeps nothing | `cookie`, `bring_back`, `unheard`, `anew`, `late_copy` |
+//! | closing: whose a FIN was, whether it arrived, and its acknowledgment | `closing`, `first_fin`, `fin_number`, `held_fin`, `early_close`, `arrival`, `unseen`, `acks_of_fin`, `acknowledgment` |
+//! | ends by RST, ICMP, timer, or for want of a place in TIME-WAIT | `reset`, `icmp`, `timers`, `buckets` |
+//! | where one connection of a port pair ends and the next begins | `stray`, `before`, `begun_late` |
+//! | one direction's bytes, windows and round trips | `stream`, `coverage`, `flight`, `feedback`, `window`, `rtt` |
+//! | why a segment was sent again | `judge`, `rule`, `repair`, `recut`, `effects` |
+//! | who was heard when, and what the tap never saw | `path`, `clock`, `numbers` |
+//! | what is told when all is over | `verdict`, `record`, `traffic`, `tally`, `lone_syn` |
+//! | speed and room: the short way, and sleep | `calm`, `asleep`, `several` |
 
 mod acknowledgment;
 mod acks_of_fin;

@@ -5,20 +5,27 @@
 //! range of a capture, sorted by shard; a [`Shard`] owns the connections of its flows and gives
 //! them away as records when they end. Time is the capture clock alone: the highest time of all
 //! frames of the run so far. Knows nothing of files, threads or findings.
+//!
+//! Where to look:
+//!
+//! | question | parts |
+//! |---|---|
+//! | which flow, and which shard | `identity`, `deal`, `table`, `together`, `halves`, `per_tuple` |
+//! | segments on their way to a shard | `batch`, `bucket`, `packed`, `wide`, `options`, `strip`, `quote`, `horizon`, `names` |
+//! | a shard, and how a segment comes into its connection | `shard`, `arrival`, `start`, `sightings`, `zeek` |
+//! | what a shard holds, and how much of it | `embryo`, `lives`, `slab`, `shelf`, `limits` |
+//! | who takes what a shard gives away | `observer` |
+//! | what connections cannot know of one another | `neighbours`, `answers` |
 
 mod answers;
 mod arrival;
-mod attempt;
-mod backlog;
 mod batch;
 mod bucket;
-mod buckets;
 mod deal;
 mod embryo;
 mod halves;
 mod horizon;
 mod identity;
-mod left_out;
 mod limits;
 mod lives;
 mod names;
@@ -27,10 +34,7 @@ mod observer;
 mod options;
 mod packed;
 mod per_tuple;
-mod places;
-mod queues;
 mod quote;
-mod repeats;
 mod shard;
 mod shelf;
 mod sightings;
@@ -41,7 +45,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod together;
-mod turns;
 mod wide;
 mod zeek;
 
@@ -51,7 +54,7 @@ pub use deal::SHARDS;
 pub use horizon::Horizon;
 pub use limits::Limits;
 pub use names::Names;
-pub use neighbours::Neighbours;
+pub use neighbours::{Neighbours, Turn};
 pub use observer::{Ending, Finished, Observer, Placed};
 pub use packed::Packed;
 pub use per_tuple::PerTuple;
@@ -59,5 +62,4 @@ pub use shard::{Portion, Shard};
 pub use sightings::WINDOW as SIGHTING_WINDOW;
 pub use start::Start;
 pub use strip::Strip;
-pub use turns::Turn;
 pub use zeek::{ZeekRow, ZeekRules, ZeekShard};

@@ -106,6 +106,23 @@ fn crates_stay_behind_their_fences() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// A reader finds a part by the question that it answers, so every part stands in the map, and no other.
+#[test]
+fn the_maps_of_large_modules_name_every_part() {
+    for module in ["connection", "flow"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/{module}.rs"));
+        let text = fs::read_to_string(path).unwrap();
+        let rows = text.lines().filter(|line| line.starts_with("//! | ") && line.contains('`'));
+        let mut told: Vec<_> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+        let parts = text.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+        let mut parts: Vec<_> = parts.filter(|part| *part != "tests").collect();
+        told.sort_unstable();
+        parts.sort_unstable();
+        assert!(parts.len() > 10, "the parts of {module} were not found");
+        assert_eq!(told, parts, "the map at the head of src/{module}.rs");
+    }
+}
+
 #[test]
 fn files_open_with_what_they_are_and_stay_small() {
     let mut broken = Vec::new();

@@ -3,13 +3,24 @@
 //! Gathered before a wave is consumed, and looked at in the order of the capture, so that every shard
 //! sees the same whatever the others have come to.
 
+mod attempt;
+mod backlog;
+mod buckets;
+mod left_out;
+mod places;
+mod queues;
+mod repeats;
+mod turns;
+
+pub use turns::Turn;
+
 use super::Horizon;
-use super::buckets::Buckets;
-use super::queues::Queues;
-use super::turns::{Kind, Marked, Turn};
 use crate::settings::Settings;
 use crate::stamp::Time;
 use crate::tcp::{Endpoint, FourTuple};
+use buckets::Buckets;
+use queues::Queues;
+use turns::{Kind, Marked};
 
 /// What the connections of a host, and those of a listener, have in common.
 #[derive(Debug, Default)]

@@ -3,10 +3,10 @@
 //! Each SYN, FIN and RST does. An acknowledgment does only where a handshake or a FIN waits for one; which
 //! flows those are, is marked before the acknowledgments are gone through.
 
-use super::deal::{fold, mixed};
-use super::identity::Flow;
-use super::packed::Packed;
-use super::{Batch, Horizon};
+use crate::flow::deal::{fold, mixed};
+use crate::flow::identity::Flow;
+use crate::flow::packed::Packed;
+use crate::flow::{Batch, Horizon};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{FourTuple, Segment, Seq};
 
