@@ -149,9 +149,12 @@ impl Endpoint {
         answered.and_then(|_| known().or_else(|| arrivals.first()))
     }
 
-    /// A FIN of the peer that also acknowledges the own one, and after which that was not sent again
-    /// although its timer was due before the peer's next FIN.
+    /// A FIN of the peer that also acknowledges the own one, which nothing had acknowledged before, and after
+    /// which that was not sent again although its timer was due before the peer's next FIN.
     fn fin_that_stopped_ours(&self) -> Option<Attempt> {
+        if self.was_acknowledged_alone() {
+            return None;
+        }
         let ours = self.last_fin.or(self.fin)?.time;
         let due = if self.fin_repeats > 0 { self.fin_gap + self.fin_gap } else { FIRST_TIMEOUT };
         let late = self.fin_arrivals.last()?.mark.time.since(ours) > due;

@@ -215,12 +215,14 @@ impl Connection {
 
     /// Whether a SYN of `from` ends the TIME-WAIT of its peer: a number beyond all that was
     /// received, or a newer timestamp, and no older one (RFC 9293 3.10.7.4, fourth; RFC 6191;
-    /// RFC 7323 5.3).
+    /// RFC 7323 5.3). Where the peer has opened itself, nobody listens who could take it (Linux
+    /// `tcp_v4_rcv`, `TCP_TW_SYN`).
     fn is_taken_by_time_wait(&self, from: Side, segment: &Segment) -> bool {
         let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
         let beyond = me.stream.offset(segment.seq) > me.stream.acknowledged;
         match (me.fin_stamps, segment.timestamps()) {
             _ if peer.timer <= segment.time => true,
+            _ if peer.was_in(State::SynSent) => false,
             (Some(recent), Some(now)) => {
                 !newer(recent.value, now.value) && (beyond || newer(now.value, recent.value))
             }

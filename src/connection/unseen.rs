@@ -197,7 +197,7 @@ impl Endpoint {
     }
 
     /// Its FIN was acknowledged by something else than the peer's FIN.
-    fn was_acknowledged_alone(&self) -> bool {
+    pub(super) fn was_acknowledged_alone(&self) -> bool {
         self.acks_of_fin.next(None, |ack| !self.fin_arrivals.has(ack.mark.frame)).is_some()
     }
 }

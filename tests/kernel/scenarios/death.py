@@ -154,6 +154,20 @@ def orphan_hears_at_last_and_resets(net):
     net.await_table(net.server, "LAST-ACK", 0)
 
 
+@scenario(families=BOTH, seconds=6, sysctl={"tcp_timestamps": 0})
+def fin_eaten_in_fin_wait_2(net):
+    """An orphan waits in FIN-WAIT-2, and its firewall eats the server's FIN three times. No timestamps."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    client.close()
+    net.await_table(net.client, "FIN-WAIT-2")
+    net.client.drop_input("tcp sport 80")
+    server.close()
+    net.wait(0.6)
+    net.client.allow()
+    net.await_table(net.server, "LAST-ACK", 0)
+
+
 @scenario(families=BOTH, seconds=9, sysctl={"tcp_orphan_retries": 1})
 def orphan_dies_in_last_ack_and_resets(net):
     """The orphan has died in LAST-ACK; what it answers to the peer's FINs then, the peer's firewall eats

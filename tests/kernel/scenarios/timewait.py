@@ -335,6 +335,19 @@ def time_wait_gets_syn_ack(net):
     net.wait(0.2)
 
 
+@scenario(families=BOTH)
+def time_wait_gets_syn_of_the_server(net):
+    """A new SYN in the server's name meets the client's TIME-WAIT: nobody listens there, so it is
+    acknowledged as before, and ends nothing."""
+    client, server = net.pair(source=43000)
+    finish(net, client, server)
+    fin = net.last_sent(net.client, net.at(net.server, 80), lambda p: p.fin)
+    net.server.drop_output("tcp flags & rst == rst")
+    net.server.inject(net.forge(net.at(net.server, 80), net.at(net.client, 43000), fin.end + 70_000,
+                                flags=SYN, options=timestamp_option(fin.tsval + 10)))
+    net.wait(0.1)
+
+
 @scenario(families=BOTH, relay=True, delay=0.003)
 def answers_for_the_connection_before(net):
     """The client aborts and opens again on the same port while words of the server are on their way: the RST
