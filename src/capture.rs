@@ -95,6 +95,24 @@ pub struct Record<'a> {
     pub direction: Direction,
 }
 
+/// Takes the records that a walk meets.
+///
+/// Perf: what is done with each record can become part of the walk's loop, which a closure that
+/// several walks are given does not.
+pub trait Visit {
+    /// The next one.
+    fn record(&mut self, record: &Record<'_>);
+}
+
+/// Calls a closure with each of them.
+struct Each<'a, F>(&'a mut F);
+
+impl<F: FnMut(&Record<'_>)> Visit for Each<'_, F> {
+    fn record(&mut self, record: &Record<'_>) {
+        self.0(record);
+    }
+}
+
 /// What kind of file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {

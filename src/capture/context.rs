@@ -11,7 +11,7 @@ use super::classic::{self, Classic};
 use super::damage::{Damage, DamageKind};
 use super::ng::{Interface, Ng};
 use super::plain::Plain;
-use super::{CaptureError, Format, LinkType, Record, Walk};
+use super::{CaptureError, Each, Format, LinkType, Record, Visit, Walk};
 
 /// A piece of a file in memory.
 #[derive(Clone, Copy, Debug)]
@@ -216,6 +216,16 @@ impl Context {
         window: Window<'_>,
         range: Range<usize>,
         visit: &mut impl FnMut(&Record<'_>),
+    ) -> Walk {
+        self.walk_with(window, range, &mut Each(visit))
+    }
+
+    /// The same, for a visitor of which the loops should become a part.
+    pub fn walk_with(
+        &mut self,
+        window: Window<'_>,
+        range: Range<usize>,
+        visit: &mut impl Visit,
     ) -> Walk {
         let scan = &mut self.scan;
         match &mut self.layout {

@@ -21,7 +21,7 @@ use self::block::{
 use self::options::{Options, four};
 use super::context::{Found, Scan, Window};
 use super::damage::DamageKind;
-use super::{Direction, LinkType, Record, Walk};
+use super::{Direction, Each, LinkType, Record, Visit, Walk};
 use crate::stamp::Time;
 
 /// What the blocks so far say about the next ones.
@@ -53,7 +53,7 @@ impl Ng {
             };
             let Frame::Block { kind: SECTION | INTERFACE, len, .. } = framed else { break };
             let (mut next, mut walk) = (ng.clone(), Walk::default());
-            next.block(framed, 0, &mut walk, &mut |_| {});
+            next.block(framed, 0, &mut walk, &mut Each(&mut |_: &Record<'_>| {}));
             if !walk.damage.is_empty() || walk.oddities.bad_options > 0 {
                 break;
             }
@@ -81,7 +81,7 @@ impl Ng {
         scan: &mut Option<Scan>,
         window: Window<'_>,
         range: Range<usize>,
-        visit: &mut impl FnMut(&Record<'_>),
+        visit: &mut impl Visit,
     ) -> Walk {
         let mut walk = Walk { end: range.start, ..Walk::default() };
         walk.context_changed = scan.is_some();
@@ -93,7 +93,9 @@ impl Ng {
             };
             match framed {
                 Frame::Block { len, .. } => {
-                    self.block(framed, window.offset(walk.end), &mut walk, visit);
+                    // Seldom one that is visited: no place for a copy of all that is done then.
+                    let visit = &mut |record: &Record<'_>| visit.record(record);
+                    self.block(framed, window.offset(walk.end), &mut walk, &mut Each(visit));
                     walk.end += len;
                 }
                 Frame::More if walk.end < range.end => {
@@ -118,7 +120,7 @@ impl Ng {
         window: Window<'a>,
         limit: usize,
         walk: &mut Walk,
-        visit: &mut impl FnMut(&Record<'_>),
+        visit: &mut impl Visit,
     ) -> Frame<'a> {
         while walk.end < limit {
             let framed = frame::<B>(window, walk.end);
@@ -130,7 +132,7 @@ impl Ng {
             record.offset = window.offset(walk.end);
             walk.records += 1;
             walk.end += len;
-            visit(&record);
+            visit.record(&record);
         }
         Frame::More
     }
@@ -150,13 +152,7 @@ impl Ng {
     }
 
     /// Takes in one block of any kind.
-    fn block(
-        &mut self,
-        framed: Frame<'_>,
-        offset: u64,
-        walk: &mut Walk,
-        visit: &mut impl FnMut(&Record<'_>),
-    ) {
+    fn block(&mut self, framed: Frame<'_>, offset: u64, walk: &mut Walk, visit: &mut impl Visit) {
         let Frame::Block { kind, body, len, mismatch } = framed else { return };
         if mismatch {
             walk.harm(DamageKind::TrailerMismatch, offset, 0);
@@ -186,7 +182,7 @@ impl Ng {
         body: &[u8],
         offset: u64,
         walk: &mut Walk,
-        visit: &mut impl FnMut(&Record<'_>),
+        visit: &mut impl Visit,
     ) -> Option<()> {
         match kind {
             INTERFACE => {
@@ -239,7 +235,7 @@ impl Ng {
         packet: &Packet<'_>,
         offset: u64,
         walk: &mut Walk,
-        visit: &mut impl FnMut(&Record<'_>),
+        visit: &mut impl Visit,
     ) {
         let known = self.interfaces.get(packet.interface as usize);
         let mut record = match known {
@@ -256,7 +252,7 @@ impl Ng {
         walk.oddities.longer_than_wire += u64::from(packet.kept > packet.wire);
         walk.oddities.bad_options += u64::from(flags::<B>(packet.options, &mut record));
         walk.records += 1;
-        visit(&record);
+        visit.record(&record);
     }
 
     /// Visits a simple packet, which belongs to interface 0 and has no time.
@@ -265,7 +261,7 @@ impl Ng {
         body: &[u8],
         offset: u64,
         walk: &mut Walk,
-        visit: &mut impl FnMut(&Record<'_>),
+        visit: &mut impl Visit,
     ) -> Option<()> {
         let (wire, data) = body.split_first_chunk::<4>()?;
         let wire = B::read_u32(wire);
@@ -276,7 +272,7 @@ impl Ng {
         let snaplen = known.map_or(0, |interface| interface.snaplen);
         let kept = if snaplen == 0 { wire } else { wire.min(snaplen) };
         walk.records += 1;
-        visit(&Record {
+        visit.record(&Record {
             time: Time::default(),
             timed: false,
             link: known.map_or(LinkType::UNKNOWN, |interface| interface.link),
@@ -379,10 +375,10 @@ fn flags<B: ByteOrder>(options: &[u8], record: &mut Record<'_>) -> bool {
 }
 
 /// Visits what Wireshark numbers as a frame although it is no packet.
-fn event(body: &[u8], offset: u64, walk: &mut Walk, visit: &mut impl FnMut(&Record<'_>)) {
+fn event(body: &[u8], offset: u64, walk: &mut Walk, visit: &mut impl Visit) {
     walk.records += 1;
     walk.events += 1;
-    visit(&Record {
+    visit.record(&Record {
         time: Time::default(),
         timed: false,
         link: LinkType::EVENT,

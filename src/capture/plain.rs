@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::context::{Found, Scan, Window};
 use super::damage::DamageKind;
-use super::{Direction, Format, LinkType, MAX_RECORD, Record, Walk};
+use super::{Direction, Format, LinkType, MAX_RECORD, Record, Visit, Walk};
 use crate::stamp::Time;
 
 const SNOOP_MAGIC: &[u8; 8] = b"snoop\0\0\0";
@@ -127,7 +127,7 @@ impl Plain {
         scan: &mut Option<Scan>,
         window: Window<'_>,
         range: Range<usize>,
-        visit: &mut impl FnMut(&Record<'_>),
+        visit: &mut impl Visit,
     ) -> Walk {
         let before = *scan;
         let mut walk = Walk { end: range.start, ..Walk::default() };
@@ -141,7 +141,7 @@ impl Plain {
                     if header.is_numbered {
                         walk.records += 1;
                         walk.events += u64::from(header.link == LinkType::EVENT);
-                        visit(&header.record(data, offset));
+                        visit.record(&header.record(data, offset));
                     }
                 }
                 Step::More => {

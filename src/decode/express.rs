@@ -64,7 +64,8 @@ const TCP: u8 = 6;
 ///
 /// Perf: `benches/stages.rs`, decode: a third of the instructions of the long way, which goes
 /// through every layer that there could be and keeps addresses of either family.
-#[inline]
+#[expect(clippy::inline_always, reason = "measured: part of the loop over a capture's records")]
+#[inline(always)]
 pub fn express_v4(
     link: LinkType,
     frame: &[u8],

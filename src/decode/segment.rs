@@ -117,9 +117,8 @@ pub(super) fn fixed(fixed: &[u8; FIXED]) -> Segment {
 #[expect(clippy::inline_always, reason = "measured: asked for every segment")]
 #[inline(always)]
 pub(super) fn timestamps_alone(options: &[u8]) -> Option<Timestamps> {
-    let [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] = *options else { return None };
-    let (value, echo) = ([v0, v1, v2, v3], [e0, e1, e2, e3]);
-    Some(Timestamps { value: u32::from_be_bytes(value), echo: u32::from_be_bytes(echo) })
+    let ([[1, 1, 8, 10], value, echo], []) = options.as_chunks() else { return None };
+    Some(Timestamps { value: u32::from_be_bytes(*value), echo: u32::from_be_bytes(*echo) })
 }
 
 /// The timestamps among the options; others go to `extras`.

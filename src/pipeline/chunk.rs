@@ -12,7 +12,8 @@ use super::quality::{Seen, all_verified, is_verified};
 use super::view::{READ, View};
 use super::whole::{self, Whole};
 use crate::capture::{
-    Context, DamageList, Direction, LinkType, Oddities, Record, Source, Statistics, Walk, Window,
+    Context, DamageList, Direction, LinkType, Oddities, Record, Source, Statistics, Visit, Walk,
+    Window,
 };
 use crate::decode::{
     self, Decoded, Fragment, Outcome, Skip, SkipCounts, decode, express_v4, express_v6,
@@ -258,50 +259,13 @@ impl<'a> Visitor<'a> {
         let inside = |offset: u64| usize::try_from(offset - window.base).unwrap_or(usize::MAX);
         let range = inside(range.start)..inside(range.end);
         let frames = self.found.frames;
-        let mut walk = context.walk(window, range, &mut |record| self.visit(record));
+        let mut walk = context.walk_with(window, range, self);
         self.found.damage.absorb(&walk.damage, frames);
         self.found.seen.told(walk.statistics.clone());
         self.found.events += walk.events;
         self.found.oddities += walk.oddities;
         self.found.statistics.extend(std::mem::take(&mut walk.statistics));
         walk
-    }
-
-    #[inline]
-    fn visit(&mut self, record: &Record<'_>) {
-        // A chunk has fewer frames than bytes, and fewer bytes than a u32 counts.
-        let frame = u32::try_from(self.found.frames).unwrap_or(u32::MAX);
-        self.found.frames += 1;
-        let mut latest = Time::MIN;
-        if record.timed {
-            if !self.look.covers(record.time) {
-                self.found.outside += 1;
-                return;
-            }
-            latest = self.batch.tick(record.time);
-            self.found.seen.tick(self.found.frames, record.time);
-            self.earliest = self.earliest.min(record.time);
-        }
-        self.note_link(record.link);
-        let Record { link, data, wire_len, .. } = *record;
-        let mut extras = None;
-        let verify_checksums =
-            self.look.decode.verify_checksums || is_verified(record.offset, self.all_verified);
-        let settings = decode::Settings { verify_checksums, ..self.look.decode };
-        if !self.look.needs_vlan
-            && let Some(mut found) = express_v4(link, data, wire_len, &settings, &mut extras)
-        {
-            if !self.takes(|| found.tuple()) {
-                return;
-            }
-            found.segment.time = record.time;
-            found.segment.interface = interface_of(record);
-            let source = (found.source, found.ports.0);
-            let destination = (found.destination, found.ports.1);
-            let (batch, segment) = (&mut self.batch, &found.segment);
-            return batch.push_narrow(frame, source, destination, segment, extras.as_ref());
-        }
-        self.visit_closely(record, (frame, latest), settings);
     }
 
     /// Takes in a record whose frame is not of the common kind.
@@ -380,6 +344,48 @@ impl<'a> Visitor<'a> {
         if let Err(place) = self.found.links.binary_search(&link) {
             self.found.links.insert(place, link);
         }
+    }
+}
+
+impl Visit for Visitor<'_> {
+    #[expect(clippy::inline_always, reason = "measured: part of the loop over a capture's records")]
+    #[inline(always)]
+    fn record(&mut self, record: &Record<'_>) {
+        // A chunk has fewer frames than bytes, and fewer bytes than a u32 counts.
+        let frame = u32::try_from(self.found.frames).unwrap_or(u32::MAX);
+        self.found.frames += 1;
+        let mut latest = Time::MIN;
+        if record.timed {
+            if !self.look.covers(record.time) {
+                self.found.outside += 1;
+                return;
+            }
+            latest = self.batch.tick(record.time);
+            self.found.seen.tick(self.found.frames, record.time);
+            self.earliest = self.earliest.min(record.time);
+        }
+        self.note_link(record.link);
+        let Record { link, data, wire_len, .. } = *record;
+        let mut extras = None;
+        let verify_checksums =
+            self.look.decode.verify_checksums || is_verified(record.offset, self.all_verified);
+        let settings = decode::Settings { verify_checksums, ..self.look.decode };
+        if !self.look.needs_vlan
+            && let Some(mut found) = express_v4(link, data, wire_len, &settings, &mut extras)
+        {
+            if !self.takes(|| found.tuple()) {
+                return;
+            }
+            found.segment.time = record.time;
+            found.segment.interface = interface_of(record);
+            let source = (found.source, found.ports.0);
+            let destination = (found.destination, found.ports.1);
+            let (batch, segment) = (&mut self.batch, &found.segment);
+            return batch.push_narrow(frame, source, destination, segment, extras.as_ref());
+        }
+        // Perf: a copy, for which alone a record must be in memory.
+        let record = *record;
+        self.visit_closely(&record, (frame, latest), settings);
     }
 }
 

@@ -14,7 +14,7 @@ use pcap_file::pcap::RawPcapPacket;
 use super::{Classic, Lengths};
 use crate::capture::context::{Found, Scan, Window};
 use crate::capture::damage::DamageKind;
-use crate::capture::{Direction, MAX_COMMON, Record, Walk};
+use crate::capture::{Direction, MAX_COMMON, Record, Visit, Walk};
 use crate::stamp::Time;
 
 /// Records in a row that make a place plausible as the start of a record.
@@ -194,7 +194,7 @@ pub(in crate::capture) fn walk<B: ByteOrder>(
     scan: &mut Option<Scan>,
     window: Window<'_>,
     range: Range<usize>,
-    visit: &mut impl FnMut(&Record<'_>),
+    visit: &mut impl Visit,
 ) -> Walk {
     let before = *scan;
     let mut walk = Walk { end: range.start, ..Walk::default() };
@@ -214,7 +214,7 @@ pub(in crate::capture) fn walk<B: ByteOrder>(
         let record = record(classic, &header, data, window.offset(walk.end));
         walk.records += 1;
         walk.end += len;
-        visit(&record);
+        visit.record(&record);
     }
     walk.context_changed = before != *scan;
     walk
