@@ -27,7 +27,8 @@ impl Stream {
     }
 
     /// The same for a direction without trouble, whose peer's window is open.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "measured; see `Connection::observe_expected`")]
+    #[inline(always)]
     pub(super) fn note_acknowledgment(&mut self, offset: i64, segment: &Segment) {
         if offset > self.acknowledged {
             self.advance(offset, Mark::of(segment), segment.interface);
@@ -129,6 +130,8 @@ impl Stream {
         Some(legs.own + rtt.smoothed()? + rtt.margin().max(LEAST_VARIATION))
     }
 
+    #[expect(clippy::inline_always, reason = "measured; see `Connection::observe_expected`")]
+    #[inline(always)]
     fn advance(&mut self, offset: i64, mark: Mark, interface: u8) {
         (self.acknowledged, self.acknowledged_at) = (offset, interface);
         let fin = self.fin.filter(|fin| *fin < offset);

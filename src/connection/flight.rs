@@ -111,7 +111,8 @@ impl Flight {
     ///
     /// Perf: made where it stays. Copied right after it was written field by field, it makes the core
     /// wait until all that was written before has left it.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "measured; see `Connection::observe_expected`")]
+    #[inline(always)]
     pub(super) fn push_made(&mut self, time: Time, troubled: bool, make: impl FnOnce() -> Sent) {
         if self.len == self.places() {
             self.free_place(time, troubled);

@@ -62,7 +62,9 @@ impl Tracker {
         peer.delivery.acknowledge_delivered(acknowledged);
         self.last = segment.time;
         if !is_entered {
-            self.note_plain(forward, segment);
+            // Perf: a copy, see `Connection::observe_expected`.
+            let segment = *segment;
+            self.note_plain(forward, &segment);
         }
         if lost > 0 {
             self.note_lost(!forward, lost);
