@@ -117,12 +117,13 @@ impl Shard {
         let strangers = Places::default();
         let mut ahead = Ahead { slots: [None; BLOCK], strangers, next: [0; BLOCK] };
         let mut seen = Strangers::default();
-        let mut firsts = [None; BLOCK];
+        // Connections of the block, and how many.
+        let (mut firsts, mut count) = ([0_u32; BLOCK], 0);
         // The latest flows: where in the block each was seen last, and a number that is odd for none.
         let (mut places, mut numbers) = ([0_u8; RECENT], [1_u64; RECENT]);
         let mut turn = 0;
         let may_be_strangers = !self.may_speak_for_others(batch);
-        for ((packed, index), first) in block.iter().zip(0_u8..).zip(&mut firsts) {
+        for (packed, index) in block.iter().zip(0_u8..) {
             let number = packed.number() & !1;
             let is_last = |place: u8| {
                 let before = block.get(usize::from(place));
@@ -141,7 +142,11 @@ impl Shard {
                 if slot.is_none() && may_be_strangers && seen.add(packed) {
                     ahead.strangers.add(usize::from(index));
                 }
-                *first = slot.filter(|slot| slot.is_live());
+                if let Some(slot) = slot.filter(|slot| slot.is_live())
+                    && let Some(first) = firsts.get_mut(count)
+                {
+                    (*first, count) = (slot.index(), count + 1);
+                }
                 let entry = numbers.get_mut(turn).zip(places.get_mut(turn));
                 if let Some((known, place)) = entry {
                     (*known, *place) = (number, index);
@@ -153,16 +158,16 @@ impl Shard {
                 *place = slot;
             }
         }
-        self.touch(&firsts, block.len());
+        self.touch(firsts.get(..count).unwrap_or_default(), block.len());
         ahead
     }
 
-    fn touch(&self, firsts: &[Option<Slot>; BLOCK], segments: usize) {
+    fn touch(&self, firsts: &[u32], segments: usize) {
         let mut touched = 0;
         // What is behind a pointer only once the pointers are there.
         for touch in [Connection::touch, Connection::touch_behind] {
-            for slot in firsts.iter().flatten() {
-                touched ^= self.live.at_hand(slot.index()).map_or(0, touch);
+            for index in firsts {
+                touched ^= self.live.at_hand(*index).map_or(0, touch);
             }
         }
         if self.embryos.len() + segments > self.limits.embryonic {
