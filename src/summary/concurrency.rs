@@ -108,30 +108,39 @@ impl Concurrency {
     /// The moments of change, each with the value from then on.
     #[must_use]
     pub fn points(&self) -> Vec<(Time, u64)> {
-        let mut value = 0_i64;
-        let ticks = self.steps.ticks();
-        let mut points: Vec<(Time, u64)> = Vec::with_capacity(ticks.len() + 1);
-        for (_, at, delta) in ticks {
+        let mut points = Vec::with_capacity(self.steps.extent() + 1);
+        self.each_point(|at, value| points.push((at, value)));
+        points
+    }
+
+    /// The same, one after the other.
+    #[inline]
+    fn each_point(&self, mut visit: impl FnMut(Time, u64)) {
+        let (mut value, mut before) = (0_i64, None);
+        self.steps.each_tick(|_, at, delta| {
             value += delta;
             // The cut is inside the last tick: what stood there stands at the cut, not after it.
             if let Some((cut, count)) = self.cut_off
                 && at > cut
-                && points.last().is_none_or(|(last, _)| *last < cut)
+                && before.is_none_or(|before| before < cut)
             {
-                points.push((cut, count.unsigned_abs()));
+                visit(cut, count.unsigned_abs());
             }
-            points.push((at, u64::try_from(value).unwrap_or(0)));
-        }
-        points
+            before = Some(at);
+            visit(at, u64::try_from(value).unwrap_or(0));
+        });
     }
 
     /// The highest value, and when it was first reached.
     #[must_use]
     pub fn peak(&self) -> Option<Peak> {
-        let points = self.points();
-        let highest = points.iter().map(|(_, count)| *count).max().filter(|count| *count > 0)?;
-        let (at, count) = points.into_iter().find(|(_, count)| *count == highest)?;
-        Some(Peak { count, at })
+        let mut peak: Option<Peak> = None;
+        self.each_point(|at, count| {
+            if count > peak.map_or(0, |peak| peak.count) {
+                peak = Some(Peak { count, at });
+            }
+        });
+        peak
     }
 
     /// The value at `time`.

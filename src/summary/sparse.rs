@@ -94,6 +94,7 @@ impl Run {
     /// Distances that leave room for these bits.
     const NEAR: u64 = 1 << 54;
 
+    #[inline]
     fn push<V: Amount>(&mut self, tick: i64, amount: &V) {
         if self.bytes.capacity() - self.bytes.len() < Self::STEP / 2 {
             self.bytes.reserve_exact(Self::STEP.max(self.bytes.len() / 4));
@@ -113,19 +114,31 @@ impl Run {
         self.count as usize
     }
 
-    fn unpacked<V: Amount>(&self) -> impl Iterator<Item = (i64, V)> {
+    /// An empty one with room for the amounts of two others.
+    fn for_both(one: &Self, other: &Self) -> Self {
+        let room = one.bytes.len() + other.bytes.len() + Self::STEP;
+        Self { bytes: Vec::with_capacity(room), ..Self::default() }
+    }
+
+    /// Unpacks all of it.
+    #[inline]
+    fn each<V: Amount>(&self, mut visit: impl FnMut(i64, V)) {
         let mut bytes = self.bytes.as_slice();
         let mut tick = 0_i64;
-        std::iter::from_fn(move || {
-            let number = take(&mut bytes)?;
-            let (distance, amount) = if number & Self::OTHER == Self::OTHER {
-                (take(&mut bytes)?, V::unpack(&mut bytes)?)
-            } else {
-                (number >> Self::BITS, V::of_common(number & Self::OTHER)?)
-            };
+        while let Some((distance, amount)) = Self::take_next(&mut bytes) {
             tick = tick.wrapping_add(signed(distance));
-            Some((tick, amount))
-        })
+            visit(tick, amount);
+        }
+    }
+
+    /// The next distance and amount of packed ones.
+    #[inline]
+    fn take_next<V: Amount>(bytes: &mut &[u8]) -> Option<(u64, V)> {
+        let number = take(bytes)?;
+        if number & Self::OTHER == Self::OTHER {
+            return Some((take(bytes)?, V::unpack(bytes)?));
+        }
+        Some((number >> Self::BITS, V::of_common(number & Self::OTHER)?))
     }
 }
 
@@ -180,14 +193,22 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
 
     /// Touched ticks in order: first moment, last moment, sum.
     pub(crate) fn ticks(&self) -> Vec<(Time, Time, V)> {
+        let mut ticks = Vec::with_capacity(self.extent());
+        self.each_tick(|first, last, sum| ticks.push((first, last, sum)));
+        ticks
+    }
+
+    /// The same, one after the other.
+    #[inline]
+    pub(crate) fn each_tick(&self, mut visit: impl FnMut(Time, Time, V)) {
         let settled = (!self.is_settled()).then(|| self.settled());
         let of = settled.as_ref().unwrap_or(self);
         let length = 1_i64 << of.shift;
-        let moments = |(tick, sum): (i64, V)| {
+        of.settled.each(|tick, sum| {
             let first = tick << of.shift;
-            (Time::from_nanos(first), Time::from_nanos(first.saturating_add(length - 1)), sum)
-        };
-        of.settled.unpacked().map(moments).collect()
+            let last = first.saturating_add(length - 1);
+            visit(Time::from_nanos(first), Time::from_nanos(last), sum);
+        });
     }
 
     const fn is_settled(&self) -> bool {
@@ -234,19 +255,19 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
             widen(&mut entries, 1);
             self.shift += 1;
         }
-        self.settled = Run::default();
+        let mut settled = Run::for_both(&self.settled, &self.pending);
         for (tick, amount) in &entries {
-            self.settled.push(*tick, amount);
+            settled.push(*tick, amount);
         }
-        self.settled.bytes.shrink_to_fit();
-        (self.pending, self.last) = (Run::default(), None);
+        settled.bytes.shrink_to_fit();
+        (self.settled, self.pending, self.last) = (settled, Run::default(), None);
     }
 
     /// All entries: those that are settled, and the others behind them.
     fn entries(&self) -> Vec<(i64, V)> {
         let mut entries = Vec::with_capacity(self.extent());
-        entries.extend(self.settled.unpacked());
-        entries.extend(self.pending.unpacked());
+        self.settled.each(|tick, amount| entries.push((tick, amount)));
+        self.pending.each(|tick, amount| entries.push((tick, amount)));
         entries.extend(self.last);
         entries
     }
@@ -323,7 +344,9 @@ mod tests {
         for (tick, amount) in &entries {
             run.push(*tick, amount);
         }
-        assert_eq!(run.unpacked().collect::<Vec<(i64, i64)>>(), entries);
+        let mut unpacked = Vec::new();
+        run.each(|tick, amount: i64| unpacked.push((tick, amount)));
+        assert_eq!(unpacked, entries);
         assert_eq!(run.len(), entries.len());
     }
 
