@@ -167,6 +167,14 @@ impl Buckets {
         (canonical, orientation): (FourTuple, Orientation),
         settings: &Settings,
     ) {
+        let is_answer = |closing: &Closing| {
+            let [one, other] = closing.fins;
+            let fin = if orientation == Orientation::Forward { other } else { one };
+            fin.is_some_and(|fin| !fin.acknowledged && turn.ack.distance(fin.end) >= 0)
+        };
+        if !self.flows.get(&canonical).is_some_and(is_answer) {
+            return;
+        }
         let owner = turn.tuple.reversed();
         let host = owner.source.address;
         let is_full = self.is_full(host, settings);
@@ -178,10 +186,7 @@ impl Buckets {
             Orientation::Forward => (other, one, first, first_doubt),
             Orientation::Backward => (one, other, second, second_doubt),
         };
-        let Some(fin) = fin.as_mut().filter(|fin| !fin.acknowledged) else { return };
-        if turn.ack.distance(fin.end) < 0 {
-            return;
-        }
+        let Some(fin) = fin else { return };
         fin.acknowledged = true;
         if peers.is_none_or(|fin| fin.acknowledged) {
             self.unanswered.remove(&canonical);

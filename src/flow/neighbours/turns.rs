@@ -6,6 +6,7 @@
 use crate::flow::deal::{fold, mixed};
 use crate::flow::identity::Flow;
 use crate::flow::packed::Packed;
+use crate::flow::strip::Strip;
 use crate::flow::{Batch, Horizon};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{FourTuple, Segment, Seq};
@@ -137,13 +138,14 @@ impl Batch {
     }
 
     fn turns_of(&self, counts: impl Fn(&Packed) -> bool) -> Vec<Turn> {
-        let mut turns = Vec::new();
-        self.of_all_shards().filter(|(_, packed)| counts(packed)).for_each(|(strip, packed)| {
-            let (tuple, segment) = (self.tuple_of(packed), packed.segment(strip.first));
-            turns.extend(Turn::of(self.place(strip, packed), tuple, &segment));
-        });
-        turns.sort_unstable_by_key(|turn| turn.place);
-        turns
+        let counting = self.of_all_shards().filter(|(_, packed)| counts(packed));
+        let place = |(strip, packed)| (self.place(strip, packed), packed.frame, strip, packed);
+        let mut places: Vec<(Horizon, u32, &Strip, &Packed)> = counting.map(place).collect();
+        places.sort_unstable_by_key(|(place, frame, ..)| (*place, *frame));
+        let turn = |(place, _, strip, packed): (Horizon, u32, &Strip, &Packed)| {
+            Turn::of(place, self.tuple_of(packed), &packed.segment(strip.first))
+        };
+        places.into_iter().filter_map(turn).collect()
     }
 }
 
