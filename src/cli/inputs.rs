@@ -61,7 +61,7 @@ impl Inputs {
     fn add_folder(&mut self, folder: &Path) -> anyhow::Result<()> {
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut entries = entries.with_context(|| format!("listing {}", folder.display()))?;
-        entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        entries.sort_by_cached_key(fs::DirEntry::file_name);
         for entry in entries {
             let (path, kind) = (entry.path(), entry.file_type());
             if kind.as_ref().is_ok_and(fs::FileType::is_dir) {

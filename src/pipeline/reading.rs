@@ -48,6 +48,7 @@ const FEW_BYTES: u64 = 90;
 
 impl<'a> Reading<'a> {
     pub(super) fn new(plan: Plan, options: &'a Options, look: Look<'a>) -> Self {
+        let accounts = Vec::with_capacity(plan.inputs.len());
         Self {
             options,
             look,
@@ -55,7 +56,7 @@ impl<'a> Reading<'a> {
             buffers: Buffers::default(),
             lanes: Vec::new(),
             joins: Joins::default(),
-            accounts: Vec::new(),
+            accounts,
             begun: Vec::new(),
             frames: 0,
             decoded: Decoded::default(),

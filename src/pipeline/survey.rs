@@ -58,6 +58,7 @@ impl Survey {
         };
         let mut survey =
             Self { plan: Plan::default(), identities: BTreeSet::new(), passed_over: 0 };
+        survey.plan.inputs.reserve(candidates.len());
         let mut refused = BTreeMap::new();
         for (candidate, looked) in candidates.iter().zip(looked) {
             match looked {

@@ -3,7 +3,7 @@
 //! # What it detects
 //! Set when TCP checksums of a file are wrong. All segments that were captured whole are verified at the
 //! beginning of a file, and one in 64 behind its first 256 KiB; from the 17th file of a run on, behind
-//! its first 16 KiB, and from the 513th on behind its first 2 KiB. The variants:
+//! its first 16 KiB, and from the 513th on behind its first 512 bytes. The variants:
 //! * `offload`: nearly all wrong ones hold what a host leaves to its network card, that is, the sum of the
 //!   pseudo-header or zero: the capture was taken on a sending host, before the card finished them;
 //! * `real`: at least `min_real` others are wrong.
