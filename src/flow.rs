@@ -55,7 +55,7 @@ pub use horizon::Horizon;
 pub use limits::Limits;
 pub use names::Names;
 pub use neighbours::{Neighbours, Turn};
-pub use observer::{Ending, Finished, Observer, Placed};
+pub use observer::{Ending, Finished, LATER, Moment, Observer, Placed};
 pub use packed::Packed;
 pub use per_tuple::PerTuple;
 pub use shard::{Portion, Shard};

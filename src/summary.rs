@@ -58,7 +58,6 @@ pub use tray::Tray;
 use tray::{Lists, Parts};
 
 use crate::connection::{ConnectionRecord, HandshakeOutcome};
-use crate::stamp::Time;
 use crate::tcp::{Endpoint, Overlay, OverlayId, Within};
 
 /// Everything that is added up over connections.
@@ -183,7 +182,7 @@ impl Summary {
     /// Adds one finished connection.
     pub fn add(&mut self, record: &ConnectionRecord) {
         let mut tray = std::mem::take(&mut self.tray);
-        tray.add(Time::default(), record);
+        tray.add(Order::default(), record);
         self.enter(&mut [&mut tray], None, &OneHand);
         self.tray = tray;
     }

@@ -29,7 +29,7 @@ impl<'a> Arrival<'a> {
         let (batch, strip) = from;
         let [low, high, ports] = packed.flow;
         let mut arrival = Self {
-            id: strip.frames_before + u64::from(packed.frame) + 1,
+            id: strip.name_of(packed),
             flow: Flow::Narrow([low, high, ports]),
             forward: packed.kind.contains(Kind::FORWARD),
             segment: packed.segment(strip.first),

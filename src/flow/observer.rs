@@ -20,13 +20,20 @@ pub enum Ending {
     CaptureEnd,
 }
 
+/// The capture clock, and what let something go then: the name of the frame that did, or, behind all
+/// frames, [`LATER`] and the id of the connection whose time was up.
+pub type Moment = (Time, u64);
+
+/// Behind the names of all frames.
+pub const LATER: u64 = 1 << 63;
+
 /// A connection that left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finished {
     /// What is known about it.
     pub record: ConnectionRecord,
-    /// The capture clock at which it left; never goes back from one record of a shard to the next.
-    pub at: Time,
+    /// When it left; never goes back from one record of a shard to the next.
+    pub at: Moment,
     /// Why it left.
     pub ending: Ending,
 }
@@ -113,7 +120,7 @@ pub trait Observer {
 
     /// Takes a SYN that nothing followed, the tunnel around it, when it left the shard and why; called
     /// only where [`Observer::is_brief`].
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], left: (Time, Ending));
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], left: (Moment, Ending));
 
     /// Takes a connection that is over.
     fn finished(&mut self, finished: Finished);
@@ -179,7 +186,7 @@ impl<F: FnMut(Finished)> Observer for F {
         None
     }
 
-    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: (Time, Ending)) {}
+    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: (Moment, Ending)) {}
 
     fn finished(&mut self, finished: Finished) {
         self(finished);

@@ -8,7 +8,8 @@ use super::strip::Strip;
 use crate::settings::Settings;
 
 impl Shard {
-    /// Hands an ICMP error to the connection that it quotes, if that is remembered.
+    /// Hands an ICMP error to the connection that it quotes, if that is remembered. What is over before it
+    /// must have ended.
     #[cold]
     pub(super) fn quote(
         &mut self,
@@ -18,7 +19,7 @@ impl Shard {
         emit: &mut impl Observer,
     ) {
         let clock = batch.clock_at(strip, packed);
-        self.expire(clock, settings, emit);
+        self.cause = strip.name_of(packed);
         let Some(error) = batch.quote_of(strip, packed) else { return };
         let Some(slot) = self.slot_of(&batch.flow_of(packed)) else { return };
         let index = if slot.is_live() {

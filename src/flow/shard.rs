@@ -26,7 +26,7 @@ use super::halves::Halves;
 use super::identity::Flow;
 use super::limits::Limits;
 use super::lives::Lives;
-use super::observer::{Ending, Observer};
+use super::observer::{Ending, LATER, Moment, Observer};
 use super::packed::{Kind, Packed};
 use super::sightings::Sightings;
 use super::strip::Strip;
@@ -67,6 +67,8 @@ pub struct Shard {
     closed_awake: usize,
     /// What is left to be let go of at the end, once that has begun.
     ending: Option<Vec<Slot>>,
+    /// What lets go of connections now, see [`Moment`].
+    pub(super) cause: u64,
 }
 
 /// An open connection that was silent for so long may be put to sleep.
@@ -100,6 +102,7 @@ impl Shard {
             halves: Halves::new(hasher),
             closed_awake: limits.closed_awake,
             ending: None,
+            cause: 0,
         }
     }
 
@@ -110,7 +113,7 @@ impl Shard {
     }
 
     /// Takes in what is left of a portion of the shard's segments of a batch, but stops once the observer
-    /// is full; not before it has done something, see [`Shard::expire_some`]. Returns the time up to which
+    /// is full; not before it has done something, see [`Shard::expire_some`]. Returns the moment up to which
     /// it has come then: nothing leaves before that any more.
     pub fn take_some<O: Observer>(
         &mut self,
@@ -118,7 +121,7 @@ impl Shard {
         portion: &mut Portion,
         settings: &Settings,
         emit: &mut O,
-    ) -> Option<Time> {
+    ) -> Option<Moment> {
         let bucket = batch.bucket(self.index).get(portion.places.clone()).unwrap_or_default();
         let mut strips = batch.strips_of(self.index)?;
         let (mut place, mut end) = (portion.places.start, portion.places.start);
@@ -136,14 +139,14 @@ impl Shard {
                 if taken.contains(index) {
                     continue;
                 }
-                if packed.kind.contains(Kind::QUOTE) {
-                    self.quote(from, packed, settings, emit);
-                    continue;
-                }
                 let clock = batch.clock_at(from.1, packed);
                 if let Some(reached) = self.expire_before(clock, settings, emit) {
                     portion.stop_before(place - 1, taken.behind(index));
                     return Some(reached);
+                }
+                if packed.kind.contains(Kind::QUOTE) {
+                    self.quote(from, packed, settings, emit);
+                    continue;
                 }
                 if !watched && !O::SEGMENTS {
                     let until = if runs { end - first } else { index + 1 };
@@ -155,7 +158,7 @@ impl Shard {
                 self.arrive(from, (packed, likely), watched, settings, emit);
                 if emit.is_full() {
                     portion.stop_before(place, taken.behind(index + 1));
-                    return Some(clock);
+                    return Some((clock, self.cause + 1));
                 }
             }
             taken = Places::default();
@@ -164,14 +167,14 @@ impl Shard {
     }
 
     /// Ends what is over before `clock`, in front of a segment; if the observer is full before all of it
-    /// is, the time up to which it has come.
+    /// is, the moment up to which it has come.
     #[inline]
     fn expire_before(
         &mut self,
         clock: Time,
         settings: &Settings,
         emit: &mut impl Observer,
-    ) -> Option<Time> {
+    ) -> Option<Moment> {
         if self.timers.peek().is_none_or(|Reverse(timer)| timer.at >= clock) {
             return None;
         }
@@ -195,6 +198,7 @@ impl Shard {
         let mut options = Extras::NONE;
         let extras = from.0.extras_of(self.index, packed, &mut options);
         let arrival = Arrival::new(from, packed, extras);
+        self.cause = arrival.id;
         if watched && self.sightings.is_repeated_in(from, packed, &arrival.segment) {
             return;
         }
@@ -215,55 +219,57 @@ impl Shard {
 
     /// Ends every connection whose deadline lies before `clock`.
     pub fn expire(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) {
-        while let Some(Reverse(timer)) = self.timers.peek().copied()
-            && timer.at < clock
-        {
-            self.timers.pop();
-            self.ring(timer, settings, emit);
-        }
+        while self.next_rings(clock, settings, emit) {}
     }
 
-    /// The same, but stops between two moments once the observer is full; not before the first one: what
-    /// fills the observer may be of that very moment, and is handed on only when all shards are beyond it.
-    /// Returns the time up to which it has come if that is not all: nothing leaves before that any more.
+    /// The same, but stops once the observer is full; not before it has done something: what fills the
+    /// observer may be of that very moment, and is handed on only when all shards are beyond it. Returns
+    /// the moment up to which it has come if that is not all: nothing leaves before that any more.
     pub fn expire_some(
         &mut self,
         clock: Time,
         settings: &Settings,
         emit: &mut impl Observer,
-    ) -> Option<Time> {
-        let mut moment = None;
-        while let Some(Reverse(timer)) = self.timers.peek().copied()
-            && timer.at < clock
-        {
-            if timer.at > *moment.get_or_insert(timer.at) && emit.is_full() {
-                return Some(timer.at);
+    ) -> Option<Moment> {
+        while self.next_rings(clock, settings, emit) {
+            let next = self.timers.peek().filter(|Reverse(timer)| timer.at < clock);
+            if let Some(Reverse(timer)) = next.filter(|_| emit.is_full()) {
+                return Some((timer.at, LATER | timer.id));
             }
-            moment = Some(timer.at);
-            self.timers.pop();
-            self.ring(timer, settings, emit);
         }
         None
     }
 
+    /// Lets the next timer ring if that lies before `clock`.
+    fn next_rings(&mut self, clock: Time, settings: &Settings, emit: &mut impl Observer) -> bool {
+        let Some(Reverse(timer)) = self.timers.peek().copied().filter(|it| it.0.at < clock) else {
+            return false;
+        };
+        self.timers.pop();
+        self.cause = LATER | timer.id;
+        self.ring(timer, settings, emit);
+        true
+    }
+
     /// Lets go of what is left at the capture's end, in the order in which the connections began, but
     /// of no more than some, and only until the observer is full: to be called again until it returns
-    /// none, else the id of the next connection. Everything must have expired before.
+    /// none, else the moment at which the next connection leaves. Everything must have expired before.
     pub fn end_some(
         &mut self,
         clock: Time,
         settings: &Settings,
         emit: &mut impl Observer,
-    ) -> Option<u64> {
+    ) -> Option<Moment> {
         let mut rest = self.ending.take().unwrap_or_else(|| self.begin_to_end(emit));
         let mut left = 0;
         while let Some(slot) = rest.pop() {
             if left >= SOME || (left > 0 && emit.is_full()) {
                 rest.push(slot);
                 self.ending = Some(rest);
-                return Some(self.id_of(slot, emit));
+                return Some((clock, LATER | self.id_of(slot, emit)));
             }
             left += 1;
+            self.cause = LATER | self.id_of(slot, emit);
             if slot.is_live() {
                 let leave = Leave { at: clock, ending: Ending::CaptureEnd, by: None };
                 self.finish_live(slot.index(), leave, settings, emit);

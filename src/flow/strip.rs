@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::batch::Batch;
 use super::bucket::Bucket;
+use super::packed::Packed;
 use crate::stamp::{FrameId, Time};
 
 /// A range of an input whose segments lie in a batch. All but the segments is worked out after they
@@ -61,6 +62,12 @@ impl Strip {
     #[must_use]
     pub const fn segments(&self) -> u64 {
         self.segments
+    }
+
+    /// What the segment's frame is called in the run.
+    #[inline]
+    pub(super) fn name_of(&self, packed: &Packed) -> u64 {
+        self.frames_before + u64::from(packed.frame) + 1
     }
 
     /// Some of it is watched.

@@ -246,7 +246,7 @@ impl<const TOLD: bool> Observer for Listener<TOLD> {
         None
     }
 
-    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: (Time, Ending)) {}
+    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: ((Time, u64), Ending)) {}
 
     fn finished(&mut self, finished: Finished) {
         self.records.push(finished.record);
@@ -292,7 +292,7 @@ fn stopping(capture: &[Sent], size: usize, limits: Limits) -> Vec<ConnectionReco
     let batches = batches(capture, size);
     for index in 0..SHARDS {
         let mut shard = Shard::new(index, limits, RandomState::default());
-        let mut reached = Time::MIN;
+        let mut reached = (Time::MIN, 0);
         for batch in &batches {
             let mut portion = Portion::of(0..batch.waiting(index));
             while let Some(next) = shard.take_some(batch, &mut portion, &settings, &mut observer) {
@@ -482,10 +482,11 @@ fn an_observer_that_stays_full_holds_up_neither_expiry_nor_the_end() {
         let mut shard = Shard::new(index, limits, RandomState::default());
         shard.take(&batch, &settings, &mut observer);
         let later = batch.clock_after() + Span::from_secs(100);
-        let (mut reached, mut turns) = (Time::MIN, 0);
-        while reached < later {
+        let (end, mut turns) = ((later, 0), 0);
+        let mut reached = (Time::MIN, 0);
+        while reached < end {
             let before = reached;
-            reached = shard.expire_some(later, &settings, &mut observer).unwrap_or(later);
+            reached = shard.expire_some(later, &settings, &mut observer).unwrap_or(end);
             assert!(reached > before, "no further than {reached:?}");
             turns += 1;
         }

@@ -18,7 +18,7 @@ use crate::analysis::JudgedConnection;
 use crate::connection::{Begun, LoneSyn};
 use crate::detect::Accumulator;
 use crate::flow::{
-    Answers, Ending, Finished, Names, Neighbours, Observer, Placed, Portion, Shard, Start,
+    Answers, Ending, Finished, Moment, Names, Neighbours, Observer, Placed, Portion, Shard, Start,
     ZeekRules,
 };
 use crate::stamp::{FrameId, Time};
@@ -34,8 +34,8 @@ pub(super) struct Worker {
     /// Zeek's view, if it is asked for.
     pub(super) rows: Option<Rows>,
     advance: Advance,
-    /// The next connection, when those that are left at the end are let go of.
-    next: Option<u64>,
+    /// When the next connection leaves, once those that are left at the end are let go of.
+    next: Option<Moment>,
 }
 
 /// How far a shard has come with its work.
@@ -46,7 +46,7 @@ struct Advance {
     /// What is left of the one after them.
     portion: Option<Portion>,
     /// Up to when it has come if it stopped.
-    reached: Option<Time>,
+    reached: Option<Moment>,
     /// There is nothing left to do.
     is_done: bool,
 }
@@ -115,15 +115,15 @@ impl Worker {
     }
 
     /// Takes in its segments of `work`, and lets go of what has ended before the clock; or of as much as
-    /// there is room for. Returns the time up to which it has come if that is not all: to be called again
+    /// there is room for. Returns the moment up to which it has come if that is not all: to be called again
     /// then, with the least of what all shards returned. One that is ahead waits for room.
     pub(super) fn go_on(
         &mut self,
         work: Work<'_>,
-        (clock, least): (Time, Option<Time>),
+        (clock, least): (Time, Option<Moment>),
         terms: Terms<'_>,
         sink: &dyn Sink,
-    ) -> Option<Time> {
+    ) -> Option<Moment> {
         let must_wait = self.advance.reached > least && self.is_full(terms.options);
         if !must_wait && !self.advance.is_done {
             let reached = self.take_some(work, terms, sink);
@@ -139,8 +139,8 @@ impl Worker {
     }
 
     /// Takes in its segments of `work`, or as many as there is room for what ends with them. Returns the
-    /// time up to which it has come if that is not all.
-    fn take_some(&mut self, work: Work<'_>, terms: Terms<'_>, sink: &dyn Sink) -> Option<Time> {
+    /// moment up to which it has come if that is not all.
+    fn take_some(&mut self, work: Work<'_>, terms: Terms<'_>, sink: &dyn Sink) -> Option<Moment> {
         let Self { shard, collector, segments, rows, advance, .. } = self;
         let (index, settings) = (shard.index(), &terms.options.settings);
         let mut reached = None;
@@ -164,7 +164,7 @@ impl Worker {
             advance.parts += 1;
             advance.portion = None;
             if rows.as_ref().is_some_and(Rows::is_full) {
-                reached = batch.clock_of_last(index, part);
+                reached = batch.clock_of_last(index, part).map(|clock| (clock, 0));
             }
             if reached.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -178,8 +178,8 @@ impl Worker {
     }
 
     /// Lets go of what has ended before `clock`, or of as much as its lines have room for. Returns the
-    /// time up to which it has come if that is not all.
-    fn expire_some(&mut self, clock: Time, terms: Terms<'_>, sink: &dyn Sink) -> Option<Time> {
+    /// moment up to which it has come if that is not all.
+    fn expire_some(&mut self, clock: Time, terms: Terms<'_>, sink: &dyn Sink) -> Option<Moment> {
         let Self { shard, collector, rows, .. } = self;
         if let Some(rows) = rows {
             rows.expire(clock, sink);
@@ -196,15 +196,15 @@ impl Worker {
     }
 
     /// Lets go of what is left at the end of the capture, or of as much as its lines have room for.
-    /// Returns the id of the next connection, none when none is left: to be called again then, with the
+    /// Returns when the next connection leaves, none when none is left: to be called again then, with the
     /// `least` of what all shards returned.
     pub(super) fn end_some(
         &mut self,
         clock: Time,
-        least: Option<u64>,
+        least: Option<Moment>,
         terms: Terms<'_>,
         sink: &dyn Sink,
-    ) -> Option<u64> {
+    ) -> Option<Moment> {
         if self.next <= least || !self.is_full(terms.options) {
             let Self { shard, collector, next, .. } = self;
             let mut desk = Desk { collector, terms, sink };
@@ -293,7 +293,7 @@ impl Observer for Desk<'_> {
         self.collector.add(finished, self.terms.options, self.sink);
     }
 
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], (at, ending): (Time, Ending)) {
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], (at, ending): (Moment, Ending)) {
         let tray = &mut self.collector.tray;
         tray.shed.handshakes += u64::from(ending == Ending::Evicted);
         tray.add_lone_syn(at, lone, tunnel);
@@ -315,7 +315,7 @@ impl Collector {
         }
         self.tray.add(at, &record);
         let findings = options.detectors.connection(&record, &mut self.accumulator);
-        self.accumulator.hand_on((at, record.id));
+        self.accumulator.hand_on(at);
         let (keep, limit) = (options.keep, options.max_flagged);
         let is_kept = self.kept.wants(keep, record.id, &findings, limit);
         if !is_kept && !sink.is_wanted() {
@@ -323,7 +323,7 @@ impl Collector {
         }
         let judged = JudgedConnection { record, findings };
         if sink.is_wanted() {
-            self.pending.push(at, judged.record.id, |bytes| sink.format(&judged, bytes));
+            self.pending.push(at, |bytes| sink.format(&judged, bytes));
         }
         if is_kept {
             self.kept.add(keep, judged, limit);

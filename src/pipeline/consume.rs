@@ -16,7 +16,7 @@ use super::collect::{Terms, Worker};
 use super::gathered::Gathered;
 use super::merge::{Held, Merged};
 use super::wave::Wave;
-use crate::flow::Batch;
+use crate::flow::{Batch, LATER};
 use crate::stamp::Time;
 
 /// What the shards are to take in, part by part.
@@ -84,7 +84,7 @@ pub(super) fn end(
         let shared = &*sink;
         let next = each(workers, |worker| worker.end_some(clock, last, terms, shared));
         last = next.into_iter().flatten().min();
-        whole.relieve(workers, last.map(|id| (clock, id)), terms.options, sink)?;
+        whole.relieve(workers, last, terms.options, sink)?;
         if last.is_none() {
             return Ok(());
         }
@@ -106,9 +106,10 @@ fn take(
         let shared = &*sink;
         let reached = each(workers, |worker| worker.go_on(work, (clock, last), terms, shared));
         last = reached.into_iter().flatten().min();
-        // Who has come to the end has let go of nothing behind the clock.
-        let mark = last.map_or(clock, |last| last.min(clock));
-        whole.relieve(workers, Some((mark, 0)), terms.options, sink)?;
+        // Who has come to the end has let go of nothing behind the clock, and comes at that very time to
+        // later frames, or to what is over then.
+        let mark = last.map_or((clock, 0), |last| last.min((clock, LATER)));
+        whole.relieve(workers, Some(mark), terms.options, sink)?;
         if last.is_none() {
             return Ok(());
         }

@@ -95,11 +95,12 @@ impl Gathered {
     }
 }
 
-/// Writes what stands before `mark`, a time of ending and an id, since no earlier one can come any
-/// more; without a mark, all that is left.
+/// Writes what stands before `mark`, since no earlier one can come any more; without a mark, all that is left.
 fn flush(workers: &mut [Worker], mark: Option<Order>, sink: &mut dyn Sink) -> io::Result<()> {
     let connections = workers.iter_mut().map(|worker| &mut worker.collector.pending);
     pending::flush(connections.collect(), mark, |formatted| sink.write(formatted))?;
+    // Those of one time come by age.
+    let mark = mark.map(|(at, _)| (at, 0));
     let rows = workers.iter_mut().filter_map(|worker| worker.rows.as_mut());
     pending::flush(rows.map(Rows::pending).collect(), mark, |row| sink.write_zeek_row(row))
 }

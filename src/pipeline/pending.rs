@@ -2,7 +2,6 @@
 
 use std::io;
 
-use crate::stamp::Time;
 use crate::summary::{Order, is_due};
 
 /// The lines of one shard, in the order of their times.
@@ -14,11 +13,10 @@ pub(super) struct Pending {
     room: usize,
 }
 
-/// A line: orders by the time at which what it speaks of ended, then by age.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A line, and where it stands among all lines. Of those in the same place a shard has the order.
+#[derive(Clone, Copy, Debug)]
 struct Line {
-    at: Time,
-    id: u64,
+    order: Order,
     /// Where it ends in the bytes.
     end: usize,
 }
@@ -38,12 +36,12 @@ impl Pending {
     }
 
     /// Appends a line, which `format` appends to the bytes.
-    pub(super) fn push(&mut self, at: Time, id: u64, format: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn push(&mut self, order: Order, format: impl FnOnce(&mut Vec<u8>)) {
         if self.bytes.capacity() - self.bytes.len() < Self::STEP {
             self.bytes.reserve_exact(Self::STEP);
         }
         format(&mut self.bytes);
-        self.lines.push(Line { at, id, end: self.bytes.len() });
+        self.lines.push(Line { order, end: self.bytes.len() });
     }
 
     /// Forgets what is due: the first lines as a rule. Of those that ended at the same time a later one
@@ -53,7 +51,7 @@ impl Pending {
         let (mut start, mut kept) = (0, 0);
         lines.retain_mut(|line| {
             let place = std::mem::replace(&mut start, line.end)..line.end;
-            let stays = !is_due((line.at, line.id), mark);
+            let stays = !is_due(line.order, mark);
             if stays {
                 let length = place.len();
                 // Where nothing before it left, it is there already.
@@ -74,7 +72,7 @@ impl Pending {
     }
 }
 
-/// Writes what stands before `mark`, a time and an id, in order, whichever shard it is of; everything
+/// Writes what stands before `mark`, in order, whichever shard it is of; everything
 /// where there is no mark any more.
 pub(super) fn flush(
     mut of_shards: Vec<&mut Pending>,
@@ -86,13 +84,13 @@ pub(super) fn flush(
         let mut start = 0;
         for line in &pending.lines {
             let place = std::mem::replace(&mut start, line.end)..line.end;
-            if is_due((line.at, line.id), mark) {
-                due.push((line.at, line.id, pending.bytes.get(place).unwrap_or_default()));
+            if is_due(line.order, mark) {
+                due.push((line.order, pending.bytes.get(place).unwrap_or_default()));
             }
         }
     }
-    due.sort_unstable_by_key(|(at, id, _)| (*at, *id));
-    due.into_iter().try_for_each(|(_, _, formatted)| write(formatted))?;
+    due.sort_by_key(|(order, _)| *order);
+    due.into_iter().try_for_each(|(_, formatted)| write(formatted))?;
     for pending in &mut of_shards {
         pending.forget(mark);
     }
@@ -102,12 +100,13 @@ pub(super) fn flush(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stamp::Time;
 
     #[test]
     fn lines_of_one_time_come_by_age_and_none_is_lost_in_whatever_order_they_ended() {
         let (mut one, mut other) = (Pending::with_room(64), Pending::with_room(64));
         let push = |pending: &mut Pending, at: i64, id: u64| {
-            pending.push(Time::from_nanos(at), id, |bytes| {
+            pending.push((Time::from_nanos(at), id), |bytes| {
                 bytes.extend_from_slice(format!("{at}.{id} ").as_bytes());
             });
         };

@@ -64,6 +64,6 @@ impl Rows {
 impl Collected {
     fn add(&mut self, row: &ZeekRow, sink: &dyn Sink) {
         self.evicted += u64::from(row.is_evicted);
-        self.pending.push(row.at, row.id, |bytes| sink.format_zeek_row(row, bytes));
+        self.pending.push((row.at, row.id), |bytes| sink.format_zeek_row(row, bytes));
     }
 }

@@ -12,7 +12,7 @@ use super::collect::Worker;
 use crate::analysis::JudgedSegment;
 use crate::compat::wireshark::Analyzer;
 use crate::connection::{Begun, LoneSyn};
-use crate::flow::{Ending, Finished, Limits, Observer, PerTuple, Placed, SHARDS};
+use crate::flow::{Ending, Finished, Limits, Moment, Observer, PerTuple, Placed, SHARDS};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
 
@@ -129,7 +129,7 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.begun(frame)
     }
 
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], left: (Time, Ending)) {
+    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], left: (Moment, Ending)) {
         self.rest.lone_syn(lone, tunnel, left);
     }
 

@@ -15,7 +15,8 @@ pub trait Sink: Send + Sync {
     fn format(&self, connection: &JudgedConnection, into: &mut Vec<u8>);
 
     /// Writes what [`Sink::format`] appended for one connection after the other, in the order in
-    /// which the connections ended, the older one first where two ended at the same time.
+    /// which the connections ended. Of those that ended at the same time, the ones that a frame
+    /// ended come first, in the order of the frames, then the others, by age.
     ///
     /// # Errors
     /// Whatever the output says; the run ends with it.

@@ -8,7 +8,8 @@ use super::{Distinct, PairKey};
 use crate::stamp::Time;
 use crate::tcp::{Endpoint, OverlayId, Side, Within};
 
-/// Where a connection stands among all that are added to the totals: by when it ended, and its id.
+/// Where a connection stands among all that ended: by when it did, and what ended it, as a shard tells.
+/// Of those that stand at the same place, all are of one shard, which has their order.
 ///
 /// Shards hand over what they have at moments that depend on threads and chunks. Whatever the order of
 /// additions could leave a trace in is added in this one.

@@ -187,7 +187,7 @@ fn tenants_with_the_same_addresses_have_totals_of_their_own() {
     for n in 0..40 {
         let mut record = graceful(n, n.cast_signed(), 90_000);
         record.tunnel = if n < 10 { Vec::new() } else { tunnel(1 + n % 2) };
-        trays[usize::try_from(n / 2 % 2).unwrap()].add(at(0), &record);
+        trays[usize::try_from(n / 2 % 2).unwrap()].add((at(0), n), &record);
     }
     let mut whole = Summary::default();
     whole.enter(&mut trays.each_mut(), None, &OneHand);
@@ -259,9 +259,9 @@ fn a_scan_of_all_ports_keeps_its_bound_and_loses_no_busy_listener() {
     for n in 0..65_536_u64 {
         let mut probe = refused(n, 0);
         probe.server.port = u16::try_from(n).unwrap();
-        trays[usize::try_from(n % 4).unwrap()].add(at(0), &probe);
+        trays[usize::try_from(n % 4).unwrap()].add((at(0), n), &probe);
         if n % 400 == 0 {
-            trays[0].add(at(0), &graceful(n, 0, 90_000));
+            trays[0].add((at(0), n), &graceful(n, 0, 90_000));
         }
         if n % 2_000 == 0 {
             whole.enter(&mut trays.iter_mut().collect::<Vec<_>>(), None, &OneHand);
@@ -302,7 +302,7 @@ fn entered(records: &[ConnectionRecord], many: usize, limit: usize) -> Summary {
     for (record, n) in records.iter().zip(0_usize..) {
         // Of four that end at the same time the last one comes first.
         let ended = at(i64::try_from(n / 4).unwrap());
-        trays[3 - n % 4].add(ended, record);
+        trays[3 - n % 4].add((ended, record.id), record);
         if n % many == many - 1 {
             whole.enter(&mut trays.iter_mut().collect::<Vec<_>>(), Some((ended, 0)), &OneHand);
         }
@@ -361,7 +361,7 @@ fn lone_syns_of_a_flood_add_up_to_what_their_records_do() {
     assert_eq!(text(&plain), text(&whole));
     let mut tray = Tray::default();
     for record in &records {
-        tray.add(at(0), record);
+        tray.add((at(0), record.id), record);
     }
     assert!(tray.waiting() < 9_000 / 10, "most are added up before: {}", tray.waiting());
 }

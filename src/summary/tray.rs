@@ -61,9 +61,8 @@ impl Tray {
         self.waiting
     }
 
-    /// Adds a connection that ended at `at`, which never is earlier than that of the one before.
-    pub fn add(&mut self, at: Time, record: &ConnectionRecord) {
-        let order = (at, record.id);
+    /// Adds a connection that stands at `order`, which never is before that of the one before.
+    pub fn add(&mut self, order: Order, record: &ConnectionRecord) {
         let overlay = self.name(&record.tunnel, record.other_tunnel.as_deref());
         let slip = self.free_slip();
         slip.open().read(record);
@@ -77,10 +76,10 @@ impl Tray {
         self.list();
     }
 
-    /// Adds a SYN in `tunnel` that nothing followed, let go of at `at`, as [`Tray::add`] adds its record.
-    pub fn add_lone_syn(&mut self, at: Time, lone: &LoneSyn, tunnel: &[TunnelLayer]) {
+    /// Adds a SYN in `tunnel` that nothing followed, which stands at `order`, as [`Tray::add`] adds its record.
+    pub fn add_lone_syn(&mut self, order: Order, lone: &LoneSyn, tunnel: &[TunnelLayer]) {
         let overlay = self.name(tunnel, None);
-        self.take_lone_syn((at, lone.id), overlay, lone);
+        self.take_lone_syn(order, overlay, lone);
     }
 
     fn take_lone_syn(&mut self, order: Order, overlay: OverlayId, lone: &LoneSyn) {

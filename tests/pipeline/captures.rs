@@ -148,6 +148,17 @@ pub(crate) fn damaged(capture: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The capture, by a clock that stands still.
+pub(crate) fn at_one_moment(capture: &[u8]) -> Vec<u8> {
+    let stopped = records(capture).into_iter().map(|record| {
+        let mut record = record.to_vec();
+        record[..8].fill(0);
+        record
+    });
+    let stopped: Vec<Vec<u8>> = stopped.collect();
+    with_records(capture, stopped.iter().map(Vec::as_slice))
+}
+
 /// Everything to be cut, by name.
 pub(crate) fn all() -> Vec<(&'static str, Vec<u8>)> {
     let mix = generated("mix", 4_000);
@@ -159,6 +170,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("pcapng", generated_ng("mix", 1_500)),
         ("damaged pcapng", damaged(&generated_ng("mix", 1_500))),
         ("flood", generated("flood_answered", 3_000)),
+        ("at one moment", at_one_moment(&small)),
         ("mix", mix),
         ("small", small),
     ]

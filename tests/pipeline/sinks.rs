@@ -10,7 +10,7 @@ use tcpautopsy::flow::{Limits, SHARDS, ZeekRow, ZeekRules};
 use tcpautopsy::pipeline::{Discard, Keep, Options, Sink, run};
 use tcpautopsy::report::write_zeek_row;
 
-use super::captures::{all, generated, options, records, tight, told, with_records};
+use super::captures::{all, at_one_moment, generated, options, records, tight, told, with_records};
 use crate::segment_lines::SegmentLines;
 
 #[derive(Default)]
@@ -201,7 +201,23 @@ fn lines_that_wait_take_no_more_than_their_room_where_time_jumps_and_where_room_
         with_records(&capture, jumped.iter().map(Vec::as_slice))
     };
     let few_are_over = Limits { over: SHARDS, ..Limits::default() };
+    let closed_at_once = {
+        let capture = generated("many_small", PACKETS);
+        let mut records: Vec<Vec<u8>> =
+            records(&at_one_moment(&capture)).iter().map(|it| it.to_vec()).collect();
+        if let Some(last) = records.last_mut() {
+            last[..4].copy_from_slice(&86_400_u32.to_le_bytes());
+        }
+        with_records(&capture, records.iter().map(Vec::as_slice))
+    };
     let captures = [
+        ("all at one moment, and a day of silence", closed_at_once, few_are_over),
+        ("a flood at one moment", at_one_moment(&generated("flood", PACKETS)), tight()),
+        (
+            "more than there may be at one moment",
+            at_one_moment(&generated("many_small", PACKETS)),
+            tight(),
+        ),
         ("a day of silence, thrice", jumping("many_small"), few_are_over),
         ("a flood of more than there may be", generated("flood", PACKETS), tight()),
         ("more connections than there may be", generated("many_small", PACKETS), tight()),

@@ -153,7 +153,7 @@ impl Shard {
         let mut connection = hatched.connection;
         tell_neighbours(&mut connection, known_until, settings, emit);
         let record = connection.finish(known_until, None, settings);
-        let finished = Finished { record, at, ending };
+        let finished = Finished { record, at: (at, self.cause), ending };
         self.table.remove(key, Slot::embryo(index));
         emit.finished(finished);
     }
@@ -173,7 +173,7 @@ impl Shard {
         let lone = LoneSyn::of(&syn, emit.name(syn.frame), tuple, at, settings);
         let ending = if lone.is_over { Ending::Expired } else { ending };
         self.embryos.drop_lone(index);
-        emit.lone_syn(&lone, self.table.tunnel(key), (at, ending));
+        emit.lone_syn(&lone, self.table.tunnel(key), ((at, self.cause), ending));
         self.table.remove(key, Slot::embryo(index));
         true
     }
@@ -197,7 +197,7 @@ impl Shard {
             attempts.filter_map(|syn| Some((syn, self.table.flow(key)?))).collect();
         tell_neighbours(&mut connection, known_until, settings, emit);
         let record = connection.finish(known_until, by, settings);
-        let finished = Finished { record, at, ending };
+        let finished = Finished { record, at: (at, self.cause), ending };
         let time_wait = TimeWaitBefore::of(&finished.record, settings);
         self.table.remove(key, Slot::live(index));
         emit.finished(finished);
@@ -205,7 +205,7 @@ impl Shard {
             let first = (forward, &syn, &extras);
             let mut attempt = Connection::begun(emit.name(syn.frame), flow, first, settings);
             let record = attempt.finish(known_until, by, settings);
-            emit.finished(Finished { record, at, ending });
+            emit.finished(Finished { record, at: (at, self.cause), ending });
         }
         time_wait
     }
