@@ -1,5 +1,6 @@
 //! `tcpautopsy analyze`: captures in, summary and reports out.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -212,6 +213,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
         tell(&analysis, &options, &threads, color)?;
     }
     let outcome = judge(&analysis, &arguments.fail_on, unreadable);
+    explain(outcome, &analysis, &arguments.fail_on);
     // The program ends here: its memory goes at once.
     std::mem::forget((analysis, threads));
     Ok(outcome)
@@ -222,7 +224,8 @@ fn complain(outcome: &pipeline::Outcome, verbose: bool) {
     for input in &outcome.unreadable {
         let at =
             if input.offset > 0 { format!(" at byte {}", input.offset) } else { String::new() };
-        exit::complain(format_args!("reading {}{at}: {}", input.path, input.reason));
+        let path = if input.path == "-" { "standard input" } else { &input.path };
+        exit::complain(format_args!("reading {path}{at}: {}", input.reason));
     }
     if outcome.unreadable_more > 0 {
         exit::complain(format_args!(
@@ -331,15 +334,35 @@ fn tell(
 }
 
 fn judge(analysis: &Analysis, fail_on: &[FailOn], unreadable: bool) -> Outcome {
-    let is_damaged = analysis.inputs.iter().any(|input| input.damage_total > 0);
-    let fails = |finding| fail_on.iter().any(|limit| limit.holds(finding));
-    if unreadable || is_damaged {
+    if unreadable || damaged(analysis) > 0 {
         Outcome::Damaged
-    } else if analysis.findings.iter().any(fails) {
+    } else if failing(analysis, fail_on).next().is_some() {
         Outcome::Findings
     } else {
         Outcome::Clean
     }
+}
+
+/// Says what the exit code means, since a log may hold nothing else of the run.
+fn explain(outcome: Outcome, analysis: &Analysis, fail_on: &[FailOn]) {
+    let failing: BTreeSet<Code> = failing(analysis, fail_on).map(|finding| finding.code).collect();
+    if !failing.is_empty() {
+        let codes: Vec<String> = failing.iter().map(Code::to_string).collect();
+        exit::complain(format_args!("found what --fail-on names: {}", codes.join(", ")));
+    }
+    let damaged = damaged(analysis);
+    if outcome == Outcome::Damaged && damaged > 0 {
+        exit::complain(format_args!("damaged files, of which the rest was analysed: {damaged}"));
+    }
+}
+
+fn damaged(analysis: &Analysis) -> usize {
+    analysis.inputs.iter().filter(|input| input.damage_total > 0).count()
+}
+
+fn failing<'a>(analysis: &'a Analysis, fail_on: &'a [FailOn]) -> impl Iterator<Item = &'a Finding> {
+    let fails = |finding: &&Finding| fail_on.iter().any(|limit| limit.holds(finding));
+    analysis.findings.iter().filter(fails)
 }
 
 /// Writes connections, segments and rows of conn.log as lines while the run is still reading.

@@ -2,12 +2,17 @@
 //! and say why.
 //!
 //! The detectors of the capture itself are asked whether they run or not: a user who skips TCP901 does
-//! not thereby get better evidence.
+//! not thereby get better evidence. What is wrong with one file of several concerns what was found while
+//! that file was captured.
+
+use std::collections::HashMap;
 
 use super::advice::list;
 use super::registry;
-use super::rule::{Check, Scope, Whole};
-use crate::finding::{Code, Finding};
+use super::rule::{Check, Scope, Spot, Whole};
+use crate::finding::{Code, Finding, Subject};
+use crate::input::Input;
+use crate::stamp::Time;
 
 /// Which findings a defect of the capture concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +28,18 @@ enum Reach {
 pub(super) struct Doubt {
     name: String,
     reach: Reach,
+    /// When the files with the defect were captured, if it is one of files: ascending, and apart.
+    during: Option<Vec<(Time, Time)>>,
+}
+
+impl Doubt {
+    fn concerns(&self, finding: &Finding, touched: Touched) -> bool {
+        let is_during = self.during.as_ref().is_none_or(|during| {
+            let next = during.partition_point(|(_, last)| *last < finding.first_time);
+            during.get(next).is_some_and(|(first, _)| *first <= finding.last_time)
+        });
+        is_during && (self.reach == Reach::Everything || touched.lacking)
+    }
 }
 
 /// Connections of a finding that a defect touched.
@@ -38,11 +55,35 @@ pub(super) fn doubts(whole: &Whole<'_>) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     for rule in rules {
         let (Some(reach), Check::Totals(judge)) = (reach(rule.code), rule.check) else { continue };
-        if !judge(whole).is_empty() {
-            doubts.push(Doubt { name: format!("{} {}", rule.code, rule.name), reach });
+        let spots: Vec<Spot> = judge(whole).into_iter().map(|(spot, _)| spot).collect();
+        if !spots.is_empty() {
+            let name = format!("{} {}", rule.code, rule.name);
+            doubts.push(Doubt { name, reach, during: during(&spots, whole.inputs) });
         }
     }
     doubts
+}
+
+/// When the files that a defect was seen in were captured; none if it is not one of files among others.
+fn during(spots: &[Spot], inputs: &[Input]) -> Option<Vec<(Time, Time)>> {
+    if inputs.len() < 2 {
+        return None;
+    }
+    let by_path: HashMap<&str, &Input> =
+        inputs.iter().map(|input| (input.path.as_str(), input)).collect();
+    let period = |spot: &Spot| {
+        let Subject::Capture(path) = &spot.subject else { return None };
+        let input = by_path.get(path.as_str())?;
+        input.first_time.zip(input.last_time)
+    };
+    let mut all: Vec<(Time, Time)> = spots.iter().map(period).collect::<Option<_>>()?;
+    all.sort_unstable();
+    all.dedup_by(|next, before| {
+        let joins = next.0 <= before.1;
+        before.1 = if joins { before.1.max(next.1) } else { before.1 };
+        joins
+    });
+    Some(all)
 }
 
 /// What a detector of the capture means for the findings; none where it means nothing. Checksums of a
@@ -57,10 +98,7 @@ const fn reach(code: Code) -> Option<Reach> {
 
 /// Takes certainty from a finding that rests on doubtful ground, and says so in its evidence.
 pub(super) fn apply(doubts: &[Doubt], touched: Touched, finding: &mut Finding) {
-    let concerned = doubts.iter().filter(|doubt| match doubt.reach {
-        Reach::Everything => true,
-        Reach::Touched => touched.lacking,
-    });
+    let concerned = doubts.iter().filter(|doubt| doubt.concerns(finding, touched));
     let names: Vec<String> = concerned.map(|doubt| doubt.name.clone()).collect();
     if names.is_empty() {
         return;
@@ -100,6 +138,29 @@ mod tests {
         let names = Value::List(vec!["TCP904 clock_backwards".to_owned()]);
         let caveat = "The capture is doubtful: TCP904 clock_backwards.".to_owned();
         assert_eq!(told(&[input]), (Certainty::Inferred, Some(names), caveat));
+    }
+
+    #[test]
+    fn a_bad_clock_in_one_file_concerns_what_was_found_while_that_was_captured() {
+        let steps = ClockSteps { steps: 1, largest: Span::from_secs(5), at: Some((3, at(0))) };
+        let input = |path: &str, (first, last), clock| Input {
+            path: path.to_owned(),
+            first_time: Some(at(first)),
+            last_time: Some(at(last)),
+            quality: Quality { clock, ..Quality::default() },
+            ..Input::default()
+        };
+        // The finding is at 0.
+        let is_doubted = |period| {
+            let inputs =
+                [input("good", (0, 9), ClockSteps::default()), input("bad", period, steps)];
+            let run = Run::configured(Settings::default(), &[], [refused(1, 0)], &inputs);
+            doubted(&run.only(Code(105))).is_some()
+        };
+        assert_eq!(
+            [(0, 5), (-9, 20), (500, 900), (-9, -1)].map(is_doubted),
+            [true, true, false, false]
+        );
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use super::heading::capture_period;
-use super::human::{counted, sparkline, when};
+use super::human::{counted, file, sparkline, when};
 use super::page::Page;
 use super::story::stories;
 use super::{Detail, TextOptions};
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Input};
 use crate::detect::words;
 use crate::finding::{Advice, Code, Finding, Severity, Value};
 use crate::stamp::{FrameId, Time};
@@ -127,7 +127,7 @@ fn headline(page: &mut Page, finding: &Finding, capture: (Time, Time)) {
     let kind = if finding.variant.is_empty() { "" } else { " " };
     let name = format!("{} {}{kind}{}", finding.code, finding.name, finding.variant);
     let time = when(finding.first_time, finding.last_time, capture);
-    let items = [page.bold(name), page.plain(finding.place()), page.plain(time)];
+    let items = [page.bold(name), page.plain(file(&finding.place()).to_owned()), page.plain(time)];
     page.items(&page.of(severity, lead), &items);
 }
 
@@ -238,12 +238,22 @@ fn frames(frames: &[FrameId], number: usize, analysis: &Analysis) -> String {
         }
         file = Some(frame.file());
         let input = usize::try_from(frame.file()).ok().and_then(|at| analysis.inputs.get(at));
-        let path = input.map_or("", |input| input.path.as_str());
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = input.map_or("", |input| name_among(&analysis.inputs, &input.path));
         let comma = if text.is_empty() { "" } else { "; " };
         let _ = write!(text, "{comma}{name} frame {}", frame.number());
     }
     text
+}
+
+/// A file's name, with as many of the folders above it as it takes to tell it from the other inputs.
+fn name_among<'a>(inputs: &[Input], path: &'a str) -> &'a str {
+    let ends = |input: &Input, tail: &str| {
+        let head = input.path.strip_suffix(tail);
+        head.is_some_and(|head| head.is_empty() || head.ends_with('/'))
+    };
+    let tails = path.rmatch_indices('/').filter_map(|(slash, _)| path.get(slash + 1..));
+    let mut clear = tails.filter(|tail| inputs.iter().filter(|it| ends(it, tail)).count() == 1);
+    file(clear.next().unwrap_or(path))
 }
 
 /// The text with its first letter in upper case.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use super::human::{bytes, count, counted, period, share, span};
+use super::human::{bytes, count, counted, file, period, share, span};
 use super::page::{Page, Piece};
 use super::{Detail, TextOptions};
 use crate::analysis::{Analysis, Input};
@@ -85,20 +85,27 @@ fn source(inputs: &[Input]) -> String {
     let kinds = kinds.join(", ");
     match inputs {
         [] => "no input".to_owned(),
-        [input] => format!("{} ({kinds})", input.path),
+        [input] => format!("{} ({kinds})", file(&input.path)),
         [first, rest @ ..] => {
-            let folder = |input: &Input| {
-                input.path.rsplit_once('/').map(|(folder, _)| folder.to_owned() + "/")
-            };
-            let shared = folder(first)
-                .filter(|of| rest.iter().all(|input| folder(input).as_ref() == Some(of)));
             let files = counted(inputs.len() as u64, "file");
-            match shared {
+            match shared_folder(&first.path, rest) {
                 Some(folder) => format!("{folder} ({files}, {kinds})"),
                 None => format!("{files} ({kinds})"),
             }
         }
     }
+}
+
+/// The folder in which all files are, or below which, if that says anything.
+fn shared_folder<'a>(first: &'a str, rest: &[Input]) -> Option<&'a str> {
+    let folder_of = |path: &'a str| path.get(..=path.rfind('/')?);
+    let mut folder = folder_of(first)?;
+    for input in rest {
+        while !input.path.starts_with(folder) {
+            folder = folder_of(folder.strip_suffix('/')?)?;
+        }
+    }
+    Some(folder).filter(|folder| *folder != "/")
 }
 
 /// From the first frame to the last one of all inputs.
@@ -176,7 +183,7 @@ fn damage(page: &mut Page, inputs: &[Input], full: bool) {
         told += 1;
         let text = format!(
             "{}: {} at byte {}, after frame {}; {} passed over",
-            input.path,
+            file(&input.path),
             place.kind,
             count(place.offset),
             count(place.after_frame),

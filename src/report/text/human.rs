@@ -4,6 +4,11 @@ use crate::stamp::{Span, Time};
 
 pub(super) use crate::detect::words::{count, counted, share, span};
 
+/// A file as it is shown: what was piped in has no name.
+pub(super) fn file(path: &str) -> &str {
+    if path == "-" { "standard input" } else { path }
+}
+
 /// `512 bytes`, `1.4 kB`, `23 MB`, `1.2 GB`: decimal units.
 pub(super) fn bytes(value: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
