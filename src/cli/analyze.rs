@@ -213,7 +213,7 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
         tell(&analysis, &options, &threads, color)?;
     }
     let outcome = judge(&analysis, &arguments.fail_on, unreadable);
-    explain(outcome, &analysis, &arguments.fail_on);
+    explain(&analysis, &arguments.fail_on, unreadable);
     // The program ends here: its memory goes at once.
     std::mem::forget((analysis, threads));
     Ok(outcome)
@@ -343,15 +343,15 @@ fn judge(analysis: &Analysis, fail_on: &[FailOn], unreadable: bool) -> Outcome {
     }
 }
 
-/// Says what the exit code means, since a log may hold nothing else of the run.
-fn explain(outcome: Outcome, analysis: &Analysis, fail_on: &[FailOn]) {
+/// Says what the exit code means, where nothing else did: a log may hold nothing else of the run.
+fn explain(analysis: &Analysis, fail_on: &[FailOn], unreadable: bool) {
     let failing: BTreeSet<Code> = failing(analysis, fail_on).map(|finding| finding.code).collect();
     if !failing.is_empty() {
         let codes: Vec<String> = failing.iter().map(Code::to_string).collect();
         exit::complain(format_args!("found what --fail-on names: {}", codes.join(", ")));
     }
     let damaged = damaged(analysis);
-    if outcome == Outcome::Damaged && damaged > 0 {
+    if damaged > 0 && !unreadable {
         exit::complain(format_args!("damaged files, of which the rest was analysed: {damaged}"));
     }
 }

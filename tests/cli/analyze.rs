@@ -37,6 +37,28 @@ fn findings_that_are_asked_for_make_the_exit_code_1() {
     for limit in ["warning", "TCP101"] {
         assert_eq!(code(limit, "web.pcap"), Some(0), "{limit}");
     }
+    let (_, _, errors) = desk.run(&["analyze", "--json", "--fail-on", "notice", "web.pcap"]);
+    assert_eq!(errors, "tcpautopsy: error: found what --fail-on names: TCP105\n");
+}
+
+#[test]
+fn a_damaged_file_makes_the_exit_code_2_and_says_so() {
+    let desk = Desk::new();
+    let capture = std::fs::read(desk.refused("web.pcap")).unwrap();
+    desk.write("cut.pcap", &capture[..capture.len() - 1]);
+    let (code, _, errors) = desk.run(&["analyze", "--json", "cut.pcap"]);
+    let told = "tcpautopsy: error: damaged files, of which the rest was analysed: 1\n";
+    assert_eq!((code, errors.as_str()), (Some(2), told));
+}
+
+#[test]
+fn files_of_one_name_are_told_apart() {
+    let desk = Desk::new();
+    desk.refused("taps/one/web.pcap");
+    desk.clean("taps/two/web.pcap");
+    let out = desk.stdout(&["analyze", "taps"]);
+    assert!(out.contains("taps/ (2 files, pcap)"), "{out}");
+    assert!(out.contains("  open   one/web.pcap frame "), "{out}");
 }
 
 #[test]
@@ -75,7 +97,7 @@ fn a_folder_is_searched_and_what_is_no_capture_is_passed_over() {
     desk.write("incident/notes.txt", "no capture");
     let (code, out, errors) = desk.run(&["analyze", "incident"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
-    assert!(out.contains("2 files (pcap"), "{out}");
+    assert!(out.contains("incident/ (2 files, pcap)"), "{out}");
     assert!(out.contains("10 frames, 10 TCP segments, 2 connections"), "{out}");
     let (_, _, errors) = desk.run(&["analyze", "-v", "incident"]);
     assert_eq!(errors, "tcpautopsy: warning: files in folders that are no captures: 1\n");
