@@ -13,7 +13,7 @@
 //! | opening: which SYN and SYN-ACK counted | `opening`, `attempts`, `control`, `first_syn`, `earlier_syn`, `half_open`, `halves` |
 //! | opening: a listener that forgets, ignores or keeps nothing | `cookie`, `bring_back`, `unheard`, `anew`, `late_copy` |
 //! | closing: whose a FIN was, whether it arrived, and its acknowledgment | `closing`, `first_fin`, `fin_number`, `held_fin`, `early_close`, `arrival`, `unseen`, `acks_of_fin`, `acknowledgment` |
-//! | ends by RST, ICMP, timer, or for want of a place in TIME-WAIT | `reset`, `icmp`, `timers`, `buckets` |
+//! | ends by RST, ICMP, timer, or for want of a place in TIME-WAIT | `reset`, `reset_crossed`, `icmp`, `timers`, `buckets` |
 //! | where one connection of a port pair ends and the next begins | `stray`, `before`, `begun_late` |
 //! | one direction's bytes, windows and round trips | `stream`, `coverage`, `flight`, `feedback`, `window`, `rtt` |
 //! | why a segment was sent again | `judge`, `rule`, `repair`, `recut`, `effects` |
@@ -60,6 +60,7 @@ mod record;
 mod recut;
 mod repair;
 mod reset;
+mod reset_crossed;
 mod rtt;
 mod rule;
 mod several;

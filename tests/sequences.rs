@@ -57,7 +57,11 @@ fn begins_wrong(first: &Entry) -> Option<String> {
 
 fn goes_on_wrong(before: Entry, after: Entry) -> Option<String> {
     let led = Event::ALL.iter().any(|event| next(before.state, *event) == Some(after.state));
-    if !led {
+    // By way of FIN-WAIT-2 or of CLOSING.
+    let either = after.cause == Cause::ReceivedFinAndAck
+        && (before.state, after.state) == (State::FinWait1, State::TimeWait)
+        && after.certainty == Certainty::Inferred;
+    if !led && !either {
         return Some(format!("{} after {} ({after})", after.state, before.state));
     }
     (after.at < before.at).then(|| format!("{} before {}", after.state, before.state))

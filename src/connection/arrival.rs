@@ -9,9 +9,9 @@ use super::attempts::Attempt;
 use super::closing::newer;
 use super::endpoint::Endpoint;
 use super::numbers::Sender;
-use super::path::BESIDE;
+use super::path::{BESIDE, NEAR};
 use super::unseen::Answer;
-use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
+use super::{CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State};
 use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Extras, Segment, Side};
@@ -175,6 +175,14 @@ impl Endpoint {
         answer: Answer,
     ) {
         let reason = self.reason_of_fin(segment, arrival);
+        // It answered before the RST came that was on its way to it behind that FIN.
+        let reset = self
+            .last_entry()
+            .copied()
+            .filter(|end| end.cause == Cause::ReceivedRst && end.frame > reason.frame);
+        if reset.is_some() {
+            self.revert(State::Closed);
+        }
         let with_it = arrival.filter(|it| it.acknowledges_fin).map(|it| it.mark);
         // The FIN came with, or after, an acknowledgment of the own one, of which it was not sure
         // whether it would be taken: at the latest with the FIN it was.
@@ -227,6 +235,12 @@ impl Endpoint {
                 self.apply(Event::ReceiveAckOfFin, taken.corrected(Some(segment.frame)));
                 self.apply(Event::ReceiveFin, reason);
             }
+            (Some(entry), _) if self.leaves_order_open(segment, &entry, answer) => {
+                self.revert(State::FinWait2);
+                let (at, certainty) = (reason.at.max(entry.at), Certainty::Inferred);
+                let cause = Cause::ReceivedFinAndAck;
+                self.enter(State::TimeWait, Reason { at, certainty, cause, ..reason });
+            }
             // An orphan that is in FIN-WAIT-2 when the FIN comes, is no socket any more.
             (Some(entry), None)
                 if answer.is_of_rest()
@@ -248,6 +262,9 @@ impl Endpoint {
                 self.apply(Event::ReceiveFin, reason);
             }
         }
+        if let Some(end) = reset {
+            self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(segment.frame)));
+        }
         self.fin_arrivals.clear();
     }
 
@@ -260,6 +277,18 @@ impl Endpoint {
         if sent.cause == Cause::SentFin && (Span::ZERO..path).contains(&apart) {
             sent.at = before.at.max(passed + Span::from_nanos(apart.nanos() / 2));
         }
+    }
+
+    /// Whether `segment`, which acknowledges the peer's FIN, leaves open which one came: the first, which had
+    /// crossed the own FIN, so that it led to CLOSING, or another behind `acknowledged`, in FIN-WAIT-2.
+    fn leaves_order_open(&self, segment: &Segment, acknowledged: &Entry, answer: Answer) -> bool {
+        let crossed = self.fin_arrivals.first().is_some_and(|first| {
+            !first.acknowledges_fin && Some(first.mark.frame) < acknowledged.frame
+        });
+        crossed
+            && self.fin_arrivals.repeated() > 0
+            && segment.timestamps().is_none()
+            && answer.path >= NEAR
     }
 
     fn reason_of_fin(&self, segment: &Segment, arrival: Option<Attempt>) -> Reason {

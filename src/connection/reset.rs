@@ -6,11 +6,7 @@
 
 use super::endpoint::Endpoint;
 use super::numbers::LIMIT;
-use super::path::NEAR;
-use super::{
-    CROSSING_SLACK, Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State,
-};
-use crate::certainty::Certainty;
+use super::{Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State};
 use crate::settings::Settings;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side, Sides};
@@ -42,9 +38,6 @@ impl Endpoint {
 
 /// So much longer than usual may be the way of what follows a burst.
 const QUEUED: Span = Span::from_millis(10);
-
-/// An answer is no quicker by more than this than the quickest one before.
-const NO_TIME: Span = Span::from_micros(500);
 
 /// Beside the way, an answer takes a host no longer than this.
 const PROMPT: Span = Span::from_millis(1);
@@ -155,58 +148,6 @@ impl Connection {
         ignores || peer.unanswered >= if is_near && waited { 1 } else { DEAF }
     }
 
-    /// A RST without ACK that answers the one acknowledgment of its sender's FIN, and nothing else: the
-    /// socket had been gone before that came.
-    fn had_died_before_ack(&mut self, from: Side, rst: &Segment) {
-        let path = self.answer_time(from);
-        let (me, peer) = self.sides.pair_mut(from);
-        let Some(taken) = me.last_entry().copied() else { return };
-        let answered = peer.stream.traffic.last_segment.map(|last| last.frame);
-        let only = me.acks_of_fin.first().map(|ack| ack.frame);
-        // On a longer way the network may have doubled what it answers.
-        let is_sure = path < NEAR || me.state == State::TimeWait;
-        let may_die = match me.state {
-            State::Closed | State::TimeWait => true,
-            // Where data met an orphan, that died of it.
-            State::FinWait2 => me.fin_repeats > 0 && me.ack_of_fin_rides_on == i64::MIN,
-            _ => false,
-        };
-        if may_die
-            && !rst.flags.ack()
-            && taken.cause == Cause::ReceivedAckOfFin
-            && rst.time.since(taken.at) <= path + path + CROSSING_SLACK
-            && [answered, only] == [taken.frame, taken.frame]
-            && me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) == fin + 1)
-        {
-            if is_sure {
-                me.revert(taken.state);
-            } else if let Some(last) = me.entries_mut().last_mut() {
-                last.certainty = last.certainty.min(Certainty::Inferred);
-            }
-        }
-    }
-
-    /// A RST without ACK that answers the latest of several acknowledgments of its sender's FIN, while none
-    /// of them is known to have come: one had, before that one, and closed it. In FIN-WAIT-1 it led to
-    /// FIN-WAIT-2, where data resets an orphan, unless a timer was due that may have ended it.
-    fn had_closed_before_ack(&mut self, from: Side, rst: &Segment) {
-        let me = self.sides.of_mut(from);
-        let is_alive =
-            me.last_fin.or(me.fin).is_some_and(|fin| rst.time < fin.time + me.fin_gap + me.fin_gap);
-        let may_close = match me.state {
-            State::LastAck => true,
-            State::FinWait1 => is_alive,
-            _ => false,
-        };
-        let answers_ack = may_close
-            && !rst.flags.ack()
-            && me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) == fin + 1);
-        if let Some(before) = me.acks_of_fin.before_the_last().filter(|_| answers_ack) {
-            let taken = Reason::inferred(before, Cause::ReceivedAckOfFin);
-            me.apply(Event::ReceiveAckOfFin, taken.corrected(Some(rst.frame)));
-        }
-    }
-
     /// Why the sender of a RST is CLOSED. A socket that aborts sends RST with ACK; a RST without
     /// one answers for a port where no socket is any more (RFC 9293 3.10.7.1), or for one that has
     /// closed already.
@@ -269,113 +210,13 @@ impl Connection {
             && *self.opening.bad_ack.of(from) != Some(rst.seq)
     }
 
-    /// A RST with ACK comes from a socket that still knew the connection: what it acknowledges, it
-    /// had received.
-    fn reset_acknowledges(&mut self, from: Side, segment: &Segment) {
-        let (me, peer) = self.sides.pair_mut(from);
-        if !me.is_known() || !peer.stream.is_started() || peer.stream.fin_acknowledged() {
-            return;
-        }
-        let covers = peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin);
-        if let (true, Some(arrival)) = (covers, me.fin_arrivals.last()) {
-            me.apply(Event::ReceiveFin, Reason::observed(arrival.mark, arrival.cause));
-        }
-    }
-
-    /// A RST that counts from behind the FIN is accepted only by a side that has received the FIN. One
-    /// that counts from the FIN itself is accepted as well (Linux `tcp_reset_check`), and the FIN
-    /// came before it, if nothing shows that it was lost.
-    fn reset_follows_fin(&mut self, from: Side, segment: &Segment) {
-        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
-        let (Some(fin), Some(arrival)) = (me.stream.fin, peer.fin_arrivals.last()) else { return };
-        let beyond = me.stream.offset(segment.seq) - fin;
-        let mark = arrival.mark;
-        let reason = if beyond > 0 {
-            Reason::observed(mark, arrival.cause)
-        } else if beyond == 0 && self.may_have_come(from.peer(), mark.time) {
-            Reason::inferred(mark, arrival.cause)
-        } else {
-            return;
-        };
-        let peer = self.sides.of_mut(from.peer());
-        peer.apply(Event::ReceiveFin, reason);
-        peer.fin_arrivals.clear();
-    }
-
     /// Whether what passed the tap at `sent`, on its way to `receiver`, came there, for all that the
     /// receiver has said since.
-    fn may_have_come(&self, receiver: Side, sent: Time) -> bool {
+    pub(super) fn may_have_come(&self, receiver: Side, sent: Time) -> bool {
         let heard = self.sides.of(receiver).stream.last_time();
         let path = self.answer_time(receiver);
         let told = sent + path + path + QUEUED;
         heard.is_none_or(|heard| heard <= told)
-    }
-
-    /// A RST without ACK repeats the number that what it answers had acknowledged. In FIN-WAIT-2 a
-    /// side answers nothing that does not acknowledge its FIN: what did so came later.
-    fn doubt_ack_before(&mut self, from: Side, rst: &Segment) {
-        // Some ways take longer than others.
-        let path = self.answer_time(from);
-        let crossing = path + path + CROSSING_SLACK;
-        // What the handshake took may have been a repetition's wait.
-        let peer = self.sides.of(from.peer()).stream.sending.as_ref();
-        let path = peer.and_then(|sending| sending.rtt.min()).map_or(path, |rtt| rtt.min(path));
-        let soonest =
-            if path > CROSSING_SLACK { Span::from_nanos(path.nanos() / 4 * 3) } else { Span::ZERO };
-        let me = self.sides.of_mut(from);
-        let is_older = me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) <= fin);
-        let since = me.last_entry().filter(|last| last.state == State::FinWait2);
-        let since = since.map(|last| rst.time.since(last.at));
-        let crossed = since.is_some_and(|since| since <= crossing);
-        // What comes sooner than an answer can was sent before, if it does not say what it answers.
-        let answers = !is_older && !rst.flags.ack();
-        let too_soon = !answers && since.is_some_and(|since| since < soonest);
-        if too_soon || (is_older && crossed && !rst.flags.ack()) {
-            me.revert(State::FinWait2);
-        }
-    }
-
-    /// A RST with ACK comes from a socket that lives. What passed the tap on its way there so shortly
-    /// before that no answer can have come back by now, it had not received yet.
-    fn doubt_what_crossed(&mut self, from: Side, rst: &Segment) {
-        let Some(path) = self.path(from).filter(|_| rst.flags.ack()) else { return };
-        let (me, peer) = self.sides.pair_mut(from);
-        // It has taken data: what came with that, or before it, had opened it.
-        let has_data = peer.stream.is_started() && peer.stream.offset(rst.ack) > 1;
-        while let Some(last) = me.last_entry().copied() {
-            if has_data && last.cause == Cause::ReceivedAckOfSyn {
-                break;
-            }
-            let is_received = matches!(
-                last.cause,
-                Cause::ReceivedSynAck
-                    | Cause::ReceivedAckOfSyn
-                    | Cause::ReceivedFin
-                    | Cause::ReceivedAckOfFin
-            );
-            if !is_received
-                || last.state == State::Closed
-                || rst.time.since(last.at) + NO_TIME >= path
-            {
-                break;
-            }
-            me.revert(last.state);
-        }
-    }
-
-    /// Whether `segment` of a side that a RST seems to have ended acknowledges more than that RST
-    /// counts from: then the RST came too late to be accepted.
-    pub(super) fn outdates_reset(&self, from: Side, segment: &Segment) -> bool {
-        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
-        let reset = self.reset.as_ref().filter(|reset| reset.by == from.peer() && !reset.has_ack);
-        let ended = me.last_entry().filter(|last| last.cause == Cause::ReceivedRst);
-        reset.zip(ended).is_some_and(|(reset, ended)| {
-            let number = peer.stream.offset(reset.seq);
-            ended.frame == Some(reset.mark.frame)
-                && segment.flags.ack()
-                && peer.stream.fin != Some(number)
-                && peer.stream.offset(segment.ack) > number
-        })
     }
 
     fn states_now(&self) -> Sides<Option<State>> {

@@ -144,6 +144,31 @@ fn every_scenario_reads_as_its_snapshot() {
     insta::assert_snapshot!(text);
 }
 
+/// What a side went through behind ESTABLISHED.
+#[test]
+fn what_crossed_on_the_way_is_told_as_far_as_it_shows() {
+    let cases = [
+        ("reset-of-an-orphan-that-data-met.tcp", Side::Client, &["FIN-WAIT-1", "CLOSED"][..]),
+        ("reset-of-an-orphan-that-data-may-have-met.tcp", Side::Client, &["FIN-WAIT-1", "CLOSED"]),
+        (
+            "reset-that-crossed-an-answer-to-the-fin.tcp",
+            Side::Server,
+            &["CLOSE-WAIT", "LAST-ACK", "CLOSED"],
+        ),
+        ("reset-that-acknowledges-the-fin.tcp", Side::Client, &["CLOSE-WAIT", "CLOSED"]),
+        (
+            "close-fins-crossed-in-an-order-that-nothing-tells.tcp",
+            Side::Server,
+            &["FIN-WAIT-1", "TIME-WAIT"],
+        ),
+    ];
+    for (name, side, expected) in cases {
+        let seen = states(&scenario(name)[0], side);
+        let open = seen.iter().position(|state| *state == "ESTABLISHED").unwrap();
+        assert_eq!(&seen[open + 1..], expected, "{name}");
+    }
+}
+
 #[test]
 fn crossing_fins_pass_through_closing_on_both_sides() {
     let records = scenario("close-simultaneous.tcp");

@@ -40,6 +40,9 @@ pub enum Cause {
     SentAckOfFin,
     /// The acknowledgment of the endpoint's FIN arrived.
     ReceivedAckOfFin,
+    /// The peer's FIN and the acknowledgment of the endpoint's own arrived, and nothing tells which came
+    /// first: by way of FIN-WAIT-2 or of CLOSING.
+    ReceivedFinAndAck,
     /// The endpoint sent a RST.
     SentRst,
     /// An acceptable RST arrived.
@@ -80,6 +83,7 @@ compact!(
         ReceivedDataBeforeFin,
         SentAckOfFin,
         ReceivedAckOfFin,
+        ReceivedFinAndAck,
         SentRst,
         ReceivedRst,
         ConnectionGone,
@@ -113,6 +117,9 @@ impl Cause {
             Self::ReceivedDataBeforeFin => "received data that completed the stream up to the FIN",
             Self::SentAckOfFin => "acknowledged the FIN",
             Self::ReceivedAckOfFin => "received ACK of FIN",
+            Self::ReceivedFinAndAck => {
+                "received FIN and ACK of FIN, in an order that nothing tells"
+            }
             Self::SentRst => "sent RST",
             Self::ReceivedRst => "received RST",
             Self::ConnectionGone => "answered as without a connection",

@@ -140,9 +140,9 @@ const KNOWN: &[Known] = &[
     Known {
         run: "random_lives_3",
         place: Place::Other,
-        faults: 9,
+        faults: 13,
         reason: "no timestamps: which of several copies arrived is not told, nor \
-                 how long it was on its way",
+                 how long it was on its way; FINs crossed in an order that nothing tells",
     },
     Known {
         run: "random_lives_4",

@@ -1,0 +1,184 @@
+//! What a RST tells of what was on its way when it was sent: of the peer's FIN, and of the acknowledgment
+//! of its sender's own.
+
+use super::path::NEAR;
+use super::{CROSSING_SLACK, Cause, Connection, Event, Reason, State};
+use crate::certainty::Certainty;
+use crate::stamp::Span;
+use crate::tcp::{Segment, Side};
+
+/// An answer is no quicker by more than this than the quickest one before.
+const NO_TIME: Span = Span::from_micros(500);
+
+impl Connection {
+    /// A RST with ACK comes from a socket that still knew the connection: what it acknowledges, it
+    /// had received.
+    pub(super) fn reset_acknowledges(&mut self, from: Side, segment: &Segment) {
+        let path = self.answer_time(from);
+        let (me, peer) = self.sides.pair_mut(from);
+        if !me.is_known() || !peer.stream.is_started() || peer.stream.fin_acknowledged() {
+            return;
+        }
+        let covers = peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin);
+        let arrivals = &me.fin_arrivals;
+        let possible = || arrivals.all().rfind(|it| it.mark.time + path <= segment.time + NO_TIME);
+        let arrival = match segment.timestamps() {
+            Some(stamps) => arrivals.answered_by(Some(stamps.echo)),
+            None => possible().copied().or_else(|| arrivals.first()),
+        };
+        if let (true, Some(arrival)) = (covers, arrival) {
+            me.apply(Event::ReceiveFin, Reason::observed(arrival.mark, arrival.cause));
+        }
+    }
+
+    /// A RST that counts from behind the FIN is accepted only by a side that has received the FIN. One
+    /// that counts from the FIN itself is accepted as well (Linux `tcp_reset_check`), and the FIN
+    /// came before it, if nothing shows that it was lost.
+    pub(super) fn reset_follows_fin(&mut self, from: Side, segment: &Segment) {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let (Some(fin), Some(arrival)) = (me.stream.fin, peer.fin_arrivals.last()) else { return };
+        let beyond = me.stream.offset(segment.seq) - fin;
+        let mark = arrival.mark;
+        let reason = if beyond > 0 {
+            Reason::observed(mark, arrival.cause)
+        } else if beyond == 0 && self.may_have_come(from.peer(), mark.time) {
+            Reason::inferred(mark, arrival.cause)
+        } else {
+            return;
+        };
+        let peer = self.sides.of_mut(from.peer());
+        peer.apply(Event::ReceiveFin, reason);
+        peer.fin_arrivals.clear();
+    }
+
+    /// A RST without ACK that answers the one acknowledgment of its sender's FIN, and nothing else: the
+    /// socket had been gone before that came.
+    pub(super) fn had_died_before_ack(&mut self, from: Side, rst: &Segment) {
+        let path = self.answer_time(from);
+        let (me, peer) = self.sides.pair_mut(from);
+        let Some(taken) = me.last_entry().copied() else { return };
+        let answered = peer.stream.traffic.last_segment.map(|last| last.frame);
+        let only = me.acks_of_fin.first().map(|ack| ack.frame);
+        // On a longer way the network may have doubled what it answers.
+        let is_sure = path < NEAR || me.state == State::TimeWait;
+        let may_die = match me.state {
+            State::Closed | State::TimeWait => true,
+            // Where data met an orphan, that died of it.
+            State::FinWait2 => me.fin_repeats > 0 && me.ack_of_fin_rides_on == i64::MIN,
+            _ => false,
+        };
+        if may_die
+            && !rst.flags.ack()
+            && taken.cause == Cause::ReceivedAckOfFin
+            && rst.time.since(taken.at) <= path + path + CROSSING_SLACK
+            && [answered, only] == [taken.frame, taken.frame]
+            && me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) == fin + 1)
+        {
+            if is_sure {
+                me.revert(taken.state);
+            } else if let Some(last) = me.entries_mut().last_mut() {
+                last.certainty = last.certainty.min(Certainty::Inferred);
+            }
+        }
+    }
+
+    /// A RST without ACK that answers the latest of several acknowledgments of its sender's FIN, while none
+    /// of them is known to have come: one had, before that one, and closed it. In FIN-WAIT-1 it led to
+    /// FIN-WAIT-2, where data resets an orphan, unless a timer was due that may have ended it.
+    pub(super) fn had_closed_before_ack(&mut self, from: Side, rst: &Segment) {
+        let me = self.sides.of_mut(from);
+        let is_alive =
+            me.last_fin.or(me.fin).is_some_and(|fin| rst.time < fin.time + me.fin_gap + me.fin_gap);
+        let may_close = match me.state {
+            State::LastAck => true,
+            State::FinWait1 => is_alive,
+            _ => false,
+        };
+        let answers_ack = may_close
+            && !rst.flags.ack()
+            && me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) == fin + 1);
+        if let Some(before) = me.acks_of_fin.before_the_last().filter(|_| answers_ack) {
+            let taken = Reason::inferred(before, Cause::ReceivedAckOfFin);
+            me.apply(Event::ReceiveAckOfFin, taken.corrected(Some(rst.frame)));
+        }
+    }
+
+    /// A RST without ACK repeats the number that what it answers had acknowledged. In FIN-WAIT-2 a
+    /// side answers nothing that does not acknowledge its FIN: what did so came later.
+    pub(super) fn doubt_ack_before(&mut self, from: Side, rst: &Segment) {
+        // Some ways take longer than others.
+        let path = self.answer_time(from);
+        let longest = path;
+        let crossing = path + path + CROSSING_SLACK;
+        // What the handshake took may have been a repetition's wait.
+        let peer = &self.sides.of(from.peer()).stream;
+        let unread = peer.unacknowledged().map(|rest| rest.first_sent);
+        let sending = peer.sending.as_ref();
+        let path = sending.and_then(|sending| sending.rtt.min()).map_or(path, |rtt| rtt.min(path));
+        let soonest =
+            if path > CROSSING_SLACK { Span::from_nanos(path.nanos() / 4 * 3) } else { Span::ZERO };
+        let me = self.sides.of_mut(from);
+        let is_older = me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) <= fin);
+        let since = me.last_entry().filter(|last| last.state == State::FinWait2);
+        let since = since.map(|last| rst.time.since(last.at));
+        let crossed = since.is_some_and(|since| since <= crossing);
+        // What comes sooner than an answer can was sent before, if it does not say what it answers.
+        let answers = !is_older && !rst.flags.ack();
+        let too_soon = !answers && since.is_some_and(|since| since < soonest);
+        // Data ends an orphan in FIN-WAIT-1 as well, and lay before that acknowledgment. If the number does
+        // not say so, either that data was lost or the RST that answered it.
+        let met_data = unread.is_some_and(|data| {
+            let may_cross = me.fin.is_some_and(|fin| fin.time.since(data.time) < longest);
+            (is_older || may_cross) && me.last_entry().is_some_and(|it| Some(data.frame) < it.frame)
+        });
+        if too_soon || ((met_data || (is_older && crossed)) && !rst.flags.ack()) {
+            me.revert(State::FinWait2);
+        }
+    }
+
+    /// A RST with ACK comes from a socket that lives. What passed the tap on its way there so shortly
+    /// before that no answer can have come back by now, it had not received yet.
+    pub(super) fn doubt_what_crossed(&mut self, from: Side, rst: &Segment) {
+        let Some(path) = self.path(from).filter(|_| rst.flags.ack()) else { return };
+        let (me, peer) = self.sides.pair_mut(from);
+        // It has taken data: what came with that, or before it, had opened it.
+        let has_data = peer.stream.is_started() && peer.stream.offset(rst.ack) > 1;
+        let has_fin = peer.stream.fin.is_some_and(|fin| peer.stream.offset(rst.ack) > fin);
+        while let Some(last) = me.last_entry().copied() {
+            if (has_data && last.cause == Cause::ReceivedAckOfSyn)
+                || (has_fin && last.cause == Cause::ReceivedFin)
+            {
+                break;
+            }
+            let is_received = matches!(
+                last.cause,
+                Cause::ReceivedSynAck
+                    | Cause::ReceivedAckOfSyn
+                    | Cause::ReceivedFin
+                    | Cause::ReceivedAckOfFin
+            );
+            if !is_received
+                || last.state == State::Closed
+                || rst.time.since(last.at) + NO_TIME >= path
+            {
+                break;
+            }
+            me.revert(last.state);
+        }
+    }
+
+    /// Whether `segment` of a side that a RST seems to have ended acknowledges more than that RST
+    /// counts from: then the RST came too late to be accepted.
+    pub(super) fn outdates_reset(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let reset = self.reset.as_ref().filter(|reset| reset.by == from.peer() && !reset.has_ack);
+        let ended = me.last_entry().filter(|last| last.cause == Cause::ReceivedRst);
+        reset.zip(ended).is_some_and(|(reset, ended)| {
+            let number = peer.stream.offset(reset.seq);
+            ended.frame == Some(reset.mark.frame)
+                && segment.flags.ack()
+                && peer.stream.fin != Some(number)
+                && peer.stream.offset(segment.ack) > number
+        })
+    }
+}
