@@ -124,8 +124,9 @@ impl Connection {
         for side in Side::BOTH {
             let loses = self.is_lossy_beyond_tap(side);
             let loses_more = self.repeats_more_than_fins();
-            let is_near = self.is_near(side);
+            let (is_near, path) = (self.is_near(side), self.answer_time(side));
             let (me, peer) = self.sides.pair_mut(side);
+            me.settle_unseen_fin(path);
             if loses {
                 me.doubt_unconfirmed();
             }

@@ -12,7 +12,7 @@ use super::{
     CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, SYN_TIMER, State, UNHINDERED,
 };
 use crate::certainty::Certainty;
-use crate::stamp::{Span, Time};
+use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Extras, Segment, Side};
 
 /// Sooner than this no timer sends anything again (Linux `TCP_RTO_MIN` is 200 ms).
@@ -234,7 +234,8 @@ impl Endpoint {
             Reason::observed(fin.mark, Cause::SentFin)
         };
         let received = self.last_entry().copied().filter(|entry| {
-            entry.state == State::CloseWait && (fin.crossed || self.waited_for_fin(fin, entry))
+            entry.state == State::CloseWait
+                && (fin.crossed || !fin.knew || self.waited_for_fin(fin, entry))
         });
         if let Some(entry) = received {
             self.revert(State::CloseWait);
@@ -315,21 +316,51 @@ impl Endpoint {
             (None, Some((now, then))) => then.wrapping_sub(now).cast_signed() > 0,
             (None, None) => fin.mark.time.since(earlier.time) < BEFORE_TIMERS,
         };
-        let soon = fin.path + fin.path + BEFORE_TIMERS;
         let crossed = self.last_entry().is_some_and(|last| {
-            let is_answer = last.corrected_by.is_none()
-                && skip.is_first_answer
-                && earlier.time.since(last.at) <= soon;
             let is_before = earlier.time < last.at || !skip.knew;
-            last.state == State::CloseWait
-                && (is_before || ((skip.answers_fin || is_answer) && !(overtaken && fin.knew)))
+            // Acknowledgments only rise.
+            is_before || !fin.knew || (skip.answers(last, fin.path) && !overtaken)
         });
+        self.sent_before(skip.mark, crossed, fin.mark.frame);
+    }
+
+    /// The number after a FIN that never came to the tap was in use when the connection was over, or reset.
+    pub(super) fn settle_unseen_fin(&mut self, path: Span) {
+        let Some(skip) = self.skipped_to.as_deref().copied() else { return };
+        if self.fin.is_some() || !skip.knew || skip.offset != self.stream.end + 1 {
+            return;
+        }
+        let end = self.last_entry().copied().filter(|last| last.cause == Cause::ReceivedRst);
+        if end.is_some() {
+            self.revert(State::Closed);
+        }
+        if let Some(last) = self.last_entry().filter(|last| last.state == State::CloseWait) {
+            let crossed = skip.mark.time < last.at || skip.answers(last, path);
+            self.sent_before(skip.mark, crossed, skip.mark.frame);
+        }
+        if let Some(end) = end {
+            self.apply(Event::ReceiveRst, Reason::of(&end));
+        }
+    }
+
+    /// It had sent its FIN before `earlier`, as the segment in `shown_by` tells; and before it received the
+    /// peer's if they `crossed`.
+    fn sent_before(&mut self, earlier: Mark, crossed: bool, shown_by: FrameId) {
         let received = if crossed { self.revert(State::CloseWait) } else { None };
         let at = received.map_or(earlier.time, |entry| entry.at.min(earlier.time));
         let sent = Reason { at, ..Reason::inferred(earlier, Cause::SentFin) };
-        self.apply(Event::SendFin, sent.corrected(Some(fin.mark.frame)));
+        self.apply(Event::SendFin, sent.corrected(Some(shown_by)));
         if let Some(entry) = received {
             self.apply(Event::ReceiveFin, Reason::of(&entry));
         }
+    }
+}
+
+impl Skip {
+    /// Whether it answers the first FIN of the peer, which `received` its sender, from behind its own, at once.
+    fn answers(&self, received: &Entry, path: Span) -> bool {
+        let soon = path + path + BEFORE_TIMERS;
+        let is_first = received.corrected_by.is_none() && self.is_first_answer;
+        self.answers_fin || (is_first && self.mark.time.since(received.at) <= soon)
     }
 }

@@ -75,6 +75,7 @@ impl Connection {
             self.reset_acknowledges(from, segment);
         }
         self.had_died_before_ack(from, segment);
+        self.had_been_reset_before_ack(from, segment);
         self.had_closed_before_ack(from, segment);
         self.doubt_ack_before(from, segment);
         self.doubt_what_crossed(from, segment);

@@ -82,6 +82,23 @@ impl Connection {
         }
     }
 
+    /// A RST without ACK that answers the one acknowledgment of its sender's FIN, after the peer's own RST: that
+    /// one had overtaken it.
+    pub(super) fn had_been_reset_before_ack(&mut self, from: Side, rst: &Segment) {
+        let me = self.sides.of_mut(from);
+        let [.., taken, end] = *me.entries() else { return };
+        let only = me.acks_of_fin.first().filter(|_| me.acks_of_fin.before_the_last().is_none());
+        if !rst.flags.ack()
+            && (taken.state, end.cause) == (State::FinWait2, Cause::ReceivedRst)
+            && only.is_some_and(|ack| Some(ack.frame) == taken.frame)
+            && me.stream.fin.is_some_and(|fin| me.stream.offset(rst.seq) == fin + 1)
+        {
+            me.revert(State::Closed);
+            me.revert(State::FinWait2);
+            me.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(rst.frame)));
+        }
+    }
+
     /// A RST without ACK that answers the latest of several acknowledgments of its sender's FIN, while none
     /// of them is known to have come: one had, before that one, and closed it. In FIN-WAIT-1 it led to
     /// FIN-WAIT-2, where data resets an orphan, unless a timer was due that may have ended it.

@@ -161,6 +161,17 @@ fn what_crossed_on_the_way_is_told_as_far_as_it_shows() {
             Side::Server,
             &["FIN-WAIT-1", "TIME-WAIT"],
         ),
+        (
+            "close-fins-crossed-as-an-overtaken-fin-shows.tcp",
+            Side::Client,
+            &["FIN-WAIT-1", "CLOSING", "TIME-WAIT"],
+        ),
+        (
+            "close-by-a-fin-that-was-never-seen.tcp",
+            Side::Server,
+            &["FIN-WAIT-1", "CLOSING", "CLOSED"],
+        ),
+        ("reset-that-overtook-the-ack-of-the-fin.tcp", Side::Client, &["FIN-WAIT-1", "CLOSED"]),
     ];
     for (name, side, expected) in cases {
         let seen = states(&scenario(name)[0], side);

@@ -187,13 +187,6 @@ const KNOWN: &[Known] = &[
                  said",
     },
     Known {
-        run: "reset_in_closing",
-        place: Place::Other,
-        faults: 2,
-        reason: "a third party's RST ended it, and the FIN that crossed the other was \
-                 lost before the tap",
-    },
-    Known {
         run: "reset_in_last_ack",
         place: Place::Other,
         faults: 2,
@@ -227,12 +220,6 @@ const KNOWN: &[Known] = &[
         faults: 1,
         reason: "the acknowledgment of the FIN was lost behind the tap, and the peer's \
                  own FIN repeated it before the timer did",
-    },
-    Known {
-        run: "strange_segments_in_closing",
-        place: Place::Other,
-        faults: 2,
-        reason: "the FIN that crossed the other was lost before the tap",
     },
     Known {
         run: "thousands_with_loss",
