@@ -97,8 +97,6 @@ pub use traffic::{Rto, Stall, Traffic, Unacknowledged, WindowRange};
 pub use transition::{Event, as_markdown, next};
 pub use window::{Episode, Episodes};
 
-use crate::compact::compact;
-
 use endpoint::{Endpoint, Reason};
 use icmp::Quoted;
 use opening::Opening;
@@ -106,6 +104,7 @@ use path::Legs;
 use stray::StraySyn;
 
 use crate::certainty::Certainty;
+use crate::compact::compact;
 use crate::compat::wireshark::Completeness;
 use crate::compat::zeek::Tracker;
 use crate::settings::Settings;

@@ -142,11 +142,12 @@ impl Connection {
         // What comes sooner than an answer can was sent before, if it does not say what it answers.
         let answers = !is_older && !rst.flags.ack();
         let too_soon = !answers && since.is_some_and(|since| since < soonest);
-        // Data ends an orphan in FIN-WAIT-1 as well, and lay before that acknowledgment. If the number does
-        // not say so, either that data was lost or the RST that answered it.
+        // Data that does not acknowledge the FIN ends an orphan in FIN-WAIT-1 as well, and lay before what does.
+        // If the number does not say so, either that data was lost or the RST that answered it.
         let met_data = unread.is_some_and(|data| {
             let may_cross = me.fin.is_some_and(|fin| fin.time.since(data.time) < longest);
-            (is_older || may_cross) && me.last_entry().is_some_and(|it| Some(data.frame) < it.frame)
+            let is_before = me.acks_of_fin.first().is_some_and(|ack| data.frame < ack.frame);
+            (is_older || may_cross) && is_before
         });
         if too_soon || ((met_data || (is_older && crossed)) && !rst.flags.ack()) {
             me.revert(State::FinWait2);

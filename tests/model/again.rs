@@ -174,7 +174,7 @@ fn ports_that_are_used_again_are_told_from_afar_where_nothing_is_lost_there() {
 /// known of one connection either: two FINs crossed, one of them sent again, or a RST was lost behind the tap.
 #[test]
 fn ports_that_are_used_again_through_losses_get_hardly_a_state_that_they_never_had() {
-    judge(&lives(lossy_leg(), lossy_leg(), in_turn()), 24, |(plan, stamps)| {
+    judge(&lives(lossy_leg(), lossy_leg(), in_turn()), 16, |(plan, stamps)| {
         let outcome = run(plan);
         if (0..2).any(|who| outcome.sockets(who).any(hides)) {
             return Ok(());

@@ -45,9 +45,11 @@ fn judge_kind(end: fn(i64, i64) -> Acts, allowed: usize) {
 
 #[test]
 fn one_closes_and_the_other_follows() {
-    judge_kind(|at, later| vec![(at, 0, Act::Close), (at.max(later) + PAUSE, 1, Act::Close)], 4);
+    judge_kind(|at, later| vec![(at, 0, Act::Close), (at.max(later) + PAUSE, 1, Act::Close)], 3);
 }
 
+/// Its FIN goes with its last words and is lost with them: whether its acknowledgment of the client's answers the
+/// first FIN that came, nothing tells.
 #[test]
 fn the_server_closes_and_the_client_follows() {
     judge_kind(|at, later| vec![(at, 1, Act::Close), (at.max(later) + PAUSE, 0, Act::Close)], 6);
@@ -64,18 +66,17 @@ fn one_closes_and_the_other_goes_on() {
     );
 }
 
-/// Without timestamps nothing tells whether the peer's first FIN was lost behind the tap, or what answered
-/// it before; and a FIN that was lost before the tap looks as if it had never been sent.
+/// A FIN that was lost before the tap looks as if it had never been sent.
 #[test]
 fn both_close_at_once() {
-    judge_kind(|at, later| vec![(at, 0, Act::Close), (at + later % 30_000, 1, Act::Close)], 32);
+    judge_kind(|at, later| vec![(at, 0, Act::Close), (at + later % 30_000, 1, Act::Close)], 14);
 }
 
 #[test]
 fn one_closes_right_behind_its_words() {
     judge_kind(
         |at, later| vec![(at, 1, Act::Write(8_000)), (at, 1, Act::Close), (later, 0, Act::Close)],
-        5,
+        4,
     );
 }
 
@@ -91,6 +92,6 @@ fn both_open() {
         |at, later| {
             vec![(at % 60_000, 1, Act::Open), (at, 0, Act::Close), (at.max(later), 1, Act::Close)]
         },
-        38,
+        18,
     );
 }
