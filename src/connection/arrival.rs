@@ -239,7 +239,7 @@ impl Endpoint {
                 self.revert(State::FinWait2);
                 let (at, certainty) = (reason.at.max(entry.at), Certainty::Inferred);
                 let cause = Cause::ReceivedFinAndAck;
-                self.enter(State::TimeWait, Reason { at, certainty, cause, ..reason });
+                self.enter(State::TimeWait, Reason { at, cause, certainty, ..reason });
             }
             // An orphan that is in FIN-WAIT-2 when the FIN comes, is no socket any more.
             (Some(entry), None)
