@@ -81,7 +81,6 @@ pub use crate::compact::Room;
 pub use asleep::Tunnels;
 pub use before::{Blocked, TimeWaitBefore};
 pub use cookie::CookieSign;
-pub(crate) use cookie::is_set_back;
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
 pub use first_syn::Begun;
 pub use lone_syn::LoneSyn;

@@ -198,9 +198,7 @@ impl<'s> Reference<'s> {
         let asked = connection.is_silent(until, self.settings);
         if unrepeated.is_some_and(|(who, sent)| neighbours.lost_listener(who, sent, until)) {
             connection.lost_its_listener();
-        } else if asked.is_some_and(|(who, from)| self.answers.is_heard(who, from, until))
-            || unrepeated.is_some_and(|(who, sent)| neighbours.left_unrepeated(who, sent, until))
-        {
+        } else if asked.is_some_and(|(who, from)| self.answers.is_heard(who, from, until)) {
             connection.heard_listener();
         }
         let asked = connection.may_be_cookie(self.settings);
@@ -218,11 +216,6 @@ impl<'s> Reference<'s> {
             |(attempt, from, until)| self.neighbours.found_queue_full(attempt, from, until);
         if asked.is_some_and(found_full) {
             connection.was_crowded_out();
-        }
-        let asked = connection.may_be_behind();
-        let came_behind = |(attempt, from)| self.neighbours.came_behind(attempt, from, until);
-        if asked.is_some_and(came_behind) {
-            connection.came_behind();
         }
         let asked = connection.may_be_overtaken();
         let has_completed =

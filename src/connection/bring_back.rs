@@ -42,11 +42,9 @@ pub(super) struct BringBack {
     answered: bool,
     /// Others of the listener completed their handshakes during this one.
     overtaken: bool,
-    /// Of those that did so at once, more were before this one than there are places.
-    behind: bool,
 }
 
-compact!(struct BringBack { last, taken, second, crowded, dropped, answered, overtaken, behind });
+compact!(struct BringBack { last, taken, second, crowded, dropped, answered, overtaken });
 
 impl BringBack {
     /// Whether more of the client's segments matter.
@@ -88,26 +86,10 @@ impl Connection {
         tries.taken.map(|_| (attempt, self.first.time, syn_ack))
     }
 
-    /// The client and its listener, if others may have taken all places before it acknowledged.
-    #[must_use]
-    pub fn may_be_behind(&self) -> Option<(FourTuple, Time)> {
-        self.opening.baker.as_ref()?.tries.taken?;
-        let attempt =
-            FourTuple { source: self.addresses.client, destination: self.addresses.server };
-        Some((attempt, self.first.time))
-    }
-
     /// They had.
     pub fn was_crowded_out(&mut self) {
         if let Some(baker) = &mut self.opening.baker {
             baker.tries.crowded = true;
-        }
-    }
-
-    /// They had.
-    pub fn came_behind(&mut self) {
-        if let Some(baker) = &mut self.opening.baker {
-            baker.tries.behind = true;
         }
     }
 
@@ -138,15 +120,14 @@ impl Connection {
         let syn_ack = self.opening.syn_acks.server.last().map(|last| last.mark.time);
         let timeouts = self.opening.syn_ack_timeouts;
         let Some(baker) = &mut self.opening.baker else { return };
-        let BringBack { taken, second, crowded, dropped, answered, overtaken, behind, .. } =
-            baker.tries;
+        let BringBack { taken, second, crowded, dropped, answered, overtaken, .. } = baker.tries;
         // Of what is never answered at all, a longer way may have lost everything.
         let enough = if is_near { 1 } else { NOT_LOST };
         let is_answerable = answered || is_near || baker.sign.is_some();
         let is_ignored = overtaken && dropped >= enough && is_answerable;
         let taken = if is_ignored {
             taken
-        } else if crowded || behind {
+        } else if crowded {
             // What the server says first may answer nothing but that.
             second.or_else(|| taken.filter(|_| answered))
         } else {

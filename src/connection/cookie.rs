@@ -345,7 +345,7 @@ impl Endpoint {
 
 /// Whether a SYN-ACK with this timestamp, which answers the SYN of that time, was set back to hold options:
 /// what its sender's clock shows later, and when.
-pub(crate) fn is_set_back((then, syn): (u32, Time), (value, at): (u32, Time)) -> bool {
+fn is_set_back((then, syn): (u32, Time), (value, at): (u32, Time)) -> bool {
     let elapsed = at.since(syn);
     // Linux counts milliseconds.
     let passed = elapsed.nanos() / 1_000_000;

@@ -7,9 +7,7 @@ mod attempt;
 mod backlog;
 mod buckets;
 mod left_out;
-mod places;
 mod queues;
-mod repeats;
 mod turns;
 
 pub use turns::Turn;
@@ -66,7 +64,7 @@ impl Neighbours {
             self.queues.take(turn, settings);
         }
         // Perf: with `--sysctl`, snaplen 96: those that are answered stay marked until they are a quarter.
-        let waits = self.buckets.unanswered().len() + self.queues.unanswered_count();
+        let waits = self.buckets.unanswered().len() + self.queues.unanswered().len();
         if self.marked.len() <= waits + waits / 4 + Self::FEW {
             return;
         }
@@ -117,24 +115,10 @@ impl Neighbours {
         self.queues.were_full(tuple, from, until)
     }
 
-    /// Whether the client at the source of `tuple` acknowledged after `from`, when others had just taken
-    /// all places in the accept queue of its destination, as is known `until` then.
-    #[must_use]
-    pub fn came_behind(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
-        self.queues.were_taken(tuple, from, until)
-    }
-
     /// Whether `listener` completed a handshake between two times.
     #[must_use]
     pub fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool {
         self.queues.has_completed(listener, from, until)
-    }
-
-    /// Whether the SYN-ACK that `listener` sent at `sent`, and not again until `until`, has no socket
-    /// behind it, as what it sent again to others shows.
-    #[must_use]
-    pub fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
-        self.queues.left_unrepeated(listener, sent, until)
     }
 }
 

@@ -92,16 +92,8 @@ pub trait Observer {
     /// had no place for it in its accept queue.
     fn found_queue_full(&self, attempt: FourTuple, from: Time, until: Time) -> bool;
 
-    /// Whether the client of `attempt` acknowledged after `from`, when others had just taken all places in
-    /// the accept queue, as is known `until` then.
-    fn came_behind(&self, attempt: FourTuple, from: Time, until: Time) -> bool;
-
     /// Whether `listener` completed a handshake between `from` and `until`.
     fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool;
-
-    /// Whether the SYN-ACK that `listener` sent at `sent`, and not again until `until`, has no socket
-    /// behind it.
-    fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool;
 
     /// Whether the SYN that `listener` answered at `sent` found its queue full, as is known `until` then:
     /// the answer was a SYN cookie.
@@ -158,15 +150,7 @@ impl<F: FnMut(Finished)> Observer for F {
         false
     }
 
-    fn came_behind(&self, _: FourTuple, _: Time, _: Time) -> bool {
-        false
-    }
-
     fn has_completed(&self, _: Endpoint, _: Time, _: Time) -> bool {
-        false
-    }
-
-    fn left_unrepeated(&self, _: Endpoint, _: Time, _: Time) -> bool {
         false
     }
 

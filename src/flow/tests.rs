@@ -218,15 +218,7 @@ impl<const TOLD: bool> Observer for Listener<TOLD> {
         false
     }
 
-    fn came_behind(&self, _: FourTuple, _: Time, _: Time) -> bool {
-        false
-    }
-
     fn has_completed(&self, _: Endpoint, _: Time, _: Time) -> bool {
-        false
-    }
-
-    fn left_unrepeated(&self, _: Endpoint, _: Time, _: Time) -> bool {
         false
     }
 

@@ -261,16 +261,8 @@ impl Observer for Desk<'_> {
         self.terms.neighbours.found_queue_full(attempt, from, until)
     }
 
-    fn came_behind(&self, attempt: FourTuple, from: Time, until: Time) -> bool {
-        self.terms.neighbours.came_behind(attempt, from, until)
-    }
-
     fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool {
         self.terms.neighbours.has_completed(listener, from, until)
-    }
-
-    fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
-        self.terms.neighbours.left_unrepeated(listener, sent, until)
     }
 
     fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool {

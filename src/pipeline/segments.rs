@@ -101,16 +101,8 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.found_queue_full(attempt, from, until)
     }
 
-    fn came_behind(&self, attempt: FourTuple, from: Time, until: Time) -> bool {
-        self.rest.came_behind(attempt, from, until)
-    }
-
     fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool {
         self.rest.has_completed(listener, from, until)
-    }
-
-    fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
-        self.rest.left_unrepeated(listener, sent, until)
     }
 
     fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool {

@@ -1,11 +1,17 @@
 //! A handshake that a listener may hold half-open, and when the timer of its SYN-ACK runs out.
 
-use super::repeats::OVERDUE;
 use crate::stamp::{Span, Time};
 use crate::tcp::Seq;
 
 /// The first timer of a SYN-ACK (RFC 6298 2.1).
 const FIRST_TIMER: Span = Span::from_secs(1);
+
+/// It runs out after 1 s, at the earliest, counted in ticks of 4 ms or less; the second one not before 3 s.
+pub(super) const DUE: Span = Span::from_millis(1_004);
+pub(super) const SECOND: Span = Span::from_millis(1_900);
+
+/// A timer of 1 s is late by less than 64 ms or 8 ticks of 10 ms.
+pub(super) const OVERDUE: Span = Span::from_millis(1_100);
 
 /// A handshake, from its SYN on.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +21,6 @@ pub(super) struct Attempt {
     /// Connections that may have waited when it came.
     pub(super) others: u32,
     pub(super) answered: bool,
-    /// When the SYN came.
-    pub(super) syn: Time,
     /// When it was answered first and last, and whether the SYN came again since, or ever.
     pub(super) first: Time,
     pub(super) last: Time,
@@ -27,8 +31,6 @@ pub(super) struct Attempt {
     pub(super) held: bool,
     pub(super) before: u32,
     pub(super) repeats: u8,
-    /// Its number among those that were completed.
-    pub(super) number: Option<usize>,
 }
 
 impl Attempt {
@@ -41,7 +43,6 @@ impl Attempt {
             end,
             others,
             answered: false,
-            syn: at,
             first: at,
             last: at,
             asked: false,
@@ -49,7 +50,6 @@ impl Attempt {
             held: false,
             before: 0,
             repeats: 0,
-            number: None,
         }
     }
 

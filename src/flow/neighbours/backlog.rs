@@ -13,8 +13,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::attempt::Attempt;
-use super::repeats::{DUE, OVERDUE, SECOND};
+use super::attempt::{Attempt, DUE, OVERDUE, SECOND};
 use crate::stamp::{Span, Time};
 use crate::tcp::FourTuple;
 
@@ -65,8 +64,6 @@ pub(super) struct Backlog {
     newest: Option<Time>,
     /// Who was not repeated when its turn had come, and when that was.
     suspects: VecDeque<(Time, FourTuple)>,
-    /// When the capture was over: what had been answered since the newest one was not repeated.
-    over: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,11 +137,6 @@ impl Backlog {
                 full.until = at;
             }
         }
-    }
-
-    /// Whether all that came was counted.
-    pub(super) const fn counts(&self) -> bool {
-        self.lost.is_none()
     }
 
     /// Something was not counted.
@@ -232,7 +224,6 @@ impl Backlog {
     pub(super) fn conclude(&mut self, attempts: &mut Attempts, clock: Time) {
         let is_quiet = self.answered.is_some_and(|last| clock.since(last) > QUIET);
         let Some(newest) = self.newest.filter(|_| is_quiet) else { return };
-        self.over = Some(clock);
         self.confirm(attempts, clock);
         if self.is_proven {
             return;
@@ -249,15 +240,6 @@ impl Backlog {
     fn was_about_to_repeat(&self, sent: Time, clock: Time) -> bool {
         let heard = self.heard.is_some_and(|heard| heard.since(sent) > NEARLY_DUE);
         heard || clock.since(sent) > OVERDUE
-    }
-
-    /// Whether what was answered at `sent`, and not again before the capture was over, was a cookie.
-    pub(super) fn was_unrepeated_at_end(&self, sent: Time, until: Time) -> bool {
-        self.over.is_some_and(|over| {
-            over <= until
-                && self.newest.is_some_and(|newest| newest < sent)
-                && self.was_about_to_repeat(sent, over)
-        })
     }
 
     /// Whether nothing came of it yet, neither a repetition nor an acknowledgment.
@@ -475,7 +457,7 @@ mod tests {
         // While it goes on, more may be repeated yet.
         let mut flood = self::flood(1_000, &[1, 2, 3]);
         flood.0.conclude(&mut flood.1, at(1_041));
-        assert!(!flood.0.was_unrepeated_at_end(at(50), at(1_041)));
+        assert!(!flood.was_full(50, 1_041));
     }
 
     #[test]
@@ -509,8 +491,6 @@ mod tests {
         };
         let ended = repeats(1_003);
         assert!(ended.was_full(4, 1_003) && !ended.was_full(3, 1_003) && !ended.was_full(4, 1_002));
-        let left_out = |sent| ended.0.was_unrepeated_at_end(at(sent), at(1_003));
-        assert_eq!([3, 4, 20, 200].map(left_out), [false, true, true, false]);
     }
 
     #[test]

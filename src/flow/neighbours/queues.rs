@@ -13,8 +13,6 @@ use foldhash::fast::RandomState;
 use super::attempt::Attempt;
 use super::backlog::Backlog;
 use super::left_out::LeftOut;
-use super::places::{Answer, Places};
-use super::repeats::Repeats;
 use super::turns::{Kind, Turn};
 use crate::connection::SYN_TIMER;
 use crate::settings::{HostSettings, Settings};
@@ -34,12 +32,8 @@ pub(super) struct Queues {
     listeners: HashMap<Endpoint, Listener, RandomState>,
     /// Whoever found no place: the client, its listener, and when that answered.
     crowded: LeftOut,
-    /// What the listeners' timers sent again.
-    repeats: Repeats,
     /// How many completed handshakes are remembered.
     completed: usize,
-    /// How many places accept queues have, as cookies tell.
-    places: Places,
 }
 
 /// Whether a host answers with cookies where it has to, and what it holds shows by being repeated.
@@ -79,7 +73,6 @@ impl Queues {
             Kind::SynAck => self.answer(turn, settings),
             Kind::Ack => self.acknowledge(turn),
             Kind::Fin | Kind::Rst => {
-                self.places.hear(turn.tuple.reversed(), turn.time, turn.stamp);
                 self.end(turn.tuple, turn.time);
                 self.end(turn.tuple.reversed(), turn.time);
             }
@@ -89,13 +82,6 @@ impl Queues {
     /// Whether `tuple` was crowded out between two times.
     pub(super) fn were_full(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
         self.crowded.has(tuple, from, until)
-    }
-
-    /// Whether `listener` would have sent its SYN-ACK of `sent` again by `until`, had it been able to.
-    pub(super) fn left_unrepeated(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
-        let backlog = self.listeners.get(&listener).map(|it| &it.backlog);
-        self.repeats.left_out(listener, sent, until)
-            || backlog.is_some_and(|it| it.was_unrepeated_at_end(sent, until))
     }
 
     /// Whether `listener` held as many as it may when it answered at `sent`, as is known `until` then.
@@ -115,20 +101,9 @@ impl Queues {
         times.get(next).is_some_and(|at| *at < until)
     }
 
-    /// Whether `tuple` completed its handshake after `from`, when others had just taken all places of the
-    /// accept queue, as is known `until` then.
-    pub(super) fn were_taken(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
-        self.places.were_taken(tuple, from, until)
-    }
-
-    /// Attempts of which an acknowledgment counts, or the first word of the server.
-    pub(super) fn unanswered(&self) -> impl Iterator<Item = FourTuple> {
-        self.unanswered.iter().copied().chain(self.places.unread())
-    }
-
-    /// How many they are.
-    pub(super) fn unanswered_count(&self) -> usize {
-        self.unanswered.len() + self.places.unread().len()
+    /// Attempts of which an acknowledgment counts.
+    pub(super) fn unanswered(&self) -> impl ExactSizeIterator<Item = FourTuple> {
+        self.unanswered.iter().copied()
     }
 
     fn ask(&mut self, turn: &Turn, settings: &Settings) {
@@ -140,7 +115,7 @@ impl Queues {
         let again = again.copied();
         match again {
             Some(before) if before.answered => {
-                self.attempts.insert(turn.tuple, Attempt { asked: true, syn: turn.time, ..before });
+                self.attempts.insert(turn.tuple, Attempt { asked: true, ..before });
                 return;
             }
             // The listener was there, since others had been answered, and ignored this one.
@@ -187,7 +162,7 @@ impl Queues {
             return;
         };
         let last = std::mem::replace(&mut attempt.last, turn.time);
-        let (first, number) = (attempt.first, attempt.number);
+        let first = attempt.first;
         if attempt.answered {
             let asked = std::mem::take(&mut attempt.asked);
             attempt.came_again |= asked;
@@ -195,16 +170,12 @@ impl Queues {
                 return;
             }
             let is_timer = !asked && turn.time.since(last) > SYN_TIMER;
-            if is_timer {
-                self.repeats.add(tuple.destination, turn.time, last);
-            }
             let Some(listener) = self.listeners.get_mut(&tuple.destination) else { return };
             let backlog = &mut listener.backlog;
             if is_timer {
                 if !self.unanswered.contains(&tuple) {
                     // The acknowledgment was ignored.
                     backlog.lose_count(turn.time);
-                    self.places.ignore(tuple.destination, number, turn.time);
                 }
                 backlog.repeat(&mut self.attempts, tuple, turn.time, last == first);
             } else if asked {
@@ -230,18 +201,10 @@ impl Queues {
         }
         listener.backlog.hear(&mut self.attempts, turn.time);
         listener.backlog.answer(&mut self.attempts, tuple, turn.time, somaxconn);
-        let counts = host.syncookies == Some(1) && listener.backlog.counts();
-        if let Some(attempt) = self.attempts.get(&tuple).filter(|it| it.held && counts)
-            && let Some(value) = turn.stamp
-        {
-            let (asked, before) = (attempt.syn, attempt.before);
-            self.places.answer(tuple, Answer { asked, value, before });
-        }
     }
 
     /// The client acknowledges, which makes a connection of it. If that was ignored, the answer comes again.
     fn acknowledge(&mut self, turn: &Turn) {
-        self.places.hear(turn.tuple.reversed(), turn.time, turn.stamp);
         let Some(attempt) = self.attempts.get_mut(&turn.tuple).filter(|it| it.answered) else {
             return;
         };
@@ -249,7 +212,6 @@ impl Queues {
             && let Some(listener) = self.listeners.get_mut(&turn.tuple.destination)
         {
             listener.backlog.leave(attempt, turn.tuple, turn.time);
-            attempt.number = self.places.complete(turn.tuple, turn.time);
             if self.completed < Self::MAX_COMPLETED {
                 listener.completed.push(turn.time);
                 self.completed += 1;
@@ -260,7 +222,6 @@ impl Queues {
     fn end(&mut self, tuple: FourTuple, at: Time) {
         let Some(mut attempt) = self.attempts.remove(&tuple) else { return };
         self.unanswered.remove(&tuple);
-        self.places.forget(tuple);
         if let Some(listener) = self.listeners.get_mut(&tuple.destination) {
             listener.open = listener.open.saturating_sub(u32::from(attempt.answered));
             listener.backlog.leave(&mut attempt, tuple, at);

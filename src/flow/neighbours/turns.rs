@@ -25,8 +25,6 @@ pub struct Turn {
     pub(super) ack: Seq,
     /// The IP identification of IPv4, which no socket sends as 0 (`connection::numbers`).
     pub(super) ip_id: Option<u16>,
-    /// Its timestamp.
-    pub(super) stamp: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +61,6 @@ impl Turn {
             end: segment.seq_end(),
             ack: segment.ack,
             ip_id: tuple.source.address.is_ipv4().then_some(segment.ip_id),
-            stamp: segment.timestamps().map(|stamps| stamps.value),
         })
     }
 }

@@ -224,10 +224,7 @@ fn tell_neighbours(
         connection.lost_its_listener();
     } else {
         let asked = connection.is_silent(known_until, settings);
-        if asked.is_some_and(|(listener, from)| emit.is_heard(listener, from, known_until))
-            || unrepeated
-                .is_some_and(|(listener, sent)| emit.left_unrepeated(listener, sent, known_until))
-        {
+        if asked.is_some_and(|(listener, from)| emit.is_heard(listener, from, known_until)) {
             connection.heard_listener();
         }
     }
@@ -243,10 +240,6 @@ fn tell_neighbours(
     let asked = connection.may_be_crowded_out();
     if asked.is_some_and(|(attempt, from, until)| emit.found_queue_full(attempt, from, until)) {
         connection.was_crowded_out();
-    }
-    let asked = connection.may_be_behind();
-    if asked.is_some_and(|(attempt, from)| emit.came_behind(attempt, from, known_until)) {
-        connection.came_behind();
     }
     let asked = connection.may_be_overtaken();
     if asked.is_some_and(|(listener, from, until)| emit.has_completed(listener, from, until)) {
