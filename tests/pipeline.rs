@@ -6,6 +6,7 @@ mod captures;
 mod cuts;
 mod halves;
 mod merge;
+mod neighbours;
 mod offload;
 mod oracle;
 mod selection;
