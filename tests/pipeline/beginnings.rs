@@ -1,12 +1,9 @@
 //! Captures that begin in the middle of traffic: whether a SYN is the first one of its connection.
 
-use std::fs;
-
 use tcpautopsy::certainty::Certainty;
 use tcpautopsy::connection::{Cause, State};
-use tcpautopsy::testkit::Scenario;
 
-use super::captures::{analyse, options};
+use super::captures::{analyse_scenario, options};
 
 /// A connection whose SYN comes `after` what stands in `before`, and again after `gap` where that is
 /// some: what the client's SYN-SENT, and the server's SYN-RECEIVED, are said to come from.
@@ -20,10 +17,7 @@ fn opened(before: &str, after: &str, gap: Option<&str>) -> [(Cause, Certainty); 
          +0.001 new < S. 0:0(0) ack 1 win 65160 <mss 1460>\n\
          +0.001 new > . 1:1(0) ack 1 win 64240\n"
     );
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("capture");
-    fs::write(&path, Scenario::parse(&text).unwrap().compile()).unwrap();
-    let analysis = analyse(&[path], &options(2, 100, 400)).analysis;
+    let analysis = analyse_scenario(&text, &options(2, 100, 400));
     let mut records = analysis.connections.iter().map(|judged| &judged.record);
     let record = records.find(|record| record.client.port == 40_001).unwrap();
     let (client, server) = (&record.states.client[0], &record.states.server[0]);

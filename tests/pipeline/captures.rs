@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tcpautopsy::analysis::Analysis;
 use tcpautopsy::detect::{Detectors, Selection};
 use tcpautopsy::flow::Limits;
 use tcpautopsy::pipeline::{Discard, Keep, Options, Outcome, run};
@@ -190,6 +191,14 @@ pub(crate) fn options(threads: usize, chunk_size: u64, wave_size: u64) -> Option
 /// Limits so low that connections are evicted all the time.
 pub(crate) fn tight() -> Limits {
     Limits { embryonic: 128, connections: 192, over: 128, awake: 64, closed_awake: 32 }
+}
+
+/// What is said of a scenario, given as text.
+pub(crate) fn analyse_scenario(text: &str, options: &Options) -> Analysis {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("capture");
+    fs::write(&path, Scenario::parse(text).unwrap().compile()).unwrap();
+    analyse(&[path], options).analysis
 }
 
 /// Runs without a sink.

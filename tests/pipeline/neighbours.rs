@@ -1,11 +1,8 @@
 //! What a connection learns from its neighbours, from the capture file to the states.
 
-use std::fs;
-
 use tcpautopsy::connection::{CookieSign, State};
-use tcpautopsy::testkit::Scenario;
 
-use super::captures::{analyse, options};
+use super::captures::{analyse_scenario, options};
 
 /// A SYN-ACK of a host that may answer with SYN cookies, which nobody acknowledges and which does not
 /// come again, while a listener of that port answers somebody else `later`: what is said of it, and the
@@ -23,13 +20,10 @@ fn unrepeated(before: &str, later: &str, cookies: u8) -> (Option<&'static str>, 
          +9.000 other > P. 1:101(100) ack 1 win 64240\n\
          +0.0001 other < . 1:1(0) ack 101 win 65160\n"
     );
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("capture");
-    fs::write(&path, Scenario::parse(&text).unwrap().compile()).unwrap();
     let mut options = options(2, 100, 400);
     let cookies = format!("net.ipv4.tcp_syncookies = {cookies}");
     options.settings.default = options.settings.default.with_sysctl(&cookies).unwrap();
-    let analysis = analyse(&[path], &options).analysis;
+    let analysis = analyse_scenario(&text, &options);
     let mut records = analysis.connections.iter().map(|judged| &judged.record);
     let record = records.find(|record| record.client.port == 40_000).unwrap();
     let states = record.states.server.iter().map(|entry| entry.state).collect();
