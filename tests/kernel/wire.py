@@ -56,6 +56,20 @@ def join(one, other, middle=None):
             + "\n")
         for end in ("m0", "m1"):
             command("ip", "netns", "exec", middle, "ethtool", "-K", end, *OFFLOADS, check=False)
+    ends = [(host.name, host.device) for host in (one, other)]
+    await_running(ends if middle is None else [*ends, (middle, "m0"), (middle, "m1")])
+
+
+def await_running(ends, timeout=20.0):
+    """Waits until each (namespace, device) sends. A device that is set up begins to when a worker has seen
+    its carrier (Linux `linkwatch_do_dev`), on a busy machine seconds later: until then what a host sends
+    is thrown away, and no capture shows it."""
+    limit = time.monotonic() + timeout
+    for namespace, device in ends:
+        while " state UP " not in command("ip", "-n", namespace, "-o", "link", "show", "dev", device):
+            if time.monotonic() > limit:
+                raise TimeoutError(f"{device} of {namespace} does not run")
+            time.sleep(0.01)
 
 
 class Rule:
