@@ -3,7 +3,12 @@
 
 use super::attempts::Attempts;
 use super::{Connection, Effects, Mark, Repeat, RepeatCause, Rule, SAME_FRAME};
+use crate::stamp::Span;
 use crate::tcp::{Control, Segment, Side};
+
+/// The least that passes before a timer repeats a SYN-ACK: 1 s (Linux `TCP_TIMEOUT_INIT`), but for the
+/// coarseness of its clock.
+const SHORTEST_TIMER: Span = Span::from_millis(900);
 
 impl Connection {
     /// Whether the tap delivered `segment` twice: it is counted then, and nothing else is to be made
@@ -26,7 +31,8 @@ impl Connection {
     #[cold]
     fn repeated_packet(&mut self, from: Side, segment: &Segment) -> Option<Repeat> {
         let stream = &self.sides.of(from).stream;
-        if stream.is_same_packet(segment) {
+        let is_another = self.is_second_answer(from, segment);
+        if !is_another && stream.is_same_packet(segment) {
             let first = stream.traffic.last_segment;
             return Some(self.count_copy(from, segment, first));
         }
@@ -37,12 +43,27 @@ impl Connection {
             Control::None | Control::Rst => return None,
         };
         let waited = segment.time.since(last.time);
-        if waited.abs() < SAME_FRAME {
+        if !is_another && waited.abs() < SAME_FRAME {
             return Some(self.count_copy(from, segment, Some(last)));
         }
         let stream = &mut self.sides.of_mut(from).stream;
         stream.repair_mut().count(cause, Mark::of(segment));
         Some(Repeat { cause, rule: Rule::Again { nth, waited }, original: Some(first) })
+    }
+
+    /// Whether two SYN-ACKs of `from` follow one another since a SYN came again just as the timer ran out:
+    /// one is the timer's, one answers the SYN, and both are alike (Linux sends them with IP
+    /// identification 0). Not where the tap delivered others of this opening twice.
+    fn is_second_answer(&self, from: Side, segment: &Segment) -> bool {
+        let syns = self.opening.syns.of(from.peer());
+        let syn_acks = self.opening.syn_acks.of(from);
+        let mut latest = syn_acks.all().rev().map(|syn_ack| syn_ack.mark.time);
+        let (Some(last), Some(before)) = (latest.next(), latest.next()) else { return false };
+        segment.control() == Control::SynAck
+            && syns.last().is_some_and(|syn| syn.mark.time > before)
+            && last.since(before) >= SHORTEST_TIMER
+            && syns.segments() == syns.count()
+            && syn_acks.segments() == syn_acks.count()
     }
 
     /// Counts a packet that the tap delivered twice.

@@ -405,6 +405,8 @@ pub enum ResetKind {
     ToTimeWait,
     /// From an orphaned FIN-WAIT-2 that got data.
     OrphanFinWait2,
+    /// From where a FIN-WAIT-2 had been: nothing was left of it when the peer's FIN came.
+    FinWait2Gone,
     /// After a long silence: a middlebox or balancer forgot the connection.
     Idle,
     /// None of these fits.
@@ -422,6 +424,7 @@ compact!(
         AfterPeerFin,
         ToTimeWait,
         OrphanFinWait2,
+        FinWait2Gone,
         Idle,
         Unknown,
     }
@@ -429,7 +432,7 @@ compact!(
 
 impl ResetKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Refused,
         Self::HandshakeAborted,
         Self::HandshakeRejected,
@@ -439,6 +442,7 @@ impl ResetKind {
         Self::AfterPeerFin,
         Self::ToTimeWait,
         Self::OrphanFinWait2,
+        Self::FinWait2Gone,
         Self::Idle,
         Self::Unknown,
     ];
@@ -456,6 +460,7 @@ impl ResetKind {
             Self::AfterPeerFin => "after_peer_fin",
             Self::ToTimeWait => "to_time_wait",
             Self::OrphanFinWait2 => "orphan_fin_wait_2",
+            Self::FinWait2Gone => "fin_wait_2_gone",
             Self::Idle => "idle",
             Self::Unknown => "unknown",
         }

@@ -301,9 +301,9 @@ impl Connection {
             {
                 ResetKind::HandshakeRejected
             }
-            Some(State::FinWait2) => ResetKind::OrphanFinWait2,
+            Some(State::FinWait2) => self.kind_in_fin_wait_2(from),
             Some(State::Closed) if me.was_in(State::FinWait2) && !me.was_in(State::TimeWait) => {
-                ResetKind::OrphanFinWait2
+                self.kind_in_fin_wait_2(from)
             }
             Some(State::FinWait1 | State::Closing | State::LastAck | State::TimeWait) => {
                 ResetKind::AfterFin
@@ -312,6 +312,16 @@ impl Connection {
             Some(State::CloseWait) => ResetKind::AfterPeerFin,
             Some(State::Established) => self.kind_when_open(from, segment),
             _ => ResetKind::Unknown,
+        }
+    }
+
+    /// An orphan answers data with a RST (Linux `tcp_rcv_state_process`), and takes a FIN: what answers
+    /// that, or a question, is no socket any more.
+    fn kind_in_fin_wait_2(&self, from: Side) -> ResetKind {
+        if self.unacknowledged(from.peer()) > 0 {
+            ResetKind::OrphanFinWait2
+        } else {
+            ResetKind::FinWait2Gone
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::advice::list;
 use super::registry;
+use super::rules::duplicate_frames;
 use super::rule::{Check, Scope, Spot, Whole};
 use crate::finding::{Code, Finding, Subject};
 use crate::input::Input;
@@ -55,6 +56,9 @@ pub(super) fn doubts(whole: &Whole<'_>) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     for rule in rules {
         let (Some(reach), Check::Totals(judge)) = (reach(rule.code), rule.check) else { continue };
+        if rule.code == duplicate_frames::CODE && !duplicate_frames::are_many(whole) {
+            continue;
+        }
         let spots: Vec<Spot> = judge(whole).into_iter().map(|(spot, _)| spot).collect();
         if !spots.is_empty() {
             let name = format!("{} {}", rule.code, rule.name);
@@ -161,6 +165,20 @@ mod tests {
             [(0, 5), (-9, 20), (500, 900), (-9, -1)].map(is_doubted),
             [true, true, false, false]
         );
+    }
+
+    #[test]
+    fn copies_concern_others_only_where_one_segment_in_a_hundred_is_one() {
+        let is_doubted = |segments| {
+            let run = Run::with_summary([refused(1, 0)], |summary| {
+                summary.totals.ground.copies = 10;
+                summary.totals.segments.client = segments;
+                summary.totals.segments.server = 0;
+            });
+            assert_eq!(run.all(Code(903)).len(), 1);
+            doubted(&run.only(Code(105))).is_some()
+        };
+        assert_eq!([1_000, 1_001].map(is_doubted), [true, false]);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!
 //! # Why it matters
 //! A copy by the tap is no retransmission. The connections are read as if each frame had come once, so
-//! that no other finding rests on copies; counts of frames, bytes and rates are too high. Findings say so.
+//! that no other finding rests on copies; counts of frames, bytes and rates are too high. Where
+//! there are many, findings say so.
 //!
 //! # Evidence
 //! Copies, and all segments.
@@ -33,7 +34,7 @@ use crate::detect::thresholds::{Threshold, Unit};
 use crate::detect::words;
 use crate::finding::{Code, Severity};
 
-const CODE: Code = Code(903);
+pub(in crate::detect) const CODE: Code = Code(903);
 
 const MIN_COUNT: Threshold = Threshold {
     code: CODE,
@@ -53,16 +54,33 @@ const WARNING_SHARE: Threshold = Threshold {
     source: "chosen here: from there on rates are visibly wrong",
 };
 
+const DOUBT_SHARE: Threshold = Threshold {
+    code: CODE,
+    name: "doubt_share",
+    default: 1,
+    unit: Unit::Percent,
+    meaning: "share of copies among all segments from which on other findings are doubted",
+    source: "chosen here: counts and rates are wrong by no more below",
+};
+
 /// TCP903.
 pub(in crate::detect) static RULE: Rule = Rule {
     code: CODE,
     name: "duplicate_frames",
     scope: Scope::Capture,
     variants: &[""],
-    thresholds: &[&MIN_COUNT, &WARNING_SHARE],
+    thresholds: &[&MIN_COUNT, &WARNING_SHARE, &DOUBT_SHARE],
     source: include_str!("duplicate_frames.rs"),
     check: Check::Totals(judge),
 };
+
+/// Whether there are so many that counts and rates in other findings are wrong.
+pub(in crate::detect) fn are_many(whole: &Whole<'_>) -> bool {
+    let totals = &whole.summary.totals;
+    let segments = totals.segments.client + totals.segments.server;
+    let percent = whole.context.thresholds.count(&DOUBT_SHARE);
+    totals.ground.copies.saturating_mul(100) >= segments.saturating_mul(percent)
+}
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     let totals = &whole.summary.totals;

@@ -95,13 +95,18 @@ fn ownership(record: &ConnectionRecord, stay: Stay, timeout: Span) -> u32 {
     let reset = record
         .close
         .reset
-        .is_some_and(|reset| reset.by == stay.side && reset.kind == ResetKind::OrphanFinWait2);
+        .is_some_and(|reset| reset.by == stay.side && is_of_orphan(reset.kind));
     let closed_late = stay.left_by == Some(Cause::ReceivedFin) && stay.idle > timeout;
     match (reset, closed_late) {
         (true, _) => ORPHAN,
         (false, true) => HELD,
         (false, false) => UNKNOWN,
     }
+}
+
+/// The application held the socket no more, or the kernel would not have answered with a RST.
+const fn is_of_orphan(kind: ResetKind) -> bool {
+    matches!(kind, ResetKind::OrphanFinWait2 | ResetKind::FinWait2Gone)
 }
 
 fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
@@ -116,7 +121,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let worst = Span::from_nanos(group.worst_measure());
     let sockets = words::counted(group.count, "socket");
     let owner = if orphans > 0 {
-        "The RSTs that answered later data show orphans: the application had let go of the socket."
+        "The RSTs that answered what came later show orphans: the application had let go of the socket."
     } else if held > 0 {
         "FINs were accepted long after the limit of orphans, so the application still held the \
          sockets; then no timer of the kernel ends the wait."

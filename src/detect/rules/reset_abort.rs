@@ -10,6 +10,8 @@
 //! * `after_peer_fin`: the passive side gave up instead of closing;
 //! * `to_time_wait`: into a TIME-WAIT;
 //! * `orphan_fin_wait_2`: from an orphaned socket in FIN-WAIT-2 that got data;
+//! * `fin_wait_2_gone`: nothing was left of FIN-WAIT-2 when the peer's FIN came: no place among those in
+//!   TIME-WAIT, or `tcp_fin_timeout` had run out;
 //! * `idle`: after a long silence, as from a middlebox or balancer that forgot the connection;
 //! * `unknown`: none of these fits.
 //!
@@ -30,6 +32,7 @@
 //! * The application of the side that sends it: does it read all data before it closes, does it set
 //!   `SO_LINGER` to 0, does it crash or restart?
 //! * `net.ipv4.tcp_abort_on_overflow` = 1 turns a full accept queue into `handshake_rejected`.
+//! * For `fin_wait_2_gone`: `net.ipv4.tcp_max_tw_buckets`, if `TcpExtTCPTimeWaitOverflow` counts.
 //! * For `idle`: the idle timeout of balancers and firewalls, against `net.ipv4.tcp_keepalive_time`
 //!   (7200 s by default, only on sockets with `SO_KEEPALIVE`).
 //!
@@ -39,6 +42,8 @@
 //!
 //! # References
 //! RFC 9293 3.5.2 and 3.10.7.4; RFC 5961 3; RFC 2525 2.17.
+
+mod gone;
 
 use crate::connection::{CloseOutcome, ConnectionRecord, ResetKind};
 use crate::detect::accumulate::Group;
@@ -85,7 +90,7 @@ const NOTICE_BYTES: Threshold = Threshold {
 /// Higher classes belong to RSTs of the server.
 const BY_SERVER: u32 = 1;
 
-const VARIANTS: [&str; 10] = [
+const VARIANTS: [&str; 11] = [
     ResetKind::Refused.name(),
     ResetKind::HandshakeRejected.name(),
     ResetKind::UnreadData.name(),
@@ -94,6 +99,7 @@ const VARIANTS: [&str; 10] = [
     ResetKind::AfterPeerFin.name(),
     ResetKind::ToTimeWait.name(),
     ResetKind::OrphanFinWait2.name(),
+    ResetKind::FinWait2Gone.name(),
     ResetKind::Idle.name(),
     ResetKind::Unknown.name(),
 ];
@@ -111,12 +117,15 @@ pub(in crate::detect) static RULE: Rule = Rule {
 
 /// The measure is the silence before the RST for the kind `idle`, and bytes thrown away for all
 /// others; the class is the side that sent it.
-fn judge(record: &ConnectionRecord, _: &Context<'_>) -> Option<Hit> {
+fn judge(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
     let reset = record.close.reset?;
     // Once both FINs are acknowledged a RST ends nothing, except a TIME-WAIT.
     let late = record.close.outcome != CloseOutcome::Reset && reset.kind != ResetKind::ToTimeWait;
     if late || reset.kind == ResetKind::HandshakeAborted {
         return None;
+    }
+    if reset.kind == ResetKind::FinWait2Gone {
+        return Some(gone::hit(record, &reset, context));
     }
     let bytes = i64::try_from(reset.unacknowledged_from_peer).unwrap_or(i64::MAX);
     Some(Hit {
@@ -135,6 +144,9 @@ fn judge(record: &ConnectionRecord, _: &Context<'_>) -> Option<Hit> {
 fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let (variant, point) = group.key?;
     let kind = ResetKind::ALL.into_iter().find(|kind| kind.name() == variant)?;
+    if kind == ResetKind::FinWait2Gone {
+        return gone::describe(group, whole);
+    }
     let server = point.server();
     let listener = whole.summary.listener(point.service());
     let connections = listener.map_or(group.count, |listener| listener.totals.connections);
@@ -202,16 +214,14 @@ fn severity(
     whole: &Whole<'_>,
 ) -> Severity {
     let thresholds = whole.context.thresholds;
-    let count = group.count;
-    let is_many = count >= thresholds.count(&WARNING_COUNT);
+    let is_many = is_many(group, whole);
     // Few bytes at the end: the TLS alert that says goodbye meets a client that is gone already.
     let is_goodbye = match kind {
         ResetKind::UnreadData => by_server == 0,
         ResetKind::OrphanFinWait2 => true,
         _ => false,
     } && group.worst_measure() <= thresholds.of(&NOTICE_BYTES);
-    let is_frequent = count >= thresholds.count(&WARNING_COUNT)
-        && permille >= thresholds.count(&WARNING_SHARE) * 10;
+    let is_frequent = is_many && permille >= thresholds.count(&WARNING_SHARE) * 10;
     match kind {
         ResetKind::HandshakeRejected
         | ResetKind::UnreadData
@@ -235,6 +245,10 @@ fn severity(
     }
 }
 
+fn is_many(group: &Group, whole: &Whole<'_>) -> bool {
+    group.count >= whole.context.thresholds.count(&WARNING_COUNT)
+}
+
 const fn gist(kind: ResetKind) -> &'static str {
     match kind {
         ResetKind::HandshakeRejected => "rejected after the handshake",
@@ -246,7 +260,9 @@ const fn gist(kind: ResetKind) -> &'static str {
         ResetKind::OrphanFinWait2 => "data came to an orphan in FIN-WAIT-2",
         ResetKind::Idle => "after a long silence",
         ResetKind::Refused => "refused",
-        ResetKind::HandshakeAborted | ResetKind::Unknown => "no known pattern",
+        ResetKind::FinWait2Gone | ResetKind::HandshakeAborted | ResetKind::Unknown => {
+            "no known pattern"
+        }
     }
 }
 
@@ -286,7 +302,9 @@ const fn meaning(kind: ResetKind) -> &'static str {
              so, and the first request after the pause fails."
         }
         ResetKind::Refused => "It answered the SYN: nothing listens there, or a firewall rejects.",
-        ResetKind::HandshakeAborted | ResetKind::Unknown => "The wire does not tell why.",
+        ResetKind::FinWait2Gone | ResetKind::HandshakeAborted | ResetKind::Unknown => {
+            "The wire does not tell why."
+        }
     }
 }
 
