@@ -116,13 +116,15 @@ pub(super) struct Repair {
     /// The first and the last retransmission.
     pub(super) first: Option<Mark>,
     pub(super) last: Option<Mark>,
+    /// The first segment that the tap delivered twice, the second time.
+    pub(super) first_copy: Option<FrameId>,
     pub(super) window: Window,
 }
 
 compact!(struct Repair {
     counts, needless, segments, bytes, resent, reach, sacked, delivered, sacked_bytes, timeouts, in_a_row,
     shortest_timeout, longest_timeout, given_up, recovery, probe, stalled, worst, first, last,
-    window
+    first_copy, window
 });
 
 impl Repair {
@@ -158,6 +160,9 @@ impl Repair {
         if cause.is_retransmission() {
             self.first.get_or_insert(mark);
             self.last = Some(mark);
+        }
+        if cause == RepeatCause::CaptureDuplicate {
+            self.first_copy.get_or_insert(mark.frame);
         }
     }
 

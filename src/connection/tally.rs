@@ -65,6 +65,7 @@ fn traffic(sent: &Stream, peer: &Stream, known_until: Time, legs: Legs) -> Traff
         traffic.repeats = repair.counts;
         traffic.needless = repair.needless;
         traffic.retransmissions = repair.first.zip(repair.last);
+        traffic.first_copy = repair.first_copy;
         traffic.stall = repair.worst_stall();
         traffic.sacked_bytes = repair.sacked_bytes;
         traffic.rto = Rto {

@@ -7,7 +7,7 @@ use crate::compact::compact;
 use super::rtt::RttSummary;
 use super::window::Episodes;
 use super::{Mark, RepeatCause, RepeatCounts};
-use crate::stamp::Span;
+use crate::stamp::{FrameId, Span};
 
 /// What one endpoint sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Traffic {
     pub needless: RepeatCounts,
     /// The first and the last retransmission.
     pub retransmissions: Option<(Mark, Mark)>,
+    /// The first frame that the tap delivered twice, the second time.
+    pub first_copy: Option<FrameId>,
     /// The longest time without progress.
     pub stall: Option<Stall>,
     /// How the retransmission timer ran.

@@ -36,6 +36,8 @@ pub(super) struct Brief {
     pub(super) states_dropped: u32,
     /// Segments that the tap delivered more than once, every time after the first.
     pub(super) copies: u64,
+    /// The first of them.
+    pub(super) first_copy: Option<FrameId>,
     /// Whether each side sent more than opens or refuses a connection.
     pub(super) converses: Sides<bool>,
     pub(super) sent: Sides<Sent>,
@@ -91,6 +93,7 @@ impl Default for Brief {
             syn_acks_after_ack: 0,
             states_dropped: 0,
             copies: 0,
+            first_copy: None,
             converses: Sides::default(),
             sent: Sides::default(),
             states: Sides::default(),
@@ -119,9 +122,11 @@ impl Brief {
         self.syn_acks_after_ack = handshake.syn_acks_after_ack;
         self.states_dropped = record.states_dropped;
         self.copies = 0;
+        self.first_copy = None;
         for side in Side::BOTH {
             let traffic = record.traffic.of(side);
             self.copies += u64::from(traffic.repeats.of(RepeatCause::CaptureDuplicate));
+            self.first_copy = self.first_copy.into_iter().chain(traffic.first_copy).min();
             *self.converses.of_mut(side) = converses(record, side);
             *self.sent.of_mut(side) = Sent {
                 segments: traffic.segments,

@@ -29,7 +29,7 @@ pub struct Ground {
 pub struct Lacking {
     /// How many.
     pub connections: u64,
-    /// Id and first frame of the earliest.
+    /// Id of the earliest, and the frame that shows it best.
     pub first: Option<(u64, FrameId)>,
 }
 
@@ -37,13 +37,13 @@ impl Ground {
     pub(super) fn add(&mut self, brief: &Brief) {
         if brief.copies > 0 {
             self.copies += brief.copies;
-            self.copied.add(brief);
+            self.copied.add(brief, brief.first_copy);
         }
         let absent = Side::BOTH.into_iter().find(|side| brief.sent.of(*side).segments == 0);
         self.conversations += u64::from(brief.converses.client || brief.converses.server);
         if let Some(absent) = absent {
             if *brief.converses.of(absent.peer()) {
-                self.one_sided.add(brief);
+                self.one_sided.add(brief, None);
             }
             return;
         }
@@ -51,7 +51,7 @@ impl Ground {
         let missing = client.missing_bytes + server.missing_bytes;
         self.stream_bytes += client.unique_bytes + server.unique_bytes + missing;
         if missing > 0 {
-            self.lossy.add(brief);
+            self.lossy.add(brief, None);
             self.lossy_bytes += missing;
         }
     }
@@ -68,8 +68,9 @@ impl Ground {
 }
 
 impl Lacking {
-    fn add(&mut self, brief: &Brief) {
-        self.merge(&Self { connections: 1, first: Some((brief.id, brief.first_frame)) });
+    fn add(&mut self, brief: &Brief, frame: Option<FrameId>) {
+        let frame = frame.unwrap_or(brief.first_frame);
+        self.merge(&Self { connections: 1, first: Some((brief.id, frame)) });
     }
 
     fn merge(&mut self, other: &Self) {

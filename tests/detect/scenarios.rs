@@ -100,6 +100,32 @@ fn findings_do_not_depend_on_the_start_the_numbers_or_the_address_family() {
     }
 }
 
+#[test]
+fn copies_are_shown_by_the_first_of_them() {
+    let (_, scenario) =
+        scenarios("TCP903").into_iter().find(|(name, _)| name == "edge-fires-three-copies").unwrap();
+    let findings = replay::findings(&scenario);
+    let frames: Vec<_> = findings[0].frames.iter().map(|frame| frame.number()).collect();
+    assert_eq!(frames, [4], "frame 3 is the original");
+}
+
+#[test]
+fn what_answers_data_in_fin_wait_2_is_told_from_what_answers_a_fin() {
+    let mut seen = Vec::new();
+    for (name, scenario) in scenarios("TCP301") {
+        if name.contains("fin-wait-2") {
+            let findings = replay::findings(&scenario);
+            seen.push((name, findings.iter().find(|f| f.code.0 == 301).unwrap().variant));
+        }
+    }
+    let expected = [
+        ("edge-fires-fin-wait-2-gone-late", "fin_wait_2_gone"),
+        ("fires-fin-wait-2-gone", "fin_wait_2_gone"),
+        ("fires-orphan-fin-wait-2", "orphan_fin_wait_2"),
+    ];
+    assert_eq!(seen, expected.map(|(name, variant)| (name.to_owned(), variant)));
+}
+
 /// A tap that doubles frames, steps back in time, cuts headers or leaves checksums to a card, or an
 /// analysis without room, shows in findings about the capture and in no others.
 #[test]
