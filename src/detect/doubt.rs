@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use super::advice::list;
 use super::registry;
-use super::rules::duplicate_frames;
 use super::rule::{Check, Scope, Spot, Whole};
+use super::rules::duplicate_frames;
 use crate::finding::{Code, Finding, Subject};
 use crate::input::Input;
 use crate::stamp::Time;

@@ -102,8 +102,10 @@ fn findings_do_not_depend_on_the_start_the_numbers_or_the_address_family() {
 
 #[test]
 fn copies_are_shown_by_the_first_of_them() {
-    let (_, scenario) =
-        scenarios("TCP903").into_iter().find(|(name, _)| name == "edge-fires-three-copies").unwrap();
+    let (_, scenario) = scenarios("TCP903")
+        .into_iter()
+        .find(|(name, _)| name == "edge-fires-three-copies")
+        .unwrap();
     let findings = replay::findings(&scenario);
     let frames: Vec<_> = findings[0].frames.iter().map(|frame| frame.number()).collect();
     assert_eq!(frames, [4], "frame 3 is the original");

@@ -92,10 +92,8 @@ fn judge(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
 
 /// Whether the application still held the socket, as far as the wire shows.
 fn ownership(record: &ConnectionRecord, stay: Stay, timeout: Span) -> u32 {
-    let reset = record
-        .close
-        .reset
-        .is_some_and(|reset| reset.by == stay.side && is_of_orphan(reset.kind));
+    let reset =
+        record.close.reset.is_some_and(|reset| reset.by == stay.side && is_of_orphan(reset.kind));
     let closed_late = stay.left_by == Some(Cause::ReceivedFin) && stay.idle > timeout;
     match (reset, closed_late) {
         (true, _) => ORPHAN,

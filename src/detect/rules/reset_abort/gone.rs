@@ -9,7 +9,8 @@ use super::is_many;
 use crate::connection::{ConnectionRecord, Reset, ResetKind, State};
 use crate::detect::accumulate::Group;
 use crate::detect::advice::{
-    filter_address, filter_endpoint, length, loss_caveat, now, number, setting, text};
+    filter_address, filter_endpoint, length, loss_caveat, now, number, setting, text,
+};
 use crate::detect::rule::{Context, Draft, Hit, Point, Whole};
 use crate::detect::words;
 use crate::finding::{Advice, Severity};
@@ -24,7 +25,8 @@ const EARLY: u32 = 1;
 /// since its FIN was acknowledged, the class whether the timer of orphans can have ended that.
 pub(super) fn hit(record: &ConnectionRecord, reset: &Reset, context: &Context<'_>) -> Hit {
     let host = context.settings.of(record.endpoint(reset.by).address);
-    let since = record.close.fin_acknowledged.of(reset.by).map_or(reset.mark.time, |mark| mark.time);
+    let since =
+        record.close.fin_acknowledged.of(reset.by).map_or(reset.mark.time, |mark| mark.time);
     let waited = reset.mark.time.since(since);
     Hit {
         variant: ResetKind::FinWait2Gone.name(),
