@@ -101,21 +101,24 @@ fn when(early: u64, all: u64, host: &HostSettings) -> String {
 }
 
 fn explanation(early: u64, held: Option<u64>, late: u64) -> String {
-    let mut text = "The application had closed, and its FIN was acknowledged. What Linux keeps of such a \
-                    socket lies in the table of those in TIME-WAIT; when the other side's FIN came, it \
-                    was not there, and a RST answered. No data is lost, but nothing guards the ports."
-        .to_owned();
-    if early > 0 {
-        text.push_str(" Before tcp_fin_timeout that is so when tcp_max_tw_buckets are in use");
-        if let Some(held) = held {
-            text += &format!(" ({} were in TIME-WAIT the first time)", words::count(held));
-        }
-        text.push_str(", or when the application set TCP_LINGER2.");
-    }
-    if late > 0 {
-        text.push_str(" After tcp_fin_timeout it is the other side that closed late.");
-    }
-    text
+    let held = held.map_or_else(String::new, |held| {
+        format!(" ({} were in TIME-WAIT the first time)", words::count(held))
+    });
+    let early = if early > 0 {
+        format!(
+            " Before tcp_fin_timeout that is so when tcp_max_tw_buckets are in use{held}, or when the \
+             application set TCP_LINGER2."
+        )
+    } else {
+        String::new()
+    };
+    let late =
+        if late > 0 { " After tcp_fin_timeout it is the other side that closed late." } else { "" };
+    format!(
+        "The application had closed, and its FIN was acknowledged. What Linux keeps of such a socket \
+         lies in the table of those in TIME-WAIT; when the other side's FIN came, it was not there, and \
+         a RST answered. No data is lost, but nothing guards the ports.{early}{late}"
+    )
 }
 
 fn advice(early: u64, late: u64, host: &HostSettings) -> Vec<Advice> {
