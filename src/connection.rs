@@ -406,13 +406,9 @@ impl Connection {
         me.note_skip(peer, acknowledged, (segment, path), extras);
         let opening = &self.opening;
         let (data_before, fin_before) = (me.stream.traffic.last_data, me.stream.fin);
+        let heard = me.stream.last_time();
         let repeats = me.stream.transmit(segment, || Legs::of(opening, from), effects);
-        // One below what is acknowledged, with no more than one byte: asks for a sign of life. What
-        // lies further back was overtaken.
-        let probes = segment.payload_len <= 1
-            && start + 1 == me.stream.acknowledged
-            && !me.was_overtaken(peer, segment);
-        if repeats || probes {
+        if repeats || me.asks_for_life(peer, segment, start, heard) {
             me.unanswered = me.unanswered.saturating_add(1);
         }
         if segment.flags.fin()

@@ -21,9 +21,11 @@ pub(super) struct AckOfFin {
     /// Its receiver had acknowledged all that its sender had sent before, so its timestamp counts
     /// (RFC 7323 4.3).
     in_order: bool,
+    /// It says nothing else.
+    is_alone: bool,
 }
 
-compact!(struct AckOfFin { mark, timestamp, in_order });
+compact!(struct AckOfFin { mark, timestamp, in_order, is_alone });
 
 /// Those of one FIN, in the order of capture.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +36,8 @@ compact!(struct AcksOfFin as (acks));
 impl AcksOfFin {
     pub(super) fn push(&mut self, segment: &Segment, in_order: bool) {
         let timestamp = segment.timestamps().map(|stamps| stamps.value);
-        self.0.push(AckOfFin { mark: Mark::of(segment), timestamp, in_order });
+        let is_alone = segment.seq_len() == 0;
+        self.0.push(AckOfFin { mark: Mark::of(segment), timestamp, in_order, is_alone });
     }
 
     /// The first one.
@@ -42,12 +45,9 @@ impl AcksOfFin {
         self.0.first().map(|ack| ack.mark)
     }
 
-    /// Whether the first one is the segment of `mark`, sent in the same tick as `segment`.
-    pub(super) fn begin_with(&self, mark: Mark, segment: &Segment) -> bool {
-        let now = segment.timestamps().map(|stamps| stamps.value);
-        self.0.first().is_some_and(|first| {
-            first.mark.frame == mark.frame && now.is_some() && first.timestamp == now
-        })
+    /// The first one, if that was a pure acknowledgment.
+    pub(super) fn first_if_alone(&self) -> Option<Mark> {
+        self.0.first().filter(|ack| ack.is_alone).map(|ack| ack.mark)
     }
 
     /// The one before the latest.

@@ -16,7 +16,7 @@ use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Extras, Segment, Side};
 
 /// Sooner than this no timer sends anything again (Linux `TCP_RTO_MIN` is 200 ms).
-const BEFORE_TIMERS: Span = Span::from_millis(150);
+pub(super) const BEFORE_TIMERS: Span = Span::from_millis(150);
 
 /// Nor within this after a FIN has come that brought no room for more.
 const SOON: Span = Span::from_micros(200);
@@ -42,9 +42,6 @@ struct FirstFin {
     /// One segment may have filled its sender's window: after a SYN or SYN-ACK was lost (RFC 5681
     /// 3.1), or something else (3.1, equation 4).
     narrow: bool,
-    /// It left in one tick of its sender's clock with the first acknowledgment of the peer's FIN, far away on a
-    /// path with losses. In CLOSE-WAIT the kernel would have waited for it.
-    is_one_answer: bool,
     /// The same may be, of what was lost before the tap; and it comes behind an acknowledgment of the peer's
     /// FIN.
     may_be_narrow: bool,
@@ -104,7 +101,6 @@ impl Connection {
             room_within,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             narrow: lost || repeated,
-            is_one_answer: is_lossy && peer.acks_of_fin.begin_with(before, segment),
             may_be_narrow: is_lossy && peer.stream.fin.is_some_and(|fin| acknowledged > fin),
             bulk: hindered || (path > BESIDE && just_before && me.stream.end > UNHINDERED),
             behind_data: begins > me.stream.acknowledged.max(1),
@@ -274,16 +270,14 @@ impl Endpoint {
     fn waited_for_fin(&self, fin: &FirstFin, received: &Entry) -> bool {
         let instant = if fin.path > BESIDE { INSTANT_AFAR } else { INSTANT };
         let made_room = if fin.narrow {
-            // Far away, what had made room before may have been lost: the FIN acknowledges the same.
-            fin.is_one_answer && received.cause == Cause::ReceivedFin
-                || (Span::ZERO..=SOON).contains(&self.released.since(received.at))
+            (Span::ZERO..=SOON).contains(&self.released.since(received.at))
         } else {
             fin.may_be_narrow && Some(self.stream.advanced.frame) == received.frame
         };
         made_room
             && Some(fin.before.frame) > received.frame
-            // What was written later had not been waiting.
-            && fin.data_before.is_none_or(|data| data.time <= received.at + INSTANT)
+            // A FIN that waits behind data leaves with the last of it (Linux `tcp_send_fin`).
+            && fin.data_before.is_none_or(|data| data.time <= received.at)
             && fin.mark.time.since(fin.before.time) <= instant
             // It may have come together with what was sent long before.
             && fin.sent.is_none_or(|sent| sent <= received.at + fin.path + CROSSING_SLACK)

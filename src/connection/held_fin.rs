@@ -2,10 +2,13 @@
 //! tells.
 //!
 //! Linux acknowledges a FIN at once in FIN-WAIT-1 (`tcp_fin`). Where nobody has closed yet it leaves that
-//! to the delayed acknowledgment, or to what the application does next.
+//! to the delayed acknowledgment, or to what the application does next. What the FIN waits for shows
+//! before, where so much is in flight that it has to; or when it comes, at once behind the acknowledgment
+//! that makes room for it: the window is of one segment after a SYN or SYN-ACK was lost
+//! (`tcp_init_transfer`), or anything else.
 
 use super::endpoint::Reason;
-use super::{Cause, Connection, Entry, Event, State, UNHINDERED};
+use super::{Cause, Connection, Entry, Event, Mark, State, UNHINDERED};
 use crate::certainty::Certainty;
 use crate::settings::Settings;
 use crate::stamp::Span;
@@ -14,18 +17,29 @@ use crate::tcp::{Segment, Side};
 /// What the kernel sends by itself comes as soon as this; no application wakes up and acts so quickly.
 const AT_ONCE: Span = Span::from_micros(100);
 
+/// What an acknowledgment makes room for leaves in the same call as that is taken.
+const IN_ONE_CALL: Span = Span::from_micros(20);
+
 impl Connection {
-    /// `segment` of `from` acknowledges a FIN of the peer at once: it had closed itself. Its FIN waits, if
-    /// so much is in flight that it would have to; or went out before the capture began, if nothing was
-    /// heard of it since. Told only of hosts that are known to be Linux.
+    /// `segment` of `from` shows that it had closed before the peer's FIN came: it acknowledges that at once,
+    /// or did so, and now sends its own when there is room. Its FIN waits, if so much is in flight that it
+    /// would have to; or went out before the capture began, if nothing was heard of it since. Told only of
+    /// hosts that are known to be Linux.
     pub(super) fn note_held_fin(&mut self, from: Side, segment: &Segment, settings: &Settings) {
-        let Some(received) = self.fin_acknowledged_at_once(from, segment, settings) else { return };
+        let waited = self.fin_waited_for_room(from, segment);
+        let Some(received) = waited.or_else(|| self.fin_acknowledged_at_once(from, segment)) else {
+            return;
+        };
+        if !settings.of(self.addresses.of(from).address).is_linux() {
+            return;
+        }
         let me = self.sides.of_mut(from);
         let reason = Reason {
             certainty: Certainty::Inferred,
             ..Reason::of(&received).corrected(Some(segment.frame))
         };
-        if me.stream.end - me.stream.acknowledged > UNHINDERED {
+        if waited.is_some() || me.stream.end - me.stream.acknowledged > UNHINDERED {
+            me.revert(State::LastAck);
             me.revert(State::CloseWait);
             me.apply(Event::SendFin, Reason { cause: Cause::HeldFin, ..reason });
             me.apply(Event::ReceiveFin, reason);
@@ -40,29 +54,50 @@ impl Connection {
 
     /// The entry by which `from` received the FIN that `segment` acknowledges, if no application can have
     /// had part in that.
-    fn fin_acknowledged_at_once(
-        &self,
-        from: Side,
-        segment: &Segment,
-        settings: &Settings,
-    ) -> Option<Entry> {
-        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+    fn fin_acknowledged_at_once(&self, from: Side, segment: &Segment) -> Option<Entry> {
+        let me = self.sides.of(from);
         if me.state != State::CloseWait || me.fin.is_some() {
             return None;
         }
         let received = me.last_entry().copied()?;
-        let came_alone = peer.fin_repeats == 0
+        let is_pure = segment.payload_len == 0 && !segment.flags.fin() && segment.flags.ack();
+        let is_told = is_pure
+            && Some(self.last.frame) == received.frame
+            && segment.time.since(received.at) <= AT_ONCE
+            && self.brought_only_the_fin(&received, from.peer());
+        is_told.then_some(received)
+    }
+
+    /// The entry by which `from` received the peer's FIN, which it acknowledged at once, if `segment` is its
+    /// own FIN and leaves behind the acknowledgment that made room for it, with what else had waited.
+    fn fin_waited_for_room(&self, from: Side, segment: &Segment) -> Option<Entry> {
+        if !segment.flags.fin() {
+            return None;
+        }
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        let [.., received, sent] = me.entries() else { return None };
+        let answer = peer.acks_of_fin.first_if_alone()?;
+        let room = answer.time.max(me.stream.advanced.time);
+        let was_idle = |data: Mark| data.time <= received.at || data.time >= room;
+        let is_told = (received.state, sent.state) == (State::CloseWait, State::LastAck)
+            && sent.frame == Some(segment.frame)
+            && me.stream.advanced.time >= received.at
+            && answer.time.since(received.at) <= AT_ONCE
+            && segment.time.since(room) <= IN_ONE_CALL
+            && me.stream.traffic.last_data.is_none_or(was_idle)
+            && self.brought_only_the_fin(received, from.peer());
+        is_told.then_some(*received)
+    }
+
+    /// Whether `received` was entered by the first FIN of `peer`, which brought no data and was not behind
+    /// any that had not come.
+    fn brought_only_the_fin(&self, received: &Entry, peer: Side) -> bool {
+        let peer = self.sides.of(peer);
+        received.cause == Cause::ReceivedFin
+            && peer.fin_repeats == 0
             && peer.fin.is_some_and(|fin| {
                 received.frame == Some(fin.frame)
                     && peer.stream.traffic.last_data.is_none_or(|data| data.frame != fin.frame)
-            });
-        let is_pure = segment.payload_len == 0 && !segment.flags.fin() && segment.flags.ack();
-        let is_told = came_alone
-            && is_pure
-            && Some(self.last.frame) == received.frame
-            && received.cause == Cause::ReceivedFin
-            && segment.time.since(received.at) <= AT_ONCE
-            && settings.of(self.addresses.of(from).address).is_linux();
-        is_told.then_some(received)
+            })
     }
 }

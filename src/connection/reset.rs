@@ -5,6 +5,7 @@
 //! have received since; a RST within that range counts.
 
 use super::endpoint::Endpoint;
+use super::first_fin::BEFORE_TIMERS;
 use super::numbers::LIMIT;
 use super::{Cause, Connection, Event, LONG_IDLE, Mark, Reason, Reset, ResetKind, State};
 use crate::settings::Settings;
@@ -12,6 +13,22 @@ use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side, Sides};
 
 impl Endpoint {
+    /// Whether `segment`, whose number is `start`, asks for a sign of life: one below what is acknowledged,
+    /// with no more than one byte, and so long after it was `heard` last that a timer can have sent it. What
+    /// lies further back was overtaken.
+    pub(super) fn asks_for_life(
+        &self,
+        peer: &Self,
+        segment: &Segment,
+        start: i64,
+        heard: Option<Time>,
+    ) -> bool {
+        segment.payload_len <= 1
+            && start + 1 == self.stream.acknowledged
+            && heard.is_none_or(|heard| segment.time.since(heard) > BEFORE_TIMERS)
+            && !self.was_overtaken(peer, segment)
+    }
+
     /// A RST with ACK comes from a socket that lives: no RST had reached it, and no timer ended it.
     fn had_not_been_reset(&mut self, rst: &Segment) {
         let ended = self.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst);

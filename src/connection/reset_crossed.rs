@@ -1,7 +1,7 @@
 //! What a RST tells of what was on its way when it was sent: of the peer's FIN, and of the acknowledgment
 //! of its sender's own.
 
-use super::path::NEAR;
+use super::path::{BESIDE, NEAR};
 use super::{CROSSING_SLACK, Cause, Connection, Event, Reason, State};
 use crate::certainty::Certainty;
 use crate::stamp::Span;
@@ -123,6 +123,10 @@ impl Connection {
     /// A RST without ACK repeats the number that what it answers had acknowledged. In FIN-WAIT-2 a
     /// side answers nothing that does not acknowledge its FIN: what did so came later.
     pub(super) fn doubt_ack_before(&mut self, from: Side, rst: &Segment) {
+        // What passes the tap beside it comes in that order.
+        if self.path(from).is_some_and(|path| path < BESIDE) {
+            return;
+        }
         // Some ways take longer than others.
         let path = self.answer_time(from);
         let longest = path;

@@ -185,6 +185,8 @@ impl Stream {
         self.acknowledged = 0;
         self.coverage = Coverage::starting_at(1);
         self.sending = None;
+        // What was seen before, of numbers that are not its own, is another connection's.
+        self.fin = None;
     }
 
     /// Starts the stream in the middle: `seq`, sent by its side, becomes the first byte. It counts more

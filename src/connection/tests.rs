@@ -151,6 +151,11 @@ fn what_crossed_on_the_way_is_told_as_far_as_it_shows() {
         ("reset-of-an-orphan-that-data-met.tcp", Side::Client, &["FIN-WAIT-1", "CLOSED"][..]),
         ("reset-of-an-orphan-that-data-may-have-met.tcp", Side::Client, &["FIN-WAIT-1", "CLOSED"]),
         (
+            "reset-of-an-orphan-at-the-tap.tcp",
+            Side::Client,
+            &["FIN-WAIT-1", "FIN-WAIT-2", "CLOSED"],
+        ),
+        (
             "reset-that-crossed-an-answer-to-the-fin.tcp",
             Side::Server,
             &["CLOSE-WAIT", "LAST-ACK", "CLOSED"],
@@ -286,6 +291,29 @@ fn what_was_overtaken_asks_for_no_answer() {
     let server = &scenario("reset-in-time-wait-behind-what-was-overtaken.tcp")[0].states.server;
     let entry = server.last().unwrap();
     assert_eq!((entry.state, entry.frame.unwrap().number()), (State::Closed, 11));
+}
+
+#[test]
+fn what_no_timer_can_have_sent_asks_for_no_answer() {
+    let server = &scenario("reset-in-time-wait-behind-an-old-ack.tcp")[0].states.server;
+    let entry = server.last().unwrap();
+    assert_eq!((entry.state, entry.frame.unwrap().number()), (State::Closed, 9));
+}
+
+#[test]
+fn a_fin_that_waits_for_room_was_there_before_the_peers_where_that_was_answered_at_once() {
+    let records = scenario("close-fin-waits-for-room.tcp");
+    let server = states(&records[0], Side::Server);
+    assert!(server.ends_with(&["FIN-WAIT-1", "CLOSING", "TIME-WAIT"]), "{server:?}");
+    let server = states(&records[1], Side::Server);
+    assert!(server.ends_with(&["CLOSE-WAIT", "LAST-ACK", "CLOSED"]), "{server:?}");
+}
+
+#[test]
+fn a_fin_of_the_connection_before_closes_nothing_of_the_next() {
+    let records = scenario("port-reuse-behind-an-old-fin.tcp");
+    let client = states(&records[1], Side::Client);
+    assert!(client.ends_with(&["CLOSE-WAIT", "LAST-ACK", "CLOSED"]), "{client:?}");
 }
 
 #[test]
