@@ -368,14 +368,15 @@ impl Connection {
         {
             return;
         }
+        let earlier = self.taken_earlier(segment);
         let me = self.sides.of_mut(from);
-        let reason = match self.opening.last_ack {
-            Some(ack) if self.opening.tries.is_guess() => {
-                Reason::inferred(ack, Cause::ReceivedAckOfSyn)
-                    .corrected(self.opening.ignored.map(|ignored| ignored.frame))
+        let reason = match earlier.or(self.opening.last_ack) {
+            Some(ack) => {
+                let is_guess = earlier.is_some() || self.opening.tries.is_guess();
+                let sure = if is_guess { Reason::inferred } else { Reason::observed };
+                let ignored = self.opening.ignored.filter(|_| earlier.is_none());
+                sure(ack, Cause::ReceivedAckOfSyn).corrected(ignored.map(|ignored| ignored.frame))
             }
-            Some(ack) => Reason::observed(ack, Cause::ReceivedAckOfSyn)
-                .corrected(self.opening.ignored.map(|ignored| ignored.frame)),
             None => Reason::inferred(Mark::of(segment), Cause::SentInConnection),
         };
         me.apply(Event::ReceiveAckOfSyn, reason);

@@ -8,6 +8,7 @@
 
 use crate::compact::compact;
 
+use super::closing::newer;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side};
@@ -24,9 +25,11 @@ pub(super) struct Tries {
     wait: Span,
     /// Enough of them were ignored for the queue to have been full.
     full: bool,
+    /// The timestamp of the one that is taken for the right one; 0 where it had none.
+    value: u32,
 }
 
-compact!(struct Tries { last, wait, full });
+compact!(struct Tries { last, wait, full, value });
 
 impl Tries {
     /// Which of them was taken, only the time before it tells.
@@ -41,8 +44,8 @@ impl Connection {
         let client = &self.sides.client.stream;
         let tried = client.traffic.segments - u64::from(self.opening.syns.client.segments());
         let last = client.last_time().map(|time| (time, false));
-        self.opening.tries =
-            Tries { last, wait: Span::ZERO, full: self.opening.tries.full || tried >= NOT_LOST };
+        let full = self.opening.tries.full || tried >= NOT_LOST;
+        self.opening.tries = Tries { last, full, ..Tries::default() };
         self.opening.ignored = Some(by);
         self.opening.last_ack = None;
     }
@@ -57,8 +60,26 @@ impl Connection {
         if self.opening.last_ack.is_none() || likelier {
             self.opening.last_ack = Some(mark);
             tries.wait = wait;
+            tries.value = segment.timestamps().map_or(0, |stamps| stamps.value);
         }
         tries.last = Some((mark.time, segment.payload_len > 0));
+    }
+
+    /// The client's first acknowledgment, if `segment`, the server's first since, shows that this one had
+    /// completed the handshake, and no later one: it echoes what was sent before that, or nothing came
+    /// after the SYN-ACK that seemed to say that all had been ignored. That had crossed the acknowledgment, which
+    /// was longer on its way than any before. What a server near the tap has got, it got in the order of capture.
+    pub(super) fn taken_earlier(&self, segment: &Segment) -> Option<Mark> {
+        let opening = &self.opening;
+        let value = opening.tries.value;
+        let is_echo_older = segment.timestamps().filter(|_| value > 0).is_some_and(|it| {
+            let syn = opening.syns.client.last().and_then(|syn| syn.timestamp);
+            newer(value, it.echo)
+                && (syn.is_some_and(|syn| newer(it.echo, syn))
+                    || self.sides.client.stream.offset(segment.ack) > 1)
+        });
+        let is_so = is_echo_older || (opening.last_ack.is_none() && opening.ignored.is_some());
+        opening.ack.filter(|_| is_so && !self.is_near(Side::Server))
     }
 
     /// At the end of what is known: a server that ignored one acknowledgment, and would have sent

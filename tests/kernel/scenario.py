@@ -101,7 +101,7 @@ class Net:
             self._namespaces.append(self.server)
             self.hosts = (self.client, self.server)
             self.subnet, self.six = subnet, six
-            middle = None
+            middle = self.middle = None
             if spec.relay:
                 middle = f"{prefix}m"
                 subprocess.run(["ip", "netns", "add", middle], check=True)
@@ -115,11 +115,24 @@ class Net:
             if spec.relay:
                 self.relay = wire.Relay(middle, spec.delay)
                 self.relay.macs = {host.role: host.mac for host in self.hosts}
+            self._await_links()
             if 6 in spec.polled:
                 self._await_ipv6()
         except BaseException:
             self.dismantle()
             raise
+
+    def _await_links(self):
+        """What is sent before a busy machine has got round to activating a link is dropped, unseen."""
+        for _ in range(250):
+            lines = [host.run("ip", "-o", "link", "show", "dev", host.device) for host in self.hosts]
+            if self.middle is not None:
+                lines += [self.client.run("ip", "-n", self.middle, "-o", "link", "show", "dev", end)
+                          for end in ("m0", "m1")]
+            if all("state UP" in line for line in lines):
+                return
+            time.sleep(0.02)
+        raise RuntimeError("a link does not come up")
 
     def _await_ipv6(self):
         for _ in range(100):

@@ -16,12 +16,17 @@ from sockets import Lives
 
 BEFORE, AFTER = 20_000_000, 20_000_000  # ns: a busy machine delays the kernel that much at worst
 NEAR = 5_000  # ns: two stamps of one event
+BATCH = 100_000  # ns: what comes together is stamped before the kernel acts on any of it
 SLACK = 300_000  # ns: capture and trace stamps are taken at different points of one path
 POLL_SLACK = 4_000_000
 STOOD_STILL = "the machine stood still"
 # The child of a cookie passes through SYN-RECEIVED within the call that makes it: no state of anybody's.
 COOKIE = "SYN cookie: no socket existed before this ACK"
 STANDSTILL = 1_000_000  # ns: what tests/kernel_truth allows between a segment and its effect
+
+
+# Any segment with the right number does it.
+BY_ACKNOWLEDGMENT = {("SYN-RECEIVED", "ESTABLISHED"), ("FIN-WAIT-1", "FIN-WAIT-2"), ("CLOSING", "TIME-WAIT")}
 
 
 class Wire:
@@ -65,6 +70,16 @@ class Wire:
                 return packet
             at -= 1
         return None
+
+    def first_of_batch(self, pair, packet):
+        """The first of the segments that came together with `packet` and acknowledge the same."""
+        times, entries = self.by_pair[pair]
+        for at in range(bisect_left(times, packet.time - BATCH), bisect_left(times, packet.time)):
+            earlier, sent = entries[at]
+            if (not sent and earlier.icmp is None and not earlier.rst and earlier.flags & 16
+                    and earlier.ack == packet.ack):
+                return earlier
+        return packet
 
     def sent(self, pair, time, accept, reach=AFTER):
         """The first segment after `time`; one slightly earlier only when there is none."""
@@ -122,6 +137,8 @@ def explain(change, pair, wire):
     }
     accept = rules.get((old, new), lambda p: p.icmp is None and p.flags & 16 and not p.rst)
     packet = wire.received(pair, time, lambda p: p.icmp is None and accept(p))
+    if packet is not None and (old, new) in BY_ACKNOWLEDGMENT:
+        packet = wire.first_of_batch(pair, packet)
     if (old, new, change.source) == ("LISTEN", "SYN-RECEIVED", "tracepoint"):
         # No request socket was seen: data with the SYN (TFO), or the ACK of a SYN cookie.
         cause = wire.received(pair, time, lambda p: p.icmp is None and not p.rst)
@@ -153,7 +170,7 @@ def _explain_end(change, pair, wire):
         causes.append(_reset_by_it(old, time, pair, wire))
     acknowledged = wire.received(pair, time, lambda p: p.icmp is None and p.flags & 16, 5_000_000)
     if old == "LAST-ACK":
-        causes.append(acknowledged)
+        causes.append(acknowledged and wire.first_of_batch(pair, acknowledged))
     causes = [packet for packet in causes if packet is not None]
     if causes:
         return "wire", min(causes, key=lambda packet: abs(packet.time - time)), ""
