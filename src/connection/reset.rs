@@ -342,16 +342,18 @@ impl Connection {
         }
     }
 
-    /// An open connection: was there something unread?
+    /// An open connection: was there something unread? Where all is acknowledged, a side that closes with
+    /// data unread and one that aborts (`SO_LINGER` 0) send the same RST: a server owes an answer to what
+    /// came last, and a client that has asked has had it.
     fn kind_when_open(&self, from: Side, segment: &Segment) -> ResetKind {
         let me = &self.sides.of(from).stream;
         let peer = &self.sides.of(from.peer()).stream;
         let last_received = peer.traffic.last_data.map(|mark| mark.time);
         let last_sent = me.traffic.last_data.map(|mark| mark.time);
-        let unanswered = last_received > last_sent;
+        let unanswered = last_received > last_sent && (from == Side::Server || last_sent.is_none());
         if self.unacknowledged(from.peer()) > 0 || (segment.flags.ack() && unanswered) {
             ResetKind::UnreadData
-        } else if segment.flags.ack() {
+        } else if segment.flags.ack() && self.unacknowledged(from) == 0 {
             ResetKind::Abort
         } else {
             ResetKind::Unknown

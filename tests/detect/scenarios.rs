@@ -112,20 +112,37 @@ fn copies_are_shown_by_the_first_of_them() {
 }
 
 #[test]
-fn what_answers_data_in_fin_wait_2_is_told_from_what_answers_a_fin() {
-    let mut seen = Vec::new();
-    for (name, scenario) in scenarios("TCP301") {
-        if name.contains("fin-wait-2") {
-            let findings = replay::findings(&scenario);
-            seen.push((name, findings.iter().find(|f| f.code.0 == 301).unwrap().variant));
-        }
-    }
-    let expected = [
-        ("edge-fires-fin-wait-2-gone-late", "fin_wait_2_gone"),
-        ("fires-fin-wait-2-gone", "fin_wait_2_gone"),
-        ("fires-orphan-fin-wait-2", "orphan_fin_wait_2"),
-    ];
-    assert_eq!(seen, expected.map(|(name, variant)| (name.to_owned(), variant)));
+fn resets_are_of_the_kind_that_their_scenarios_name() {
+    let kinds: Vec<_> = scenarios("TCP301")
+        .iter()
+        .filter(|(name, _)| name.contains("fires-"))
+        .map(|(name, scenario)| {
+            let findings = replay::findings(scenario);
+            let variants: Vec<_> =
+                findings.iter().filter(|f| f.code.0 == 301).map(|f| f.variant).collect();
+            format!("{name}: {}", variants.join(", "))
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "edge-fires-fewer: unread_data",
+            "edge-fires-fin-wait-2-gone-late: fin_wait_2_gone",
+            "edge-fires-one-in-five: unread_data",
+            "edge-fires-several-resets: abort",
+            "fires-abort: abort",
+            "fires-after-fin: after_fin",
+            "fires-fin-wait-2-gone: fin_wait_2_gone",
+            "fires-idle: idle",
+            "fires-linger-zero: abort",
+            "fires-load-balancer-idle: idle",
+            "fires-orphan-fin-wait-2: orphan_fin_wait_2",
+            "fires-refused: refused",
+            "fires-to-time-wait: to_time_wait",
+            "fires-unknown: unknown",
+            "fires-unread-data: unread_data",
+        ]
+    );
 }
 
 /// A tap that doubles frames, steps back in time, cuts headers or leaves checksums to a card, or an

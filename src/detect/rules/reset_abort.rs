@@ -4,7 +4,8 @@
 //! Set when an acceptable RST ended a connection. Kinds are told apart:
 //! * `refused`: it answered the SYN; TCP105 says more;
 //! * `handshake_rejected`: the server answered the completed handshake with a RST;
-//! * `unread_data`: the sender closed while received data was unread, or could not take it any more;
+//! * `unread_data`: the sender closed while received data was unread, or could not take it any more: some
+//!   is not acknowledged, or a server answers a request with a RST;
 //! * `abort`: nothing was outstanding, and no FIN was sent: `SO_LINGER` 0, or a killed process;
 //! * `after_fin`: after its own FIN, when data came to a socket that nobody reads any more;
 //! * `after_peer_fin`: the passive side gave up instead of closing;
@@ -13,7 +14,7 @@
 //! * `fin_wait_2_gone`: nothing was left of FIN-WAIT-2 when the peer's FIN came: no place among those in
 //!   TIME-WAIT, or `tcp_fin_timeout` had run out;
 //! * `idle`: after a long silence, as from a middlebox or balancer that forgot the connection;
-//! * `unknown`: none of these fits.
+//! * `unknown`: none of these fits, or the sender threw away what it had itself just sent.
 //!
 //! A RST that answers a SYN-ACK is TCP110.
 //!
@@ -277,9 +278,9 @@ const fn meaning(kind: ResetKind) -> &'static str {
              kernel answers with RST instead of FIN, and that data is lost to the application."
         }
         ResetKind::Abort => {
-            "Nothing was outstanding. Browsers and balancers close idle connections this way \
-             (SO_LINGER with 0), and no TIME-WAIT remains; a process that was killed may look the \
-             same."
+            "Nothing was outstanding. Browsers, balancers and proxies close connections that they need no \
+             more this way (SO_LINGER with 0), and no TIME-WAIT remains; a process that was killed, or an \
+             answer that was acknowledged and never read, would look the same."
         }
         ResetKind::AfterFin => {
             "It had closed with a FIN, and the other side went on sending: data to a socket that \
