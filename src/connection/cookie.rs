@@ -224,15 +224,6 @@ impl Connection {
         }
     }
 
-    /// The server answers such a segment with a RST: its listener is gone, or took no cookie.
-    pub(super) fn refuse_cookie(&mut self, from: Side, rst: &Segment) {
-        let me = self.sides.of_mut(from);
-        let made = me.last_entry().is_some_and(|last| last.cause == Cause::ReceivedCookie);
-        if made && !rst.flags.ack() {
-            me.revert(State::Established);
-        }
-    }
-
     /// The listener, and from when on it must have been heard, if that is all that is missing: its
     /// SYN-ACK, which nobody answered, was due again before `known_until` and did not come.
     #[must_use]

@@ -51,20 +51,4 @@ impl Connection {
             self.reset = None;
         }
     }
-
-    /// A server that repeats its SYN-ACK had heard neither an acknowledgment nor the RST that seemed to
-    /// end it.
-    pub(super) fn outlives_reset(&mut self, from: Side, syn_ack: &Segment) {
-        let crossing = self.answer_time(from) + CROSSING_SLACK;
-        let syn_acks = u64::from(self.opening.syn_acks.of(from).segments());
-        let me = self.sides.of_mut(from);
-        let is_silent = me.stream.traffic.segments == syn_acks;
-        let ended = me.last_entry().filter(|last| {
-            last.cause == Cause::ReceivedRst && syn_ack.time.since(last.at) > crossing
-        });
-        if is_silent && ended.is_some() {
-            me.revert(State::Closed);
-            self.reset = None;
-        }
-    }
 }

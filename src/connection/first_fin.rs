@@ -222,8 +222,7 @@ impl Endpoint {
             || fin.first_word
             || fin.misses_some
             || (fin.narrow && fin.behind_data)
-            || fin.mark.time.since(self.released) <= fin.room_within
-            || self.answers_acknowledgment(fin);
+            || fin.mark.time.since(self.released) <= fin.room_within;
         let reason = if waited {
             Reason::inferred(fin.mark, Cause::SentFin)
         } else {
@@ -281,21 +280,6 @@ impl Endpoint {
             && fin.mark.time.since(fin.before.time) <= instant
             // It may have come together with what was sent long before.
             && fin.sent.is_none_or(|sent| sent <= received.at + fin.path + CROSSING_SLACK)
-    }
-
-    /// Whether it came just when what the acknowledgment of the last data released would come, far
-    /// from the tap and from a sender that had to repeat something.
-    fn answers_acknowledgment(&self, fin: &FirstFin) -> bool {
-        let Some(repair) = self.stream.repair.as_ref() else { return false };
-        let data = [self.stream.traffic.last_data, repair.last];
-        let Some(data) = data.into_iter().flatten().map(|it| it.time).max() else { return false };
-        let acknowledged = self.stream.last_ack.since(data);
-        let after = fin.mark.time.since(self.stream.last_ack);
-        let half = Span::from_nanos(fin.path.nanos() / 2);
-        self.state == State::Established
-            && fin.path > CROSSING_SLACK
-            && (Span::ZERO..BEFORE_TIMERS).contains(&acknowledged)
-            && (half..=fin.path + half).contains(&after)
     }
 
     /// The number after the FIN was in use before: the FIN left then. The peer's first FIN was

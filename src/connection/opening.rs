@@ -258,7 +258,6 @@ impl Connection {
         let answered = &mut self.opening.syn_acks_provoked;
         *answered = answered.saturating_add(u8::from(provoked));
         self.opening.syn_ack_timeouts += u32::from(!provoked);
-        self.outlives_reset(from, segment);
         let me = self.sides.of_mut(from);
         let quiet =
             me.stream.traffic.segments == u64::from(self.opening.syn_acks.of(from).segments());

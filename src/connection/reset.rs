@@ -79,7 +79,6 @@ impl Connection {
         me.was_never_there(segment);
         self.take_back_unproven(from, segment);
         self.take_back_early_open(from, segment);
-        self.refuse_cookie(from, segment);
         self.sides.of_mut(from).had_not_been_reset(segment);
         if self.is_of_another(from, segment) {
             return;

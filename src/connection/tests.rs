@@ -310,6 +310,31 @@ fn a_fin_that_waits_for_room_was_there_before_the_peers_where_that_was_answered_
 }
 
 #[test]
+fn what_a_reset_overtook_is_no_sign_of_life() {
+    let record = &scenario("reset-that-overtook-an-acknowledgment.tcp")[0];
+    assert_eq!(states(record, Side::Client).last(), Some(&"CLOSED"));
+    assert_eq!(states(record, Side::Server).last(), Some(&"CLOSED"));
+}
+
+#[test]
+fn a_syn_ack_of_other_numbers_shows_where_another_connection_began() {
+    for (name, first) in [
+        ("port-reuse-behind-a-close-that-was-not-seen.tcp", 6),
+        ("port-reuse-by-a-syn-that-was-not-seen.tcp", 7),
+    ] {
+        let records = scenario(name);
+        assert_eq!(records.len(), 2, "{name}");
+        assert_eq!(records[1].first_frame.number(), first, "{name}");
+    }
+}
+
+#[test]
+fn of_two_syns_into_a_time_wait_the_one_that_is_answered_ended_it() {
+    let server = &scenario("port-reuse-in-time-wait-syn-lost.tcp")[1].states.server;
+    assert_eq!((server[0].state, server[0].frame.unwrap().number()), (State::SynReceived, 8));
+}
+
+#[test]
 fn a_fin_of_the_connection_before_closes_nothing_of_the_next() {
     let records = scenario("port-reuse-behind-an-old-fin.tcp");
     let client = states(&records[1], Side::Client);

@@ -43,8 +43,19 @@ fn a_syn_ack_that_is_not_repeated_by_a_listener_that_is_heard_was_a_cookie() {
     assert_eq!((told, states[0]), (None, State::SynReceived), "the host sends no cookies");
 }
 
+/// A client that takes its half-open connection back.
+const TAKES_IT_BACK: &str = "flow hasty client 10.0.0.4:40002 server 10.0.0.2:80\n\
+                             +0.000 hasty > S 0:0(0) win 64240 <mss 1460>\n\
+                             +0.0001 hasty < S. 0:0(0) ack 1 win 65160 <mss 1460>\n\
+                             +0.0001 hasty > R 1:1(0) win 0\n";
+
 #[test]
 fn who_found_the_queue_empty_got_no_cookie_and_ended_with_its_listener() {
     let ended = vec![State::SynReceived, State::Closed];
-    assert_eq!(unrepeated("", "2.000", 1), (None, ended));
+    assert_eq!(unrepeated("", "2.000", 1), (None, ended.clone()));
+    assert_eq!(
+        unrepeated(TAKES_IT_BACK, "2.000", 1),
+        (None, ended),
+        "who was reset left its place"
+    );
 }
