@@ -278,31 +278,6 @@ impl Connection {
         effects
     }
 
-    /// Reads a little of every part that the next segment will need, to bring it close to the core.
-    /// What it returns means nothing.
-    #[inline]
-    #[must_use]
-    pub fn touch(&self) -> i64 {
-        let Sides { client, server } = &self.sides;
-        let own = self.last.time.nanos() ^ i64::from(self.is_calm);
-        own ^ client.touch() ^ server.touch() ^ self.zeek.touch()
-    }
-
-    /// The same, of what its parts point to.
-    #[inline]
-    #[must_use]
-    pub fn touch_behind(&self) -> i64 {
-        let Sides { client, server } = &self.sides;
-        client.stream.touch_behind() ^ server.stream.touch_behind()
-    }
-
-    /// The same, of what only a report needs.
-    #[must_use]
-    pub fn touch_past(&self) -> i64 {
-        let Sides { client, server } = &self.sides;
-        client.touch_past() ^ server.touch_past()
-    }
-
     /// The connection's id: position of its first frame in the run.
     #[must_use]
     pub const fn id(&self) -> u64 {

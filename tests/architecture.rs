@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules from the lowest rank to the highest; a module uses only what stands before its row.
 const RANKS: [&[&str]; 10] = [
-    &["compact"],
+    &["compact", "near"],
     &["stamp", "certainty"],
     &["tcp", "settings"],
     &["compat", "filter"],
@@ -19,10 +19,11 @@ const RANKS: [&[&str]; 10] = [
 ];
 
 /// Crates and the only modules that may use them.
-const FENCES: [(&str, &[&str]); 7] = [
+const FENCES: [(&str, &[&str]); 8] = [
     ("pcap_file", &["capture"]),
     ("etherparse", &["decode"]),
     ("rayon", &["pipeline"]),
+    ("prefetch_index", &["near"]),
     ("hashbrown", &["flow", "summary"]),
     ("serde_json", &["report", "cli"]),
     ("clap", &["cli"]),

@@ -8,8 +8,9 @@ use super::endpoint::Endpoint;
 use super::repair::Repair;
 use super::stream::Stream;
 use super::{Connection, Mark, State, UNHINDERED};
+use crate::near;
 use crate::stamp::{Span, Time};
-use crate::tcp::{Flags, Marks, Segment};
+use crate::tcp::{Flags, Marks, Segment, Sides};
 
 /// Of these a calm connection's segments have ACK and nothing else.
 const CONTROL: Flags = Flags(Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
@@ -82,6 +83,32 @@ impl Connection {
         self.last_gap = self.note_gap(segment);
         self.last = Mark::of(segment);
         true
+    }
+
+    /// Asks the memory for every part that the next segment will need.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        near::value(&self.last.time);
+        near::value(&self.is_calm);
+        let Sides { client, server } = &self.sides;
+        client.prefetch();
+        server.prefetch();
+        self.zeek.prefetch();
+    }
+
+    /// The same, of what its parts point to.
+    #[inline]
+    pub(crate) fn prefetch_behind(&self) {
+        let Sides { client, server } = &self.sides;
+        client.stream.prefetch_behind();
+        server.stream.prefetch_behind();
+    }
+
+    /// The same, of what only a report needs.
+    pub(crate) fn prefetch_past(&self) {
+        let Sides { client, server } = &self.sides;
+        client.prefetch_past();
+        server.prefetch_past();
     }
 
     /// How long nothing came before `segment`; notes it where that is the longest silence.

@@ -8,6 +8,7 @@ use super::clock::Clock;
 use super::stream::Stream;
 use super::{Cause, Entry, Event, Mark, State, next};
 use crate::certainty::Certainty;
+use crate::near;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Timestamps;
 
@@ -232,17 +233,17 @@ impl Endpoint {
         Some(last)
     }
 
-    /// Reads a little of every part that the next segment will need.
+    /// Asks the memory for every part that the next segment will need.
     #[inline]
-    pub(super) fn touch(&self) -> i64 {
-        self.timer.nanos() ^ self.stream.touch()
+    pub(super) fn prefetch(&self) {
+        near::value(&self.timer);
+        self.stream.prefetch();
     }
 
     /// The same, of the states that are behind.
-    pub(super) fn touch_past(&self) -> i64 {
+    pub(super) fn prefetch_past(&self) {
         // Every other one: two share a line.
-        let times = self.timeline.iter().step_by(2).map(|entry| entry.at.nanos());
-        times.fold(0, |all, time| all ^ time)
+        self.timeline.iter().step_by(2).for_each(near::value);
     }
 
     /// Puts `state` before everything that is known: the endpoint began there, as came out later.

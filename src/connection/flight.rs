@@ -9,6 +9,7 @@ mod asleep;
 use crate::compact::compact;
 
 use super::Mark;
+use crate::near;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Segment;
 
@@ -93,11 +94,13 @@ impl Flight {
     /// How many transmissions are kept one by one: `FEW` times a power of `GROWTH`.
     pub(super) const MAX: usize = 256;
 
-    /// Reads a little of what the next transmission will need.
+    /// Asks the memory for what the next transmission will need.
     #[inline]
-    pub(super) fn touch(&self) -> i64 {
+    pub(super) fn prefetch(&self) {
         let [first, .., last] = &self.few;
-        first.start ^ last.start ^ i64::from(self.more)
+        near::value(&first.start);
+        near::value(&last.start);
+        near::value(&self.more);
     }
 
     /// Adds a transmission of bytes beyond all that were sent before. Of a direction in trouble,

@@ -6,6 +6,7 @@
 
 use crate::compact::compact;
 
+use crate::near;
 use crate::stamp::Span;
 
 /// The round trips of one direction.
@@ -38,10 +39,10 @@ pub struct RttSummary {
 }
 
 impl Rtt {
-    /// Reads a little of what the next measurement will need.
+    /// Asks the memory for what the next measurement will need.
     #[inline]
-    pub(super) const fn touch(&self) -> i64 {
-        self.smoothed
+    pub(super) fn prefetch(&self) {
+        near::value(&self.smoothed);
     }
 
     /// Takes a measurement; a negative one (the capture's time ran backwards) is left out.

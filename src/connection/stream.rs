@@ -15,6 +15,7 @@ use super::rtt::Rtt;
 use super::{
     ELSEWHERE, Effects, Mark, OfferedOptions, Repeat, RepeatCause, Rule, SAME_FRAME, Unacknowledged,
 };
+use crate::near;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq, Side};
 
@@ -152,18 +153,22 @@ impl Stream {
         self.reference.0.plus(distance)
     }
 
-    /// Reads a little of every part that the next segment will need.
+    /// Asks the memory for every part that the next segment will need.
     #[inline]
-    pub(super) fn touch(&self) -> i64 {
-        let traffic = &self.traffic;
-        self.end ^ self.coverage.next() ^ (traffic.segments ^ traffic.max_in_flight).cast_signed()
+    pub(super) fn prefetch(&self) {
+        near::value(&self.end);
+        self.coverage.prefetch();
+        near::value(&self.traffic.segments);
+        near::value(&self.traffic.max_in_flight);
     }
 
     /// The same, of what only a direction with payload has.
     #[inline]
-    pub(super) fn touch_behind(&self) -> i64 {
-        let touch = |sending: &Sending| sending.flight.touch() ^ sending.rtt.touch();
-        self.sending.as_deref().map_or(0, touch)
+    pub(super) fn prefetch_behind(&self) {
+        if let Some(sending) = self.sending.as_deref() {
+            sending.flight.prefetch();
+            sending.rtt.prefetch();
+        }
     }
 
     /// Whether any sequence number of this direction is known.

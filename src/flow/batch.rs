@@ -193,6 +193,7 @@ impl Batch {
                 Some(bits) => bucket.segments.push(packed.with_options(bits)),
                 None => bucket.segments.push(packed),
             }
+            bucket.prefetch();
         }
     }
 
@@ -449,6 +450,7 @@ impl Batch {
         if let Some(bucket) = self.buckets.get_mut(shard) {
             bucket.put(&mut packed, extras);
             bucket.segments.push(packed);
+            bucket.prefetch();
         }
     }
 

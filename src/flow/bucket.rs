@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::options::pack;
 use super::packed::Packed;
+use crate::near;
 use crate::tcp::Extras;
 
 /// The segments for one shard, and the options that do not fit into them: side by side, so that the
@@ -27,6 +28,12 @@ impl Bucket {
         self.segments.clear();
         self.extras.clear();
         self.begins.clear();
+    }
+
+    /// Asks the memory for the place of the next segment.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        near::element(&self.segments, self.segments.len());
     }
 
     /// Where the strip with this index begins, if it is not the first one.

@@ -32,6 +32,7 @@ const NONE: u32 = u32::MAX;
 /// A first SYN, and what followed it: one cache line, in which every field of the SYN that can
 /// matter to a connection is kept.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Embryo {
     time: Time,
     frame: FrameId,
@@ -144,6 +145,12 @@ impl Embryos {
 
     pub(super) fn get(&self, index: u32) -> Option<&Embryo> {
         self.heads.get(index)
+    }
+
+    /// Asks the memory for an embryo.
+    #[inline]
+    pub(super) fn prefetch(&self, index: u32) {
+        self.heads.prefetch(index);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Embryo)> {

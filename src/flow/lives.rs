@@ -106,6 +106,12 @@ impl Lives {
         self.all.get(index).map(|member| &member.live)
     }
 
+    /// Asks the memory for what is at hand of a connection.
+    #[inline]
+    pub(super) fn prefetch(&self, index: u32) {
+        self.all.prefetch(index);
+    }
+
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Live> {
         self.all.get_mut(index).map(|member| &mut member.live)
     }

@@ -2,6 +2,8 @@
 //!
 //! Kept in pages, so that growing never copies what is there nor doubles the memory at once.
 
+use crate::near;
+
 /// A growing set of values, each known by an index until it is taken out.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
@@ -54,6 +56,15 @@ impl<T> Slab<T> {
     pub(super) fn get(&self, index: u32) -> Option<&T> {
         let index = index as usize;
         self.pages.get(index / Self::PAGE)?.get(index % Self::PAGE)?.as_ref()
+    }
+
+    /// Asks the memory for a place.
+    #[inline]
+    pub(super) fn prefetch(&self, index: u32) {
+        let index = index as usize;
+        if let Some(page) = self.pages.get(index / Self::PAGE) {
+            near::element(page, index % Self::PAGE);
+        }
     }
 
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {

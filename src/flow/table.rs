@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
 
+use super::groups::Groups;
 use super::identity::{Flow, tuple_of};
 use super::slab::Slab;
 use super::together::Together;
@@ -50,7 +51,7 @@ impl Slot {
 ///
 /// Perf: the bits spare a look at what the slot points to, which is seldom in the core's cache, where
 /// another flow's slot is met: for one in ten of those that a flood brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Entry(u32);
 
 impl Entry {
@@ -69,11 +70,11 @@ impl Entry {
 }
 
 /// Flows to slots. A narrow flow's key lies with what its slot points to, which a look-up touches
-/// next anyway, so that the table itself takes 5 bytes for a flow and stays in the core's cache.
+/// next anyway, so that the table itself takes 5 to 13 bytes for a flow.
 #[derive(Debug)]
 pub(super) struct Table {
     hasher: RandomState,
-    narrow: HashTable<Entry>,
+    narrow: Groups<Entry>,
     wide: HashTable<u32>,
     /// Those of the wide flows that are inside tunnels, by their tuple alone.
     in_tunnels: Together,
@@ -98,7 +99,7 @@ impl Table {
         let in_tunnels = Together::new(hasher.clone());
         Self {
             hasher,
-            narrow: HashTable::new(),
+            narrow: Groups::new(),
             wide: HashTable::new(),
             in_tunnels,
             flows: Slab::new(),
@@ -131,7 +132,7 @@ impl Table {
             *entry == Entry::new(slot, hash)
                 && matches!(key_of(slot), Some(Key::Narrow(other)) if other == key)
         };
-        self.narrow.find(hash, same).map(|entry| entry.slot())
+        self.narrow.find(hash, same).map(Entry::slot)
     }
 
     fn find_wide(&self, tuple: FourTuple, tunnel: &[TunnelLayer]) -> Option<Slot> {
@@ -141,17 +142,28 @@ impl Table {
         self.flows.get(*index).map(|flow| flow.slot)
     }
 
-    /// Whether a narrow flow has this slot: brings its place in the table close to the core.
+    /// The hash of a narrow flow; where it points is asked of the memory.
     #[inline]
-    pub(super) fn touch(&self, key: Key, slot: Slot) -> bool {
-        match key {
-            Key::Narrow(key) => {
-                let hash = hash_narrow(&self.hasher, key);
-                let entry = Entry::new(slot, hash);
-                self.narrow.find(hash, |other| *other == entry).is_some()
-            }
-            Key::Wide(_) => false,
+    pub(super) fn prefetch(&self, key: [u32; 3]) -> u64 {
+        let hash = hash_narrow(&self.hasher, key);
+        self.narrow.prefetch(hash);
+        hash
+    }
+
+    /// The same, of a flow's key.
+    #[inline]
+    pub(super) fn prefetch_key(&self, key: Key) {
+        if let Key::Narrow(key) = key {
+            self.prefetch(key);
         }
+    }
+
+    /// The slot that a narrow flow with this hash has, if it is in the table; if it is not, another
+    /// one's perhaps.
+    #[inline]
+    pub(super) fn candidate(&self, hash: u64) -> Option<Slot> {
+        let entry = self.narrow.find(hash, |entry| *entry == Entry::new(entry.slot(), hash))?;
+        Some(entry.slot())
     }
 
     /// The key of a flow that is not in the table; [`Table::bind`] must follow.
@@ -203,7 +215,7 @@ impl Table {
 
     /// The next narrow flow makes the table grow.
     pub(super) fn is_full(&self) -> bool {
-        self.narrow.len() == self.narrow.capacity()
+        self.narrow.room() == 0
     }
 
     /// Makes room for so many more narrow flows at once.
@@ -219,7 +231,7 @@ impl Table {
                 let hasher = &self.hasher;
                 let hash = hash_narrow(hasher, key);
                 let rehash = |entry: &Entry| hash_of(hasher, key_of(entry.slot()));
-                self.narrow.insert_unique(hash, Entry::new(slot, hash), rehash);
+                self.narrow.insert(hash, Entry::new(slot, hash), rehash);
             }
             Key::Wide(index) => {
                 if let Some(flow) = self.flows.get_mut(index) {
@@ -252,7 +264,7 @@ impl Table {
     /// Perf: each would be taken out by itself otherwise, and where that is has left the core's cache
     /// when shards take turns: half of the time of a flood of 300,000 SYNs.
     pub(super) fn close(&mut self) {
-        self.narrow = HashTable::new();
+        self.narrow = Groups::new();
     }
 
     /// Takes a flow out that has this slot.
@@ -261,9 +273,7 @@ impl Table {
             Key::Narrow(key) => {
                 let hash = hash_narrow(&self.hasher, key);
                 let entry = Entry::new(slot, hash);
-                if let Ok(entry) = self.narrow.find_entry(hash, |other| *other == entry) {
-                    entry.remove();
-                }
+                self.narrow.remove(hash, |other| *other == entry);
             }
             Key::Wide(index) => {
                 let Some(flow) = self.flows.remove(index) else { return };

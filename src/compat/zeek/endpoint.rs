@@ -5,6 +5,7 @@ use crate::compact::compact;
 use super::columns::Counts;
 use super::delivery::Delivery;
 use super::history::Scaled;
+use crate::near;
 use crate::tcp::{Segment, Seq};
 
 /// The state of an endpoint: what was seen of it, not what its socket is in.
@@ -146,8 +147,9 @@ impl Endpoint {
     const TOO_LARGE_JUMP: u32 = 1 << 20;
 
     #[inline]
-    pub(super) fn touch(&self) -> i64 {
-        i64::from(self.last.seq.0) ^ i64::from(self.entered)
+    pub(super) fn prefetch(&self) {
+        near::value(&self.last.seq);
+        near::value(&self.entered);
     }
 
     pub(super) const fn enter(&mut self, state: EndpointState) {

@@ -7,6 +7,7 @@ use super::endpoint::{Endpoint, once};
 use super::history::History;
 use super::machine::step;
 use super::{EndpointState, is_likely_server};
+use crate::near;
 use crate::stamp::Time;
 use crate::tcp::{FourTuple, Marks, Segment};
 
@@ -84,11 +85,12 @@ impl Tracker {
         self
     }
 
-    /// Reads a little of every part that the next segment will need. What it returns means nothing.
+    /// Asks the memory for every part that the next segment will need.
     #[inline]
-    #[must_use]
-    pub fn touch(&self) -> i64 {
-        self.last.nanos() ^ self.forward.touch() ^ self.backward.touch()
+    pub(crate) fn prefetch(&self) {
+        near::value(&self.last);
+        self.forward.prefetch();
+        self.backward.prefetch();
     }
 
     /// Takes the next segment.

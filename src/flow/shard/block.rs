@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::Shard;
 use crate::connection::Connection;
 use crate::flow::batch::Batch;
-use crate::flow::embryo::Embryo;
+use crate::flow::identity::Flow;
 use crate::flow::packed::{Kind, Packed};
 use crate::flow::strip::Strip;
 use crate::flow::table::Slot;
@@ -65,6 +65,16 @@ impl Ahead {
     }
 }
 
+/// A flow of a block, and where it was found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Look {
+    /// None of a wide flow, which is looked up in one go.
+    hash: Option<u64>,
+    slot: Option<Slot>,
+    /// The flow's first segment in the block, as far as it is known to be of the flow.
+    index: u8,
+}
+
 /// Flows without a connection, as bits that each shares with some others.
 #[derive(Debug, Default)]
 struct Strangers([u64; 4]);
@@ -109,76 +119,135 @@ impl Places {
 }
 
 impl Shard {
-    /// Looks up where the flows of some segments are, and touches what will be needed of them, so
-    /// that the core waits for its memory once for all of them and not once for each.
+    /// Looks up where the flows of some segments are, and asks the memory for what will be needed of
+    /// them: step by step for all of them, so that it comes while the core is at the next ones.
     ///
     /// Perf: `benches/whole.rs`; docs/performance.md has the figures.
     pub(super) fn look_ahead(&self, batch: &Batch, block: &[Packed]) -> Ahead {
-        let strangers = Places::default();
-        let mut ahead = Ahead { slots: [None; BLOCK], strangers, next: [0; BLOCK] };
+        let evicted = self.next_to_be_evicted(block.len());
+        evicted.clone().for_each(|index| self.embryos.prefetch(index));
+        let mut ahead =
+            Ahead { slots: [None; BLOCK], strangers: Places::default(), next: [0; BLOCK] };
+        let mut looks = [Look::default(); BLOCK];
+        // The segment with which each one's flow is looked up.
+        let mut same = [0_u8; BLOCK];
+        let count = self.find_flows((batch, block), &mut ahead.next, &mut looks, &mut same);
+        let looks = looks.get_mut(..count).unwrap_or_default();
+        for look in &mut *looks {
+            look.slot = look.hash.and_then(|hash| self.table.candidate(hash));
+            if let Some(slot) = look.slot {
+                self.prefetch(slot);
+            }
+        }
         let mut seen = Strangers::default();
-        // Connections of the block, and how many.
-        let (mut firsts, mut count) = ([0_u32; BLOCK], 0);
-        // The latest flows: where in the block each was seen last, and a number that is odd for none.
-        let (mut places, mut numbers) = ([0_u8; RECENT], [1_u64; RECENT]);
-        let mut turn = 0;
         let may_be_strangers = !self.may_speak_for_others(batch);
-        for (packed, index) in block.iter().zip(0_u8..) {
+        for look in &mut *looks {
+            let index = usize::from(look.index);
+            let Some(packed) = block.get(index) else { continue };
+            let flow = batch.flow_of(packed);
+            let is_there = look.slot.is_some_and(|slot| self.is_at(slot, &flow));
+            if !is_there && (look.slot.is_some() || look.hash.is_none()) {
+                look.slot = self.slot_of(&flow);
+            }
+            match look.slot {
+                None if may_be_strangers && seen.add(packed) => ahead.strangers.add(index),
+                None => {}
+                Some(slot) => {
+                    if let Some(place) = ahead.slots.get_mut(index) {
+                        *place = Some(slot);
+                    }
+                    if let Some(connection) = self.awake(slot) {
+                        connection.prefetch();
+                    }
+                }
+            }
+        }
+        for index in evicted {
+            if let Some(embryo) = self.embryos.get(index) {
+                self.table.prefetch_key(embryo.key());
+            }
+        }
+        // What is behind a pointer only once the pointers are there.
+        for connection in looks.iter().filter_map(|look| self.awake(look.slot?)) {
+            connection.prefetch_behind();
+        }
+        for (index, first) in same.iter().take(block.len()).enumerate() {
+            let slot = ahead.slot(usize::from(*first));
+            if let Some(place) = ahead.slots.get_mut(index) {
+                *place = slot;
+            }
+        }
+        ahead
+    }
+
+    /// Finds out which of the segments are of one flow, and asks the memory for where each flow is to be
+    /// found. Returns how many flows there are.
+    #[inline]
+    fn find_flows(
+        &self,
+        (batch, block): (&Batch, &[Packed]),
+        next: &mut [u8; BLOCK],
+        looks: &mut [Look; BLOCK],
+        same: &mut [u8; BLOCK],
+    ) -> usize {
+        let mut count = 0;
+        // The latest flows: where in the block each was seen last and first, and a number that is odd for
+        // none.
+        let (mut places, mut numbers) = ([(0_u8, 0_u8); RECENT], [1_u64; RECENT]);
+        let mut turn = 0;
+        for ((packed, first), index) in block.iter().zip(same).zip(0_u8..) {
             let number = packed.number() & !1;
             let is_last = |place: u8| {
                 let before = block.get(usize::from(place));
                 before.is_some_and(|before| batch.are_of_one_flow(before, packed))
             };
             let mut known = numbers.iter().zip(&mut places);
-            let known = known.find(|(known, place)| **known == number && is_last(**place));
-            let slot = if let Some((_, place)) = known {
-                let before = std::mem::replace(place, index);
-                if let Some(next) = ahead.next.get_mut(usize::from(before)) {
+            let known = known.find(|(known, (last, _))| **known == number && is_last(*last));
+            if let Some((_, (last, found))) = known {
+                if let Some(next) = next.get_mut(usize::from(*last)) {
                     *next = index;
                 }
-                ahead.slot(usize::from(before))
-            } else {
-                let slot = self.slot_of(&batch.flow_of(packed));
-                if slot.is_none() && may_be_strangers && seen.add(packed) {
-                    ahead.strangers.add(usize::from(index));
-                }
-                if let Some(slot) = slot.filter(|slot| slot.is_live())
-                    && let Some(first) = firsts.get_mut(count)
-                {
-                    (*first, count) = (slot.index(), count + 1);
-                }
-                let entry = numbers.get_mut(turn).zip(places.get_mut(turn));
-                if let Some((known, place)) = entry {
-                    (*known, *place) = (number, index);
-                }
-                turn = (turn + 1) % RECENT;
-                slot
-            };
-            if let Some(place) = ahead.slots.get_mut(usize::from(index)) {
-                *place = slot;
+                (*last, *first) = (index, *found);
+                continue;
             }
+            *first = index;
+            let hash = match batch.flow_of(packed) {
+                Flow::Narrow(key) => Some(self.table.prefetch(key)),
+                Flow::Wide(..) => None,
+            };
+            if let Some(look) = looks.get_mut(count) {
+                (*look, count) = (Look { hash, slot: None, index }, count + 1);
+            }
+            let entry = numbers.get_mut(turn).zip(places.get_mut(turn));
+            if let Some((known, place)) = entry {
+                (*known, *place) = (number, (index, index));
+            }
+            turn = (turn + 1) % RECENT;
         }
-        self.touch(firsts.get(..count).unwrap_or_default(), block.len());
-        ahead
+        count
     }
 
-    fn touch(&self, firsts: &[u32], segments: usize) {
-        let mut touched = 0;
-        // What is behind a pointer only once the pointers are there.
-        for touch in [Connection::touch, Connection::touch_behind] {
-            for index in firsts {
-                touched ^= self.live.at_hand(*index).map_or(0, touch);
-            }
+    /// The connection, if it has all its state at hand.
+    #[inline]
+    fn awake(&self, slot: Slot) -> Option<&Connection> {
+        if slot.is_live() { self.live.at_hand(slot.index()) } else { None }
+    }
+
+    /// Asks the memory for what is at hand of a slot.
+    #[inline]
+    fn prefetch(&self, slot: Slot) {
+        if slot.is_live() {
+            self.live.prefetch(slot.index());
+        } else {
+            self.embryos.prefetch(slot.index());
         }
-        if self.embryos.len() + segments > self.limits.embryonic {
-            // These are the next ones to be evicted.
-            for (index, _) in self.queue.iter().take(segments) {
-                let key = self.embryos.get(*index).map(Embryo::key);
-                let found = key.is_some_and(|key| self.table.touch(key, Slot::embryo(*index)));
-                touched ^= i64::from(found);
-            }
-        }
-        std::hint::black_box(touched);
+    }
+
+    /// The embryos that may have to leave for so many segments.
+    fn next_to_be_evicted(&self, segments: usize) -> impl Iterator<Item = u32> + Clone {
+        let is_near = self.embryos.len() + segments > self.limits.embryonic;
+        let count = if is_near { segments } else { 0 };
+        self.queue.iter().take(count).map(|(index, _)| *index)
     }
 
     /// Whether segments may be taken out of their order in a block: if no connection must leave in

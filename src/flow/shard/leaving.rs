@@ -48,8 +48,9 @@ impl Shard {
             self.timers.push(Reverse(Timer { at, ..timer }));
             if let Some((_, connection)) = self.live.at_hand_mut(timer.slot) {
                 // Perf: it was silent for a while, and has left the core's cache.
-                std::hint::black_box(connection.touch());
-                std::hint::black_box(connection.touch_behind() ^ connection.touch_past());
+                connection.prefetch();
+                connection.prefetch_behind();
+                connection.prefetch_past();
                 connection.rest();
             }
             if self.live.awake() > self.closed_awake {

@@ -1,0 +1,17 @@
+//! Asks for memory before it is needed, so that the core goes on while it comes.
+//!
+//! Nothing depends on whether it comes: what is asked for may be anywhere, even beyond a slice's end.
+
+use prefetch_index::prefetch_index;
+
+/// Asks for the element at `index` of a slice, or of what lies behind it.
+#[inline]
+pub(crate) fn element<T>(slice: &[T], index: usize) {
+    prefetch_index(slice, index);
+}
+
+/// Asks for the beginning of a value.
+#[inline]
+pub(crate) fn value<T>(value: &T) {
+    prefetch_index(std::slice::from_ref(value), 0);
+}
