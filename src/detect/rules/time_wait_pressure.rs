@@ -249,9 +249,13 @@ fn judge_pair(
         frames: pair.earliest.map(|(_, frame)| frame).into_iter().collect(),
     };
     let time_wait = pair.time_wait.client.peak().map_or(0, |peak| peak.count);
-    let runs_out = forecast.runs_out_in.map_or_else(String::new, |span| {
-        format!("; at this rate they run out {} after the capture's end", words::span(span))
-    });
+    let runs_out = match forecast.runs_out_in {
+        _ if peak.count >= ports => "; none was left".to_owned(),
+        Some(span) => {
+            format!("; at this rate they run out {} after the capture's end", words::span(span))
+        }
+        None => String::new(),
+    };
     let rate = words::count(forecast.rate_milli / 1_000);
     let mut evidence = evidence(&pair.ports_held, peak, ports, client.from_host, whole);
     evidence.push(number("time_wait_of_client", time_wait));
@@ -304,7 +308,7 @@ fn forecast(pair: &Pair, ports: u64, client: &HostSettings, whole: &Whole<'_>) -
     let still_fills = millis < time_wait * 1_000;
     let steady = rate_milli.saturating_mul(time_wait) / 1_000;
     let closes_first = time_waits * 2 >= pair.connections;
-    let runs_out = still_fills && closes_first && steady >= ports && held > 0;
+    let runs_out = still_fills && closes_first && steady >= ports && (1..ports).contains(&held);
     let nanos = (ports.saturating_sub(held)).saturating_mul(1_000_000_000_000) / rate_milli.max(1);
     let runs_out_in = Span::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
     Forecast { rate_milli, runs_out_in: runs_out.then_some(runs_out_in) }
@@ -409,6 +413,13 @@ mod tests {
         let finding = Run::with(ports(4_000 - 10), burst(1_995, 30_000)).only(CODE);
         assert_eq!(finding.severity, Severity::Warning);
         assert!(finding.summary.contains("run out 30 s after"), "{}", finding.summary);
+    }
+
+    #[test]
+    fn where_no_port_was_left_nothing_is_forecast() {
+        let finding = Run::with(ports(2_000), burst(2_000, 30_000)).only(CODE);
+        assert!(finding.summary.ends_with("a second; none was left."), "{}", finding.summary);
+        assert!(!finding.evidence.iter().any(|evidence| evidence.name == "runs_out_in_ns"));
     }
 
     #[test]
