@@ -317,9 +317,9 @@ impl Connection {
             {
                 ResetKind::HandshakeRejected
             }
-            Some(State::FinWait2) => self.kind_in_fin_wait_2(from),
+            Some(State::FinWait2) => self.kind_in_fin_wait_2(from, segment),
             Some(State::Closed) if me.was_in(State::FinWait2) && !me.was_in(State::TimeWait) => {
-                self.kind_in_fin_wait_2(from)
+                self.kind_in_fin_wait_2(from, segment)
             }
             Some(State::FinWait1 | State::Closing | State::LastAck | State::TimeWait) => {
                 ResetKind::AfterFin
@@ -332,10 +332,12 @@ impl Connection {
     }
 
     /// An orphan answers data with a RST (Linux `tcp_rcv_state_process`), and takes a FIN: what answers
-    /// that, or a question, is no socket any more.
-    fn kind_in_fin_wait_2(&self, from: Side) -> ResetKind {
+    /// that, or a question, is no socket any more. A RST with ACK answers nothing.
+    fn kind_in_fin_wait_2(&self, from: Side, segment: &Segment) -> ResetKind {
         if self.unacknowledged(from.peer()) > 0 {
             ResetKind::OrphanFinWait2
+        } else if segment.flags.ack() {
+            self.kind_when_open(from, segment)
         } else {
             ResetKind::FinWait2Gone
         }

@@ -130,6 +130,7 @@ fn resets_are_of_the_kind_that_their_scenarios_name() {
             "edge-fires-fin-wait-2-gone-late: fin_wait_2_gone",
             "edge-fires-one-in-five: unread_data",
             "edge-fires-several-resets: abort",
+            "edge-fires-shut-down-then-aborted: abort",
             "fires-abort: abort",
             "fires-after-fin: after_fin",
             "fires-fin-wait-2-gone: fin_wait_2_gone",
