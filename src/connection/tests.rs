@@ -310,6 +310,20 @@ fn a_fin_that_waits_for_room_was_there_before_the_peers_where_that_was_answered_
 }
 
 #[test]
+fn a_fin_that_comes_again_needlessly_had_come_before() {
+    let server = &scenario("close-fin-repeated-needlessly.tcp")[0].states.server;
+    let received = server.iter().find(|it| it.state == State::CloseWait).unwrap();
+    assert_eq!(received.frame.unwrap().number(), 5);
+}
+
+#[test]
+fn a_fin_that_waits_for_data_brought_what_it_acknowledges_at_once() {
+    let client = &scenario("close-fin-waited-for-lost-data.tcp")[0].states.client;
+    let frames: Vec<_> = client.iter().map(|it| (it.state, it.frame.unwrap().number())).collect();
+    assert!(frames.ends_with(&[(State::FinWait2, 7), (State::TimeWait, 9)]), "{frames:?}");
+}
+
+#[test]
 fn what_a_reset_overtook_is_no_sign_of_life() {
     let record = &scenario("reset-that-overtook-an-acknowledgment.tcp")[0];
     assert_eq!(states(record, Side::Client).last(), Some(&"CLOSED"));
