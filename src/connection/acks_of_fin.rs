@@ -50,6 +50,12 @@ impl AcksOfFin {
         self.0.first().filter(|ack| ack.is_alone).map(|ack| ack.mark)
     }
 
+    /// Whether the one at `mark` left within one tick of its sender's clock before `segment`.
+    pub(super) fn left_just_before(&self, mark: Mark, segment: &Segment) -> bool {
+        let ack = self.in_frame(Some(mark.frame)).and_then(|ack| ack.timestamp);
+        ack.zip(segment.timestamps()).is_some_and(|(ack, it)| it.value.wrapping_sub(ack) <= 1)
+    }
+
     /// The one before the latest.
     pub(super) fn before_the_last(&self) -> Option<Mark> {
         self.0.all().rev().nth(1).map(|ack| ack.mark)

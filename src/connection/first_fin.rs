@@ -48,6 +48,8 @@ struct FirstFin {
     /// Much is in flight; or was just sent by a sender far away: what of it was still in flight there,
     /// the tap does not show.
     bulk: bool,
+    /// The segment before it is an acknowledgment of the peer's FIN, and left together with it.
+    is_together: bool,
     /// What its sender sent before is not all acknowledged.
     behind_data: bool,
     /// The segment before it, of either side.
@@ -103,6 +105,8 @@ impl Connection {
             narrow: lost || repeated,
             may_be_narrow: is_lossy && peer.stream.fin.is_some_and(|fin| acknowledged > fin),
             bulk: hindered || (path > BESIDE && just_before && me.stream.end > UNHINDERED),
+            // Of what comes from afar, only the clock there tells.
+            is_together: path <= BESIDE || peer.acks_of_fin.left_just_before(before, segment),
             behind_data: begins > me.stream.acknowledged.max(1),
             before,
             data_before,
@@ -274,6 +278,7 @@ impl Endpoint {
             fin.may_be_narrow && Some(self.stream.advanced.frame) == received.frame
         };
         made_room
+            && fin.is_together
             && Some(fin.before.frame) > received.frame
             // A FIN that waits behind data leaves with the last of it (Linux `tcp_send_fin`).
             && fin.data_before.is_none_or(|data| data.time <= received.at)

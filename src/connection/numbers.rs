@@ -24,7 +24,7 @@ pub(super) struct Numbers {
     before: u16,
     /// The highest one of segments before the last.
     latest: u16,
-    /// That of the last one.
+    /// That of the last one that was not overtaken.
     last: u16,
     /// The last one is larger than what the wire carries: it becomes several, which are counted each.
     is_large: bool,
@@ -56,7 +56,7 @@ impl Stream {
         self.numbers.sender(segment, self.segments())
     }
 
-    /// Whether the last segment was sent behind `segment`, as far as its identification tells.
+    /// Whether what was seen before `segment` was sent behind it, as far as its identification tells.
     pub(super) fn has_overtaken(&self, segment: &Segment) -> bool {
         let is_told = segment.ttl <= LIMIT && self.numbers.are_counted(self.segments());
         is_told && self.numbers.has_overtaken(segment.ip_id)
@@ -76,10 +76,12 @@ impl Stream {
 }
 
 impl Numbers {
-    /// Keeps that of the segment that becomes the last one.
+    /// Keeps that of the segment that becomes the last one, unless it was overtaken.
     #[inline]
     pub(super) const fn take(&mut self, segment: &Segment) {
-        (self.last, self.is_large) = (segment.ip_id, segment.payload_len > FRAME);
+        if !self.has_overtaken(segment.ip_id) {
+            (self.last, self.is_large) = (segment.ip_id, segment.payload_len > FRAME);
+        }
     }
 
     /// Takes the last one, before which `segments` were seen with it.
@@ -103,10 +105,11 @@ impl Numbers {
         }
     }
 
-    /// Whether the last segment was sent behind one that has this identification.
+    /// Whether what was seen was sent behind one that has this identification.
+    #[inline]
     pub(super) const fn has_overtaken(self, ip_id: u16) -> bool {
         let behind = self.last.wrapping_sub(ip_id);
-        ip_id != 0 && behind != 0 && behind <= UNSEEN * 4
+        ip_id != 0 && self.last != 0 && behind != 0 && behind <= UNSEEN * 4
     }
 
     fn sender(self, segment: &Segment, segments: u16) -> Option<Sender> {
@@ -153,6 +156,19 @@ mod tests {
         assert_eq!(sender(&[7, 8, 11, 10, 12], 63), Some(Sender::Socket { unseen: 0 }));
         assert_eq!(sender(&[7, 8, 11, 10], 63), None, "it was overtaken");
         assert_eq!(sender(&[0, 7, 8, 0], 64), Some(Sender::Rest));
+    }
+
+    #[test]
+    fn what_was_overtaken_hides_no_later_one_that_took_the_short_way() {
+        let mut stream = Stream::default();
+        let of = |ip_id| Segment { ip_id, ttl: 64, flags: Flags::ACK, ..Segment::default() };
+        stream.count(&of(7));
+        stream.read_number();
+        for ip_id in [8, 11, 9, 10] {
+            stream.count(&of(ip_id));
+        }
+        stream.read_number();
+        assert_eq!(stream.sender(&of(12)), Some(Sender::Socket { unseen: 0 }));
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Connection {
         }
         self.had_died_before_ack(from, segment);
         self.had_been_reset_before_ack(from, segment);
+        self.had_been_reset_before_fin(from, segment);
         self.had_closed_before_ack(from, segment);
         self.doubt_ack_before(from, segment);
         self.doubt_what_crossed(from, segment);

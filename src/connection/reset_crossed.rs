@@ -99,6 +99,25 @@ impl Connection {
         }
     }
 
+    /// A RST without ACK of a side that the peer's RST has ended answers the peer's FIN: that RST had overtaken
+    /// it, and it was never in CLOSE-WAIT.
+    pub(super) fn had_been_reset_before_fin(&mut self, from: Side, rst: &Segment) {
+        let (me, peer) = self.sides.pair_mut(from);
+        let [.., received, end] = *me.entries() else { return };
+        let is_last_word = peer.last_fin.or(peer.fin).map(|fin| fin.frame) == received.frame;
+        if !rst.flags.ack()
+            && is_last_word
+            && !peer.stream.fin_acknowledged()
+            && (received.state, end.cause) == (State::CloseWait, Cause::ReceivedRst)
+            && received.cause == Cause::ReceivedFin
+            && me.stream.offset(rst.seq) == me.stream.acknowledged
+        {
+            me.revert(State::Closed);
+            me.revert(State::CloseWait);
+            me.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(rst.frame)));
+        }
+    }
+
     /// A RST without ACK that answers the latest of several acknowledgments of its sender's FIN, while none
     /// of them is known to have come: one had, before that one, and closed it. In FIN-WAIT-1 it led to
     /// FIN-WAIT-2, where data resets an orphan, unless a timer was due that may have ended it.

@@ -177,6 +177,12 @@ fn what_crossed_on_the_way_is_told_as_far_as_it_shows() {
             &["FIN-WAIT-1", "CLOSING", "CLOSED"],
         ),
         ("reset-that-overtook-the-ack-of-the-fin.tcp", Side::Client, &["FIN-WAIT-1", "CLOSED"]),
+        ("reset-that-overtook-the-fin.tcp", Side::Client, &["CLOSED"]),
+        (
+            "close-ack-and-fin-that-came-together.tcp",
+            Side::Server,
+            &["CLOSE-WAIT", "LAST-ACK", "CLOSED"],
+        ),
     ];
     for (name, side, expected) in cases {
         let seen = states(&scenario(name)[0], side);
