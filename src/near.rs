@@ -10,6 +10,14 @@ pub(crate) fn element<T>(slice: &[T], index: usize) {
     prefetch_index(slice, index);
 }
 
+/// Asks for all of a slice.
+#[inline]
+pub(crate) fn slice(bytes: &[u8]) {
+    for index in (0..bytes.len()).step_by(64) {
+        element(bytes, index);
+    }
+}
+
 /// Asks for the beginning of a value.
 #[inline]
 pub(crate) fn value<T>(value: &T) {

@@ -220,10 +220,10 @@ impl Summary {
             match part {
                 Part::Listeners(roster, mut sums) => {
                     sums.sort_by_key(|sum| sum.order);
-                    roster.add_with_sums(due(|lists| &lists.listeners), sums, room);
+                    roster.add_with_sums(&due(|lists| &lists.listeners), sums, room);
                 }
-                Part::Hosts(roster) => roster.add_all(due(|lists| &lists.hosts), room),
-                Part::Pairs(roster) => roster.add_all(due(|lists| &lists.pairs), room),
+                Part::Hosts(roster) => roster.add_all(&due(|lists| &lists.hosts), room),
+                Part::Pairs(roster) => roster.add_all(&due(|lists| &lists.pairs), room),
             }
         });
         for tray in trays.iter_mut() {

@@ -9,6 +9,7 @@ use super::shelf::{Shelf, Spot};
 use super::slab::Slab;
 use super::table::Key;
 use crate::connection::{Connection, Room, Tunnels};
+use crate::near;
 use crate::stamp::Time;
 
 /// The connections of a shard.
@@ -110,6 +111,15 @@ impl Lives {
     #[inline]
     pub(super) fn prefetch(&self, index: u32) {
         self.all.prefetch(index);
+    }
+
+    /// Asks the memory for what is not at hand of it.
+    pub(super) fn prefetch_body(&self, index: u32) {
+        match self.all.get(index).map(|member| &member.body) {
+            Some(Body::Awake(connection)) => connection.prefetch(),
+            Some(Body::Asleep(spot, _)) => near::slice(self.shelf.get(*spot)),
+            None => {}
+        }
     }
 
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Live> {

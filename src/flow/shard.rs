@@ -32,6 +32,7 @@ use super::sightings::Sightings;
 use super::strip::Strip;
 use super::table::{Key, Slot, Table};
 use crate::connection::Mark;
+use crate::near;
 use crate::settings::Settings;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::Extras;
@@ -131,6 +132,7 @@ impl Shard {
             let ahead = self.look_ahead(batch, block);
             let (first, runs) = (place, self.may_take_runs(batch));
             for (index, packed) in block.iter().enumerate() {
+                near::element(block, index + BLOCK);
                 if place >= end {
                     let (strip, until) = strips.at(place);
                     (from, end, watched) = ((batch, strip), until, strip.is_watched());
@@ -248,7 +250,19 @@ impl Shard {
         self.timers.pop();
         self.cause = LATER | timer.id;
         self.ring(timer, settings, emit);
+        self.prefetch_timers();
         true
+    }
+
+    /// Asks the memory for what the next timers are about.
+    fn prefetch_timers(&self) {
+        // One of the two behind the next one comes after it, if no other is set before.
+        for Reverse(timer) in self.timers.as_slice().iter().take(3) {
+            self.live.prefetch(timer.slot);
+        }
+        if let Some(Reverse(timer)) = self.timers.peek() {
+            self.live.prefetch_body(timer.slot);
+        }
     }
 
     /// Lets go of what is left at the capture's end, in the order in which the connections began, but
@@ -269,6 +283,7 @@ impl Shard {
                 return Some((clock, LATER | self.id_of(slot, emit)));
             }
             left += 1;
+            self.prefetch_next(&rest);
             self.cause = LATER | self.id_of(slot, emit);
             if slot.is_live() {
                 let leave = Leave { at: clock, ending: Ending::CaptureEnd, by: None };
@@ -278,6 +293,16 @@ impl Shard {
             }
         }
         None
+    }
+
+    /// Asks the memory for those that leave next, the last ones.
+    fn prefetch_next(&self, rest: &[Slot]) {
+        if let Some(next) = rest.len().checked_sub(4).and_then(|at| rest.get(at)) {
+            self.prefetch(*next);
+        }
+        if let Some(next) = rest.last().filter(|slot| slot.is_live()) {
+            self.live.prefetch_body(next.index());
+        }
     }
 
     /// Lets go of everything at the capture's end.

@@ -56,9 +56,10 @@ impl<K: Key + Ord + Hash, V: Fold> Roster<K, V> {
     }
 
     /// Adds connections in their order.
-    pub(super) fn add_all(&mut self, slips: Vec<(Order, &Slip, Side)>, room: Room) {
-        for (_, slip, side) in slips {
-            self.add(slip, side, room);
+    pub(super) fn add_all(&mut self, slips: &[(Order, &Slip, Side)], room: Room) {
+        for (index, (_, slip, side)) in slips.iter().enumerate() {
+            prefetch(slips, index);
+            self.add(slip, *side, room);
         }
     }
 
@@ -99,21 +100,29 @@ impl Roster<Within<Endpoint>, Listener> {
     /// Adds connections and what shards added up, each in their order.
     pub(super) fn add_with_sums(
         &mut self,
-        slips: Vec<(Order, &Slip, Side)>,
+        slips: &[(Order, &Slip, Side)],
         sums: Vec<Sum>,
         room: Room,
     ) {
         let mut sums = sums.into_iter().peekable();
-        for (order, slip, side) in slips {
-            while let Some(sum) = sums.next_if(|sum| sum.order < order) {
+        for (index, (order, slip, side)) in slips.iter().enumerate() {
+            prefetch(slips, index);
+            while let Some(sum) = sums.next_if(|sum| sum.order < *order) {
                 self.add_sum(&sum, room);
             }
-            self.add(slip, side, room);
+            self.add(slip, *side, room);
         }
         sums.for_each(|sum| self.add_sum(&sum, room));
     }
 
     fn add_sum(&mut self, sum: &Sum, room: Room) {
         self.change(sum.key, room, |place| place.open().merge(&sum.totals));
+    }
+}
+
+/// Asks the memory for a slip that is taken soon after the one at `index`.
+fn prefetch(slips: &[(Order, &Slip, Side)], index: usize) {
+    if let Some((_, slip, _)) = slips.get(index + 2) {
+        slip.prefetch();
     }
 }

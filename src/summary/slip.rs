@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::brief::Brief;
 use super::{Distinct, PairKey};
+use crate::near;
 use crate::stamp::Time;
 use crate::tcp::{Endpoint, OverlayId, Side, Within};
 
@@ -46,6 +47,17 @@ impl Slip {
     pub(super) fn open(&mut self) -> &mut Brief {
         self.packed.take();
         &mut self.brief
+    }
+
+    /// Asks the memory for it.
+    pub(super) fn prefetch(&self) {
+        near::value(&self.order);
+        near::value(&self.packed);
+        near::value(&self.server);
+        near::value(&self.brief);
+        near::value(&self.brief.sent.client);
+        near::value(&self.brief.sent.server);
+        near::value(&self.brief.states);
     }
 
     /// The connection in few bytes, which whoever keeps it shares; packed at `desk` the first time.

@@ -10,6 +10,7 @@ use super::overlays::Overlays;
 use super::slip::{Key, Order, Slip, is_due};
 use super::{Pair, PairKey, Shed, Totals};
 use crate::connection::{ConnectionRecord, LoneSyn};
+use crate::near;
 use crate::stamp::Time;
 use crate::tcp::{Endpoint, OverlayId, Side, TunnelLayer, Within};
 
@@ -42,6 +43,9 @@ pub(super) type Parts = [Vec<Listed>; <Within<Endpoint> as Key>::PARTS];
 
 /// A slip, by its place, and for whose sake it is listed.
 pub(super) type Listed = (u32, Side);
+
+/// So far ahead of one listed connection the next ones are asked for.
+const AHEAD: usize = 8;
 
 impl Tray {
     /// Slips that wait before it is better to hand them over.
@@ -156,7 +160,10 @@ impl Tray {
         list: &'a [Listed],
         mark: Option<Order>,
     ) -> impl Iterator<Item = (Order, &'a Slip, Side)> {
-        let listed = list.iter().filter_map(|(place, side)| {
+        let listed = list.iter().enumerate().filter_map(move |(index, (place, side))| {
+            if let Some((next, _)) = list.get(index + AHEAD) {
+                self.slips.get(*next as usize).inspect(|slip| near::value(&slip.order));
+            }
             let slip = self.slips.get(*place as usize)?;
             Some((slip.order, slip, *side))
         });

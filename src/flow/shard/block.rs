@@ -235,7 +235,7 @@ impl Shard {
 
     /// Asks the memory for what is at hand of a slot.
     #[inline]
-    fn prefetch(&self, slot: Slot) {
+    pub(super) fn prefetch(&self, slot: Slot) {
         if slot.is_live() {
             self.live.prefetch(slot.index());
         } else {

@@ -67,6 +67,12 @@ impl Shard {
         emit: &mut impl Observer,
     ) -> bool {
         while let Some((index, ticket)) = self.over.pop_front() {
+            if let Some((next, _)) = self.over.get(3) {
+                self.live.prefetch(*next);
+            }
+            if let Some((next, _)) = self.over.front() {
+                self.live.prefetch_body(*next);
+            }
             if self.live.get(index).is_some_and(|live| live.ticket == Some(ticket)) {
                 let leave = Leave { at: clock, ending: Ending::Expired, by: None };
                 self.finish_live(index, leave, settings, emit);
