@@ -227,6 +227,11 @@ impl Capture {
         self.segments.get(&frame)
     }
 
+    /// When the segment in `frame` was seen.
+    pub(crate) fn time_of(&self, frame: u64) -> Option<i64> {
+        self.segment(frame).map(|it| it.1.time.nanos())
+    }
+
     /// How long the segment in `frame` of `other` was on its way between the two captures: the
     /// distance of the nearest sighting of the same segment here, of those that are no nearer than
     /// the path is long (RSTs without timestamps are all alike).

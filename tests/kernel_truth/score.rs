@@ -145,10 +145,16 @@ fn expect<'a>(
     let delay_of =
         |it: &Transition| it.frame.filter(|_| !at_own_end).map(|frame| seen.delay_of(own, frame));
     let delay = delay_of(it);
-    // Of FINs that cross each is on its way for a time that no tap can know, and at the tap CLOSING cannot
-    // stand before the FIN-WAIT-1 that its own FIN shows there.
-    let crossed = before.filter(|before| it.to == "CLOSING" && before.to == "FIN-WAIT-1");
-    let own_fin = crossed.and_then(delay_of).flatten().unwrap_or(0);
+    // What crosses a FIN and that FIN are each on their way for a time that no tap can know; and what passed
+    // the tap before the FIN cannot stand there before the state that this made.
+    let own_fin = before
+        .filter(|before| matches!(before.to.as_str(), "FIN-WAIT-1" | "LAST-ACK"))
+        .and_then(|before| {
+            let of = |it: &Transition| Some((own.time_of(it.frame?)?, delay_of(it)??));
+            let ((sent, fin), (came, received)) = (of(before)?, of(it)?);
+            (came - received < sent + fin).then_some(fin)
+        })
+        .unwrap_or(0);
     match it.tag {
         Tag::Timer => {
             let length = before.map_or(0, |before| it.at - before.at);
