@@ -225,16 +225,6 @@ impl Endpoint {
                 }
                 self.apply(Event::ReceiveFin, reason);
             }
-            // Its FIN was sent again, which was not seen: the acknowledgment had not come.
-            (Some(entry), Some(ack))
-                if answer.misses_some() && entry.frame < reason.frame && !self.reads_after_fin =>
-            {
-                let next = self.acks_of_fin.next(entry.frame, |_| true).unwrap_or(ack);
-                self.revert(State::FinWait2);
-                let taken = Reason::inferred(next, Cause::ReceivedAckOfFin);
-                self.apply(Event::ReceiveAckOfFin, taken.corrected(Some(segment.frame)));
-                self.apply(Event::ReceiveFin, reason);
-            }
             (Some(entry), _) if self.leaves_order_open(segment, &entry, answer) => {
                 self.revert(State::FinWait2);
                 let (at, certainty) = (reason.at.max(entry.at), Certainty::Inferred);

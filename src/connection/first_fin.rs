@@ -131,8 +131,7 @@ impl Connection {
     pub(super) fn on_overtaken_fin(&mut self, from: Side, segment: &Segment) {
         let (me, peer) = self.sides.pair_mut(from);
         let knew = peer.stream.fin.is_none_or(|fin| peer.stream.offset(segment.ack) > fin);
-        let is_older = me.sent_before_fin(segment) || peer.had_more_acknowledged(segment);
-        if is_older && !knew && segment.flags.ack() {
+        if peer.had_more_acknowledged(segment) && !knew {
             me.crossed_after_all(Mark::of(segment));
         }
     }
@@ -160,18 +159,10 @@ impl Connection {
 }
 
 impl Endpoint {
-    /// Whether it sent `segment` before its latest FIN.
-    fn sent_before_fin(&self, segment: &Segment) -> bool {
-        let stamps = self.fin_stamps.zip(segment.timestamps());
-        stamps.is_some_and(|(fin, this)| newer(fin.value, this.value))
-    }
-
-    /// Whether something that it sent later than `segment` has come before that, as its clock, its
-    /// identification, or what it acknowledges of `peer` tells.
+    /// Whether something that it sent later than `segment` has come before that, as its identification or
+    /// what it acknowledges of `peer` tells.
     pub(super) fn was_overtaken(&self, peer: &Self, segment: &Segment) -> bool {
-        self.sent_before_fin(segment)
-            || peer.had_more_acknowledged(segment)
-            || self.stream.has_overtaken(segment)
+        peer.had_more_acknowledged(segment) || self.stream.has_overtaken(segment)
     }
 
     /// Whether `segment` of the peer acknowledges less than an earlier one: it was sent before that.

@@ -167,6 +167,11 @@ fn what_crossed_on_the_way_is_told_as_far_as_it_shows() {
             &["FIN-WAIT-1", "TIME-WAIT"],
         ),
         (
+            "close-fins-crossed-as-a-late-answer-shows.tcp",
+            Side::Server,
+            &["FIN-WAIT-1", "CLOSING", "TIME-WAIT"],
+        ),
+        (
             "close-fins-crossed-as-an-overtaken-fin-shows.tcp",
             Side::Client,
             &["FIN-WAIT-1", "CLOSING", "TIME-WAIT"],

@@ -40,11 +40,6 @@ impl Answer {
     pub(super) fn is_of_rest(&self) -> bool {
         self.sender == Some(Sender::Rest)
     }
-
-    /// It comes from the socket, which sent something before it that was not seen.
-    pub(super) fn misses_some(&self) -> bool {
-        matches!(self.sender, Some(Sender::Socket { unseen: 1.. })) && self.is_all
-    }
 }
 
 impl Endpoint {
