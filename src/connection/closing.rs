@@ -178,7 +178,7 @@ impl Connection {
         }
         let is_overtaken = self.was_sent_before_the_end(from, segment)
             || self.sides.of(from).had_sent_more(segment);
-        let outdates = self.outdates_reset(from, segment) || self.had_lost_the_fin(from, segment);
+        let outdates = self.had_lost_the_fin(from, segment);
         let me = self.sides.of_mut(from);
         let Some(entry) = me.last_entry().copied() else { return };
         match entry.cause {

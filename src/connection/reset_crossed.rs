@@ -207,19 +207,4 @@ impl Connection {
             me.revert(last.state);
         }
     }
-
-    /// Whether `segment` of a side that a RST seems to have ended acknowledges more than that RST
-    /// counts from: then the RST came too late to be accepted.
-    pub(super) fn outdates_reset(&self, from: Side, segment: &Segment) -> bool {
-        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
-        let reset = self.reset.as_ref().filter(|reset| reset.by == from.peer() && !reset.has_ack);
-        let ended = me.last_entry().filter(|last| last.cause == Cause::ReceivedRst);
-        reset.zip(ended).is_some_and(|(reset, ended)| {
-            let number = peer.stream.offset(reset.seq);
-            ended.frame == Some(reset.mark.frame)
-                && segment.flags.ack()
-                && peer.stream.fin != Some(number)
-                && peer.stream.offset(segment.ack) > number
-        })
-    }
 }
