@@ -243,12 +243,10 @@ impl Endpoint {
             // The acknowledgment of the own FIN came later than the peer's FIN: the FINs had crossed.
             (Some(entry), _) if entry.frame > reason.frame => {
                 self.revert(State::FinWait2);
-                self.sent_meanwhile(reason.at, answer.path);
                 self.apply(Event::ReceiveFin, reason);
                 self.apply(Event::ReceiveAckOfFin, Reason::of(&entry));
             }
             _ => {
-                self.sent_meanwhile(reason.at, answer.path);
                 self.apply(Event::ReceiveFin, reason);
             }
         }
@@ -256,17 +254,6 @@ impl Endpoint {
             self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(segment.frame)));
         }
         self.fin_arrivals.clear();
-    }
-
-    /// Its FIN passed the tap after something of the peer's, which had passed at `passed` and was on its way:
-    /// they crossed. It left, and the other came, some time in between; which of the two ways is the longer
-    /// one, no tap can know.
-    pub(super) fn sent_meanwhile(&mut self, passed: Time, path: Span) {
-        let [.., before, sent] = self.entries_mut().as_mut_slice() else { return };
-        let apart = sent.at.since(passed);
-        if sent.cause == Cause::SentFin && (Span::ZERO..path).contains(&apart) {
-            sent.at = before.at.max(passed + Span::from_nanos(apart.nanos() / 2));
-        }
     }
 
     /// Whether `segment`, which acknowledges the peer's FIN, leaves open which one came: the first, which had

@@ -254,7 +254,6 @@ impl Endpoint {
             self.apply(Event::SendFin, reason);
         }
         if let Some(end) = end {
-            self.sent_meanwhile(end.at, fin.path);
             self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(fin.mark.frame)));
         }
     }
