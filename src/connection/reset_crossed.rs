@@ -105,8 +105,11 @@ impl Connection {
         let (me, peer) = self.sides.pair_mut(from);
         let [.., received, end] = *me.entries() else { return };
         let is_last_word = peer.last_fin.or(peer.fin).map(|fin| fin.frame) == received.frame;
+        // Or it answers what was said later.
+        let is_silent = peer.stream.last_time().is_none_or(|last| last <= end.at);
         if !rst.flags.ack()
             && is_last_word
+            && is_silent
             && !peer.stream.fin_acknowledged()
             && (received.state, end.cause) == (State::CloseWait, Cause::ReceivedRst)
             && received.cause == Cause::ReceivedFin
