@@ -61,6 +61,11 @@ impl Connection {
         }
     }
 
+    /// Whether `side` is where the tap is, as its quick answers show: what passes comes, and in that order.
+    pub(super) fn is_beside(&self, side: Side) -> bool {
+        self.path(side).is_some_and(|path| path < BESIDE)
+    }
+
     /// Whether what the tap sees reaches `side`, as its quick answers show.
     pub(super) fn is_near(&self, side: Side) -> bool {
         self.path(side).is_some_and(|path| path < NEAR)

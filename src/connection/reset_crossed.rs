@@ -1,7 +1,7 @@
 //! What a RST tells of what was on its way when it was sent: of the peer's FIN, and of the acknowledgment
 //! of its sender's own.
 
-use super::path::{BESIDE, NEAR};
+use super::path::NEAR;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Reason, State};
 use crate::certainty::Certainty;
 use crate::stamp::Span;
@@ -55,6 +55,7 @@ impl Connection {
     /// socket had been gone before that came.
     pub(super) fn had_died_before_ack(&mut self, from: Side, rst: &Segment) {
         let path = self.answer_time(from);
+        let is_beside = self.is_beside(from);
         let (me, peer) = self.sides.pair_mut(from);
         let Some(taken) = me.last_entry().copied() else { return };
         let answered = peer.stream.traffic.last_segment.map(|last| last.frame);
@@ -63,8 +64,12 @@ impl Connection {
         let is_sure = path < NEAR || me.state == State::TimeWait;
         let may_die = match me.state {
             State::Closed | State::TimeWait => true,
-            // Where data met an orphan, that died of it.
-            State::FinWait2 => me.fin_repeats > 0 && me.ack_of_fin_rides_on == i64::MIN,
+            // Where data met an orphan, or at the tap a FIN behind missing data, that died of it.
+            State::FinWait2 => {
+                let fin = peer.last_fin.or(peer.fin).map(|fin| fin.frame);
+                let met_fin = is_beside && fin == taken.frame;
+                me.fin_repeats > 0 && me.ack_of_fin_rides_on == i64::MIN && !met_fin
+            }
             _ => false,
         };
         if may_die
@@ -102,14 +107,15 @@ impl Connection {
     /// A RST without ACK of a side that the peer's RST has ended answers the peer's FIN: that RST had overtaken
     /// it, and it was never in CLOSE-WAIT.
     pub(super) fn had_been_reset_before_fin(&mut self, from: Side, rst: &Segment) {
+        let is_beside = self.is_beside(from);
         let (me, peer) = self.sides.pair_mut(from);
         let [.., received, end] = *me.entries() else { return };
         let is_last_word = peer.last_fin.or(peer.fin).map(|fin| fin.frame) == received.frame;
-        // Or it answers what was said later.
+        // Or it answers what was said later: beside the tap that comes in the order that shows.
         let is_silent = peer.stream.last_time().is_none_or(|last| last <= end.at);
         if !rst.flags.ack()
             && is_last_word
-            && is_silent
+            && (is_silent || !is_beside)
             && !peer.stream.fin_acknowledged()
             && (received.state, end.cause) == (State::CloseWait, Cause::ReceivedRst)
             && received.cause == Cause::ReceivedFin
@@ -146,7 +152,7 @@ impl Connection {
     /// side answers nothing that does not acknowledge its FIN: what did so came later.
     pub(super) fn doubt_ack_before(&mut self, from: Side, rst: &Segment) {
         // What passes the tap beside it comes in that order.
-        if self.path(from).is_some_and(|path| path < BESIDE) {
+        if self.is_beside(from) {
             return;
         }
         // Some ways take longer than others.

@@ -151,6 +151,11 @@ fn what_crossed_on_the_way_is_told_as_far_as_it_shows() {
         ("reset-of-an-orphan-that-data-met.tcp", Side::Client, &["FIN-WAIT-1", "CLOSED"][..]),
         ("reset-of-an-orphan-that-data-may-have-met.tcp", Side::Client, &["FIN-WAIT-1", "CLOSED"]),
         (
+            "reset-of-an-orphan-that-a-fin-met.tcp",
+            Side::Client,
+            &["FIN-WAIT-1", "FIN-WAIT-2", "CLOSED"],
+        ),
+        (
             "reset-of-an-orphan-at-the-tap.tcp",
             Side::Client,
             &["FIN-WAIT-1", "FIN-WAIT-2", "CLOSED"],
