@@ -186,31 +186,20 @@ impl Connection {
         }
     }
 
-    /// A RST with ACK comes from a socket that lives. What passed the tap on its way there so shortly
-    /// before that no answer can have come back by now, it had not received yet.
+    /// A RST with ACK comes from a socket that an application had, so it had been open. A FIN, or the
+    /// acknowledgment of its own, that passed the tap on its way there so shortly before that no answer can
+    /// have come back by now, it had not received yet.
     pub(super) fn doubt_what_crossed(&mut self, from: Side, rst: &Segment) {
         let Some(path) = self.path(from).filter(|_| rst.flags.ack()) else { return };
         let (me, peer) = self.sides.pair_mut(from);
-        // It has taken data: what came with that, or before it, had opened it.
-        let has_data = peer.stream.is_started() && peer.stream.offset(rst.ack) > 1;
         let has_fin = peer.stream.fin.is_some_and(|fin| peer.stream.offset(rst.ack) > fin);
         while let Some(last) = me.last_entry().copied() {
-            if (has_data && last.cause == Cause::ReceivedAckOfSyn)
-                || (has_fin && last.cause == Cause::ReceivedFin)
-            {
-                break;
-            }
-            let is_received = matches!(
-                last.cause,
-                Cause::ReceivedSynAck
-                    | Cause::ReceivedAckOfSyn
-                    | Cause::ReceivedFin
-                    | Cause::ReceivedAckOfFin
-            );
-            if !is_received
-                || last.state == State::Closed
-                || rst.time.since(last.at) + NO_TIME >= path
-            {
+            let may_cross = match last.cause {
+                Cause::ReceivedFin => !has_fin,
+                Cause::ReceivedAckOfFin => last.state != State::Closed,
+                _ => false,
+            };
+            if !may_cross || rst.time.since(last.at) + NO_TIME >= path {
                 break;
             }
             me.revert(last.state);

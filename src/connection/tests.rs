@@ -188,6 +188,7 @@ fn what_crossed_on_the_way_is_told_as_far_as_it_shows() {
         ),
         ("reset-that-overtook-the-ack-of-the-fin.tcp", Side::Client, &["FIN-WAIT-1", "CLOSED"]),
         ("reset-that-overtook-the-fin.tcp", Side::Client, &["CLOSED"]),
+        ("reset-by-a-server-whose-opening-was-not-seen.tcp", Side::Server, &["CLOSED"]),
         ("reset-behind-the-fin.tcp", Side::Server, &["CLOSE-WAIT", "CLOSED"]),
         (
             "close-ack-and-fin-that-came-together.tcp",
