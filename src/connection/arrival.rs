@@ -155,7 +155,7 @@ impl Endpoint {
         if self.was_acknowledged_alone() {
             return None;
         }
-        let ours = self.last_fin.or(self.fin)?.time;
+        let ours = self.latest_fin()?.time;
         let due = if self.fin_repeats > 0 { self.fin_gap + self.fin_gap } else { FIRST_TIMEOUT };
         let late = self.fin_arrivals.last()?.mark.time.since(ours) > due;
         self.fin_arrivals

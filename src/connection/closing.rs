@@ -214,7 +214,7 @@ impl Connection {
         let is_behind = peer.stream.fin.is_some_and(|fin| {
             number.is_some_and(|number| number > fin) && peer.stream.offset(segment.ack) <= fin
         });
-        let passed = peer.last_fin.or(peer.fin).map(|fin| fin.time);
+        let passed = peer.latest_fin().map(|fin| fin.time);
         let path = self.answer_time(from);
         is_behind
             && segment.flags.ack()

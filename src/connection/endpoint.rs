@@ -264,6 +264,11 @@ impl Endpoint {
         &mut self.timeline
     }
 
+    /// Its FIN, as it was seen last.
+    pub(super) fn latest_fin(&self) -> Option<Mark> {
+        self.last_fin.or(self.fin)
+    }
+
     /// The last entry.
     pub(super) fn last_entry(&self) -> Option<&Entry> {
         self.timeline.last()

@@ -66,7 +66,7 @@ impl Connection {
             State::Closed | State::TimeWait => true,
             // Where data met an orphan, or at the tap a FIN behind missing data, that died of it.
             State::FinWait2 => {
-                let fin = peer.last_fin.or(peer.fin).map(|fin| fin.frame);
+                let fin = peer.latest_fin().map(|fin| fin.frame);
                 let met_fin = is_beside && fin == taken.frame;
                 me.fin_repeats > 0 && me.ack_of_fin_rides_on == i64::MIN && !met_fin
             }
@@ -110,7 +110,7 @@ impl Connection {
         let is_beside = self.is_beside(from);
         let (me, peer) = self.sides.pair_mut(from);
         let [.., received, end] = *me.entries() else { return };
-        let is_last_word = peer.last_fin.or(peer.fin).map(|fin| fin.frame) == received.frame;
+        let is_last_word = peer.latest_fin().map(|fin| fin.frame) == received.frame;
         // Or it answers what was said later: beside the tap that comes in the order that shows.
         let is_silent = peer.stream.last_time().is_none_or(|last| last <= end.at);
         if !rst.flags.ack()
@@ -133,7 +133,7 @@ impl Connection {
     pub(super) fn had_closed_before_ack(&mut self, from: Side, rst: &Segment) {
         let me = self.sides.of_mut(from);
         let is_alive =
-            me.last_fin.or(me.fin).is_some_and(|fin| rst.time < fin.time + me.fin_gap + me.fin_gap);
+            me.latest_fin().is_some_and(|fin| rst.time < fin.time + me.fin_gap + me.fin_gap);
         let may_close = match me.state {
             State::LastAck => true,
             State::FinWait1 => is_alive,

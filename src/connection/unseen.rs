@@ -58,7 +58,7 @@ impl Endpoint {
             Sender::Rest => {
                 let in_time_wait = self.reads_after_fin || !self.was_acknowledged_alone();
                 // It sends its FIN until the acknowledgment comes that is in all of them.
-                let since = self.last_fin.or(self.fin).filter(|_| in_time_wait && with_ack())?;
+                let since = self.latest_fin().filter(|_| in_time_wait && with_ack())?;
                 possible().find(|it| it.mark.time >= since.time)
             }
             // In FIN-WAIT the socket is gone with the first FIN.

@@ -241,6 +241,11 @@ impl Group {
         self.worst.map_or(0, |(measure, _, _)| measure)
     }
 
+    /// How many hits were of this class.
+    pub(super) fn of_class(&self, class: u32) -> u64 {
+        self.classes.iter().find(|(other, _)| *other == class).map_or(0, |(_, count)| *count)
+    }
+
     /// How many hits were of each class, by class.
     pub(super) fn classes(&self) -> &[(u32, u64)] {
         &self.classes

@@ -114,8 +114,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         Point::Listener(_) => &whole.context.settings.default,
         Point::Pair(pair) => whole.context.settings.of(pair.at.server.address),
     };
-    let of_class = |class| group.classes().iter().find(|(c, _)| *c == class).map_or(0, |(_, n)| *n);
-    let (orphans, held) = (of_class(ORPHAN), of_class(HELD));
+    let (orphans, held) = (group.of_class(ORPHAN), group.of_class(HELD));
     let worst = Span::from_nanos(group.worst_measure());
     let sockets = words::counted(group.count, "socket");
     let owner = if orphans > 0 {

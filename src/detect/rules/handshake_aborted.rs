@@ -81,7 +81,7 @@ fn judge(record: &ConnectionRecord, _: &Context<'_>) -> Option<Hit> {
 fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let server = group.key?.1.server();
     let (count, clients) = (group.count, group.clients.count());
-    let late = group.classes().iter().find(|(class, _)| *class == 1).map_or(0, |(_, n)| *n);
+    let late = group.of_class(1);
     let many = count >= whole.context.thresholds.count(&NOTICE_COUNT);
     let aborted = words::counted(count, "handshake");
     let how = if late == 0 {

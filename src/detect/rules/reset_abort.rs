@@ -152,8 +152,7 @@ fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
     let listener = whole.summary.listener(point.service());
     let connections = listener.map_or(group.count, |listener| listener.totals.connections);
     let permille = (group.count * 1_000).checked_div(connections).unwrap_or(1_000).min(1_000);
-    let by_server =
-        group.classes().iter().find(|(side, _)| *side == BY_SERVER).map_or(0, |(_, n)| *n);
+    let by_server = group.of_class(BY_SERVER);
     let who = match (by_server, group.count - by_server) {
         (_, 0) => "the server",
         (0, _) => "the client",

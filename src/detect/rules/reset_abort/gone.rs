@@ -51,16 +51,16 @@ pub(super) fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
         Point::Listener(server) => (server.at.address, server.overlay),
     };
     let host = whole.context.settings.of(address);
-    let early = group.classes().iter().find(|(class, _)| *class == EARLY).map_or(0, |(_, n)| *n);
+    let early = group.of_class(EARLY);
     let sockets = words::counted(group.count, "socket");
-    let held = (early > 0).then(|| in_time_wait(Within { at: address, overlay }, group, whole));
+    let held = in_time_wait(Within { at: address, overlay }, group, whole).filter(|_| early > 0);
     let mut evidence = vec![
         number("resets", group.count),
         number("before_fin_timeout", early),
         length("longest_wait_ns", Span::from_nanos(group.worst_measure())),
         text("kind", variant),
     ];
-    evidence.extend(held.flatten().map(|count| number("in_time_wait", count)));
+    evidence.extend(held.map(|count| number("in_time_wait", count)));
     Some(Draft {
         severity: if is_many(group, whole) { Severity::Notice } else { Severity::Info },
         certainty: group.certainty,
@@ -70,7 +70,7 @@ pub(super) fn describe(group: &Group, whole: &Whole<'_>) -> Option<Draft> {
             if group.count == 1 { "was" } else { "were" },
             when(early, group.count, host),
         ),
-        explanation: explanation(early, held.flatten(), group.count - early),
+        explanation: explanation(early, held, group.count - early),
         evidence,
         advice: advice(early, group.count - early, host),
         display_filter: format!(
