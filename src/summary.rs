@@ -226,9 +226,8 @@ impl Summary {
                 Part::Pairs(roster) => roster.add_all(&due(|lists| &lists.pairs), room),
             }
         });
-        for tray in trays.iter_mut() {
-            tray.forget(mark);
-        }
+        // Perf: by all threads; one alone took 45 ms of 650 at 16 threads with small connections.
+        hands.each(trays.iter_mut().collect(), |tray| tray.forget(mark));
         self.forget_overlays();
     }
 

@@ -9,20 +9,10 @@ use std::collections::HashMap;
 
 use super::advice::list;
 use super::registry;
-use super::rule::{Check, Scope, Spot, Whole};
-use super::rules::duplicate_frames;
-use crate::finding::{Code, Finding, Subject};
+use super::rule::{Check, Reach, Spot, Whole};
+use crate::finding::{Finding, Subject};
 use crate::input::Input;
 use crate::stamp::Time;
-
-/// Which findings a defect of the capture concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// Those about connections that the defect touched.
-    Touched,
-    /// All of them.
-    Everything,
-}
 
 /// A defect of the capture.
 #[derive(Clone, Debug)]
@@ -52,13 +42,10 @@ pub(super) struct Touched {
 
 /// What is doubtful about the capture.
 pub(super) fn doubts(whole: &Whole<'_>) -> Vec<Doubt> {
-    let rules = registry::RULES.iter().filter(|rule| rule.scope == Scope::Capture);
     let mut doubts = Vec::new();
-    for rule in rules {
-        let (Some(reach), Check::Totals(judge)) = (reach(rule.code), rule.check) else { continue };
-        if rule.code == duplicate_frames::CODE && !duplicate_frames::are_many(whole) {
-            continue;
-        }
+    for rule in registry::RULES {
+        let Check::Capture { judge, reach } = rule.check else { continue };
+        let Some(reach) = reach(whole) else { continue };
         let spots: Vec<Spot> = judge(whole).into_iter().map(|(spot, _)| spot).collect();
         if !spots.is_empty() {
             let name = format!("{} {}", rule.code, rule.name);
@@ -88,16 +75,6 @@ fn during(spots: &[Spot], inputs: &[Input]) -> Option<Vec<(Time, Time)>> {
         joins
     });
     Some(all)
-}
-
-/// What a detector of the capture means for the findings; none where it means nothing. Checksums of a
-/// sending host and cut files say so themselves.
-const fn reach(code: Code) -> Option<Reach> {
-    match code.0 {
-        901 | 902 => Some(Reach::Touched),
-        903 | 904 | 905 | 908 => Some(Reach::Everything),
-        _ => None,
-    }
 }
 
 /// Takes certainty from a finding that rests on doubtful ground, and says so in its evidence.

@@ -59,6 +59,15 @@ impl Scope {
     }
 }
 
+/// Which findings a defect of the capture makes doubtful.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Those about connections that the defect touched.
+    Touched,
+    /// All of them.
+    Everything,
+}
+
 /// How a detector comes to its findings.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Check {
@@ -74,6 +83,12 @@ pub(super) enum Check {
     },
     /// The merged totals are judged.
     Totals(fn(&Whole<'_>) -> Vec<(Spot, Draft)>),
+    /// The capture itself is judged.
+    Capture {
+        judge: fn(&Whole<'_>) -> Vec<(Spot, Draft)>,
+        /// What a finding of it means for the others; none where it means nothing.
+        reach: fn(&Whole<'_>) -> Option<Reach>,
+    },
     /// Both: hits are grouped and mark nothing, and the totals are judged for what no connection
     /// shows.
     Both {

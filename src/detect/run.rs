@@ -122,7 +122,7 @@ impl Detectors {
             let (judge, marks) = match rule.check {
                 Check::Grouped { judge, marks, .. } => (judge, marks),
                 Check::Both { judge, .. } => (judge, false),
-                Check::Totals(_) => continue,
+                Check::Totals(_) | Check::Capture { .. } => continue,
             };
             if let Some(hit) = judge(record, &context) {
                 accumulator.add(*index, &hit, record);
@@ -177,7 +177,7 @@ fn found(
 ) -> (Vec<Finding>, Evicted) {
     let (describe, totals) = match rule.check {
         Check::Grouped { describe, .. } => (Some(describe), None),
-        Check::Totals(totals) => (None, Some(totals)),
+        Check::Totals(totals) | Check::Capture { judge: totals, .. } => (None, Some(totals)),
         Check::Both { describe, totals, .. } => (Some(describe), Some(totals)),
     };
     let (mut found, mut evicted) = (Vec::new(), Evicted::default());

@@ -60,10 +60,15 @@ impl Gathered {
         let waiting: usize = workers.iter().map(|worker| worker.collector.tray.waiting()).sum();
         let is_full = workers.iter().any(|worker| worker.collector.tray.is_full());
         if mark.is_none() || is_full || waiting >= Self::MANY {
-            let trays = workers.iter_mut().map(|worker| &mut worker.collector.tray);
-            self.summary.enter(&mut trays.collect::<Vec<&mut Tray>>(), mark, &AllHands);
-            let groups = workers.iter_mut().map(|worker| &mut worker.collector.accumulator);
-            self.accumulator.take_over(groups, mark);
+            let Self { summary, accumulator, .. } = self;
+            let collectors = workers.iter_mut().map(|worker| &mut worker.collector);
+            let (mut trays, groups): (Vec<&mut Tray>, Vec<&mut Accumulator>) = collectors
+                .map(|collector| (&mut collector.tray, &mut collector.accumulator))
+                .unzip();
+            rayon::join(
+                || summary.enter(&mut trays, mark, &AllHands),
+                || accumulator.take_over(groups.into_iter(), mark),
+            );
         }
         flush(workers, mark, sink)
     }

@@ -178,7 +178,9 @@ impl Tray {
         let mut kept = 0;
         for (place, to) in (0..*waiting).zip(&mut moved) {
             if slips.get(place).is_some_and(|slip| !is_due(slip.order, mark)) {
-                slips.swap(place, kept);
+                if place != kept {
+                    slips.swap(place, kept);
+                }
                 *to = u32::try_from(kept).ok();
                 kept += 1;
             }

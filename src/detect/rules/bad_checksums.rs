@@ -62,7 +62,8 @@ pub(in crate::detect) static RULE: Rule = Rule {
     variants: &[OFFLOAD, REAL],
     thresholds: &[&MIN_REAL],
     source: include_str!("bad_checksums.rs"),
-    check: Check::Totals(judge),
+    // A sending host makes them; the finding says so itself.
+    check: Check::Capture { judge, reach: |_| None },
 };
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {

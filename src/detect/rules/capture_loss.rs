@@ -30,7 +30,7 @@
 
 use crate::certainty::Certainty;
 use crate::detect::advice::{number, setting, share};
-use crate::detect::rule::{Check, Draft, Rule, Scope, Spot, Whole};
+use crate::detect::rule::{Check, Draft, Reach, Rule, Scope, Spot, Whole};
 use crate::detect::thresholds::{Threshold, Unit};
 use crate::detect::words;
 use crate::finding::{Code, Severity};
@@ -63,7 +63,7 @@ pub(in crate::detect) static RULE: Rule = Rule {
     variants: &[""],
     thresholds: &[&MIN_BYTES, &WARNING_SHARE],
     source: include_str!("capture_loss.rs"),
-    check: Check::Totals(judge),
+    check: Check::Capture { judge, reach: |_| Some(Reach::Touched) },
 };
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {

@@ -30,7 +30,7 @@
 
 use crate::certainty::Certainty;
 use crate::detect::advice::{length, number, setting};
-use crate::detect::rule::{Check, Draft, Rule, Scope, Spot, Whole};
+use crate::detect::rule::{Check, Draft, Reach, Rule, Scope, Spot, Whole};
 use crate::detect::thresholds::{Threshold, Unit};
 use crate::detect::words;
 use crate::finding::{Code, Severity, Subject};
@@ -66,7 +66,7 @@ pub(in crate::detect) static RULE: Rule = Rule {
     variants: &[""],
     thresholds: &[&MIN_STEP, &WARNING_STEP],
     source: include_str!("clock_backwards.rs"),
-    check: Check::Totals(judge),
+    check: Check::Capture { judge, reach: |_| Some(Reach::Everything) },
 };
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {

@@ -48,7 +48,8 @@ pub(in crate::detect) static RULE: Rule = Rule {
     variants: &["cut", "damaged"],
     thresholds: &[],
     source: include_str!("cut_file.rs"),
-    check: Check::Totals(judge),
+    // What ends early says so itself.
+    check: Check::Capture { judge, reach: |_| None },
 };
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {

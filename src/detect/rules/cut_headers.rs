@@ -25,7 +25,7 @@
 
 use crate::certainty::Certainty;
 use crate::detect::advice::{number, setting};
-use crate::detect::rule::{Check, Draft, Rule, Scope, Spot, Whole};
+use crate::detect::rule::{Check, Draft, Reach, Rule, Scope, Spot, Whole};
 use crate::detect::thresholds::{Threshold, Unit};
 use crate::detect::words;
 use crate::finding::{Code, Severity, Subject};
@@ -55,7 +55,7 @@ pub(in crate::detect) static RULE: Rule = Rule {
     variants: &[""],
     thresholds: &[&MIN_COUNT],
     source: include_str!("cut_headers.rs"),
-    check: Check::Totals(judge),
+    check: Check::Capture { judge, reach: |_| Some(Reach::Everything) },
 };
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {

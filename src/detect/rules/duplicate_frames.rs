@@ -29,12 +29,12 @@
 
 use crate::certainty::Certainty;
 use crate::detect::advice::{number, setting, share};
-use crate::detect::rule::{Check, Draft, Rule, Scope, Spot, Whole};
+use crate::detect::rule::{Check, Draft, Reach, Rule, Scope, Spot, Whole};
 use crate::detect::thresholds::{Threshold, Unit};
 use crate::detect::words;
 use crate::finding::{Code, Severity};
 
-pub(in crate::detect) const CODE: Code = Code(903);
+const CODE: Code = Code(903);
 
 const MIN_COUNT: Threshold = Threshold {
     code: CODE,
@@ -71,15 +71,19 @@ pub(in crate::detect) static RULE: Rule = Rule {
     variants: &[""],
     thresholds: &[&MIN_COUNT, &WARNING_SHARE, &DOUBT_SHARE],
     source: include_str!("duplicate_frames.rs"),
-    check: Check::Totals(judge),
+    check: Check::Capture { judge, reach },
 };
 
-/// Whether there are so many that counts and rates in other findings are wrong.
-pub(in crate::detect) fn are_many(whole: &Whole<'_>) -> bool {
-    let totals = &whole.summary.totals;
-    let segments = totals.segments.client + totals.segments.server;
+/// All segments, copies among them.
+const fn segments(whole: &Whole<'_>) -> u64 {
+    whole.summary.totals.segments.client + whole.summary.totals.segments.server
+}
+
+/// Counts and rates in all other findings are wrong where there are many.
+fn reach(whole: &Whole<'_>) -> Option<Reach> {
     let percent = whole.context.thresholds.count(&DOUBT_SHARE);
-    totals.ground.copies.saturating_mul(100) >= segments.saturating_mul(percent)
+    let copies = whole.summary.totals.ground.copies.saturating_mul(100);
+    (copies >= segments(whole).saturating_mul(percent)).then_some(Reach::Everything)
 }
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
@@ -89,7 +93,7 @@ fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
     if copies == 0 || copies < thresholds.count(&MIN_COUNT) {
         return Vec::new();
     }
-    let segments = totals.segments.client + totals.segments.server;
+    let segments = segments(whole);
     let permille = words::thousandths(copies, segments);
     let warned = permille >= thresholds.count(&WARNING_SHARE).saturating_mul(10);
     let frames: Vec<_> = totals.ground.copied.first.map(|(_, frame)| frame).into_iter().collect();

@@ -32,7 +32,7 @@
 
 use crate::certainty::Certainty;
 use crate::detect::advice::{number, setting, share};
-use crate::detect::rule::{Check, Draft, Rule, Scope, Spot, Whole};
+use crate::detect::rule::{Check, Draft, Reach, Rule, Scope, Spot, Whole};
 use crate::detect::thresholds::{Threshold, Unit};
 use crate::detect::words;
 use crate::finding::{Code, Severity};
@@ -56,7 +56,7 @@ pub(in crate::detect) static RULE: Rule = Rule {
     variants: &[""],
     thresholds: &[&MIN_SHARE],
     source: include_str!("one_sided.rs"),
-    check: Check::Totals(judge),
+    check: Check::Capture { judge, reach: |_| Some(Reach::Touched) },
 };
 
 fn judge(whole: &Whole<'_>) -> Vec<(Spot, Draft)> {
