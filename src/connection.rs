@@ -11,7 +11,7 @@
 //! |---|---|
 //! | what a state is, what leads to the next, how it is noted | `state`, `transition`, `timeline`, `endpoint` |
 //! | opening: which SYN and SYN-ACK counted | `opening`, `attempts`, `control`, `first_syn`, `earlier_syn`, `half_open`, `halves` |
-//! | opening: a listener that forgets, ignores or keeps nothing | `cookie`, `bring_back`, `unheard`, `anew`, `late_copy` |
+//! | opening: a listener that forgets, ignores or keeps nothing | `cookie`, `bring_back`, `unheard`, `deferred`, `anew`, `late_copy` |
 //! | closing: whose a FIN was, whether it arrived, and its acknowledgment | `closing`, `first_fin`, `fin_number`, `held_fin`, `early_close`, `arrival`, `unseen`, `acks_of_fin`, `acknowledgment` |
 //! | ends by RST, ICMP, timer, or for want of a place in TIME-WAIT | `reset`, `reset_crossed`, `icmp`, `timers`, `buckets` |
 //! | where one connection of a port pair ends and the next begins | `stray`, `before`, `begun_late` |
@@ -37,6 +37,7 @@ mod closing;
 mod control;
 mod cookie;
 mod coverage;
+mod deferred;
 mod earlier_syn;
 mod early_close;
 mod effects;
@@ -84,6 +85,8 @@ pub use cookie::CookieSign;
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
 pub use first_syn::Begun;
 pub use lone_syn::LoneSyn;
+pub(crate) use opening::DEFERRED;
+pub(crate) use path::NEAR;
 pub use record::{
     Close, CloseOutcome, ConnectionRecord, Handshake, HandshakeOutcome, IcmpErrors, Idle, Mark,
     OfferedOptions, Reset, ResetKind, TimeWaitSide,
@@ -268,8 +271,9 @@ impl Connection {
             }
             Control::Fin | Control::None => {
                 self.read_clock(from, segment);
+                let acknowledged = self.sides.of(from.peer()).stream.acknowledged;
                 self.on_segment(from, segment, extras, &mut effects);
-                self.note_held_fin(from, segment, settings);
+                self.note_held_fin(from, segment, acknowledged, settings);
             }
         }
         self.last_gap = gap;

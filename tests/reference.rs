@@ -223,6 +223,10 @@ impl<'s> Reference<'s> {
         if asked.is_some_and(has_completed) {
             connection.was_overtaken();
         }
+        let waits = |listener| self.neighbours.waits_for_data(listener, until);
+        if connection.may_be_deferred().is_some_and(waits) {
+            connection.was_deferred();
+        }
         for (side, socket, from) in connection.may_lack_bucket(self.settings).into_iter().flatten()
         {
             if self.neighbours.had_no_bucket(socket, from, until) {

@@ -102,7 +102,10 @@ impl Connection {
         // A cookie that comes back late makes another socket.
         let is_other = self.opening.cookie().is_some();
         let me = self.sides.of_mut(from);
-        let Some(sent) = me.clock.sent(segment).filter(|_| !is_other) else { return };
+        if is_other || me.is_beyond_its_fin(segment) {
+            return;
+        }
+        let Some(sent) = me.clock.sent(segment) else { return };
         let word = Word {
             due: sent - path - CROSSING_SLACK,
             echo: segment.timestamps().map(|stamps| stamps.echo),
@@ -139,6 +142,15 @@ impl Connection {
 }
 
 impl Endpoint {
+    /// Whether `segment` cannot come from a socket that has sent its FIN: it carries data behind that, or
+    /// none and not the number behind it. Somebody else says that, in its name.
+    fn is_beyond_its_fin(&self, segment: &Segment) -> bool {
+        let (begin, end) = (self.stream.offset(segment.seq), self.stream.offset(segment.seq_end()));
+        self.stream
+            .fin
+            .is_some_and(|fin| if segment.seq_len() == 0 { begin == fin } else { end > fin + 1 })
+    }
+
     /// The next acknowledgment of the FIN after `frame` is on its way to it still, or came.
     fn take_next_ack_of_fin(&mut self, frame: Option<FrameId>, word: &Word) -> bool {
         let next = self.acks_of_fin.next(frame, |ack| !word.denies(ack));

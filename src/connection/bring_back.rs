@@ -133,11 +133,13 @@ impl Connection {
         } else {
             return;
         };
-        if !answered && baker.sign.is_none() && baker.may_bake() {
+        if baker.sign.is_none() && baker.may_bake() {
             // A request socket would have sent its SYN-ACK again. And of handshakes that crowd each
             // other no more get one than there are places behind them.
-            let overdue = syn_ack.is_some_and(|sent| known_until.since(sent) > OVERDUE);
-            if (overdue || crowded) && timeouts == 0 && !is_far {
+            let until = taken.map(|it| it.time).filter(|_| answered).unwrap_or(known_until);
+            let overdue = syn_ack.is_some_and(|sent| until.since(sent) > OVERDUE);
+            let is_told = if answered { overdue && crowded } else { overdue || crowded };
+            if is_told && timeouts == 0 && !is_far {
                 baker.sign = Some(CookieSign::Silence);
             }
         }

@@ -8,6 +8,7 @@
 //! (`tcp_init_transfer`), or anything else.
 
 use super::endpoint::Reason;
+use super::stream::Stream;
 use super::{Cause, Connection, Entry, Event, Mark, State, UNHINDERED};
 use crate::certainty::Certainty;
 use crate::settings::Settings;
@@ -17,6 +18,10 @@ use crate::tcp::{Segment, Side};
 /// What the kernel sends by itself comes as soon as this; no application wakes up and acts so quickly.
 const AT_ONCE: Span = Span::from_micros(100);
 
+/// More than this is acknowledged at once in any state (`__tcp_ack_snd_check`): the least that Linux takes
+/// for a full segment (`tcp_initialize_rcv_mss`), where the window is not tiny.
+const LESS_THAN_A_SEGMENT: i64 = 500;
+
 /// What an acknowledgment makes room for leaves in the same call as that is taken.
 const IN_ONE_CALL: Span = Span::from_micros(20);
 
@@ -25,20 +30,30 @@ impl Connection {
     /// or did so, and now sends its own when there is room. Its FIN waits, if so much is in flight that it
     /// would have to; or went out before the capture began, if nothing was heard of it since. Told only of
     /// hosts that are known to be Linux.
-    pub(super) fn note_held_fin(&mut self, from: Side, segment: &Segment, settings: &Settings) {
+    pub(super) fn note_held_fin(
+        &mut self,
+        from: Side,
+        segment: &Segment,
+        acknowledged: i64,
+        settings: &Settings,
+    ) {
         let waited = self.fin_waited_for_room(from, segment);
-        let Some(received) = waited.or_else(|| self.fin_acknowledged_at_once(from, segment)) else {
-            return;
-        };
+        let at_once = || self.fin_acknowledged_at_once(from, segment, acknowledged);
+        let Some(received) = waited.or_else(at_once) else { return };
         if !settings.of(self.addresses.of(from).address).is_linux() {
             return;
         }
+        // Before any data came, a delayed acknowledgment waits for the next tick only (`ato` is 0).
+        let has_read = self.sides.of(from.peer()).stream.traffic.first_data.is_some();
         let me = self.sides.of_mut(from);
         let reason = Reason {
             certainty: Certainty::Inferred,
             ..Reason::of(&received).corrected(Some(segment.frame))
         };
-        if waited.is_some() || me.stream.end - me.stream.acknowledged > UNHINDERED {
+        let Stream { end, acknowledged, window_edge, .. } = me.stream;
+        let has_no_room = end > acknowledged || window_edge <= end;
+        let waits = end - acknowledged > UNHINDERED || (has_no_room && has_read);
+        if waited.is_some() || waits {
             me.revert(State::LastAck);
             me.revert(State::CloseWait);
             me.apply(Event::SendFin, Reason { cause: Cause::HeldFin, ..reason });
@@ -53,18 +68,30 @@ impl Connection {
     }
 
     /// The entry by which `from` received the FIN that `segment` acknowledges, if no application can have
-    /// had part in that.
-    fn fin_acknowledged_at_once(&self, from: Side, segment: &Segment) -> Option<Entry> {
-        let me = self.sides.of(from);
+    /// had part in that. What had been `acknowledged` before tells how much that acknowledges.
+    fn fin_acknowledged_at_once(
+        &self,
+        from: Side,
+        segment: &Segment,
+        acknowledged: i64,
+    ) -> Option<Entry> {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
         if me.state != State::CloseWait || me.fin.is_some() {
             return None;
         }
         let received = me.last_entry().copied()?;
         let is_pure = segment.payload_len == 0 && !segment.flags.fin() && segment.flags.ack();
+        let within = match peer.stream.fin? - acknowledged {
+            0 => AT_ONCE,
+            1..=LESS_THAN_A_SEGMENT => IN_ONE_CALL,
+            _ => return None,
+        };
         let is_told = is_pure
             && Some(self.last.frame) == received.frame
-            && segment.time.since(received.at) <= AT_ONCE
-            && self.brought_only_the_fin(&received, from.peer());
+            && segment.time.since(received.at) <= within
+            && received.cause == Cause::ReceivedFin
+            && peer.fin_repeats == 0
+            && peer.fin.is_some_and(|fin| received.frame == Some(fin.frame));
         is_told.then_some(received)
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Opening {
     /// The client's attempts that were ignored.
     pub(super) tries: Tries,
     /// The first SYN-ACK sent again came so late that the server had been waiting for data.
-    deferred: bool,
+    pub(super) deferred: bool,
     /// SYN-ACKs that answered a SYN again.
     pub(super) syn_acks_provoked: u8,
     /// SYN-ACKs that the server's timer sent, as opposed to a repeated SYN.
@@ -72,7 +72,7 @@ compact!(struct Opening {
 
 /// A first SYN-ACK sent again later than this had its timer held back: it starts with 1 s (RFC 6298
 /// 2.1), and a server that waits for data lets its first expiries pass (Linux `TCP_DEFER_ACCEPT`).
-const DEFERRED: Span = Span::from_millis(2_500);
+pub(crate) const DEFERRED: Span = Span::from_millis(2_500);
 
 impl Opening {
     /// Whether the client's latest acknowledgment was of this number.

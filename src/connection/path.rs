@@ -11,7 +11,7 @@ use crate::tcp::{Side, Sides};
 pub(super) const ANY_PATH: Span = Span::from_millis(200);
 
 /// A tap that sees answers sooner than this is at their sender: what it sees reaches that.
-pub(super) const NEAR: Span = Span::from_millis(1);
+pub(crate) const NEAR: Span = Span::from_millis(1);
 
 /// What a sender that answers sooner than this has in flight, shows at the tap, and in segments larger
 /// than those of the wire.

@@ -69,7 +69,12 @@ fn lives(text: &str) -> Vec<ConnectionRecord> {
         });
         live[index].1.observe(forward, &segment, &extras, &settings);
     }
+    let waiting: Vec<_> = live.iter().filter(|(_, life)| life.opening.deferred).collect();
+    let waiting: Vec<_> = waiting.iter().map(|(_, life)| life.addresses.server).collect();
     for (_, mut life) in live {
+        if life.may_be_deferred().is_some_and(|listener| waiting.contains(&listener)) {
+            life.was_deferred();
+        }
         let asked = life.may_be_overtaken();
         let fits = |(listener, from, until): (tcp::Endpoint, Time, Time)| {
             acknowledged.iter().any(|(to, at)| *to == listener && from < *at && *at < until)
@@ -469,6 +474,35 @@ fn an_acknowledgment_behind_which_no_syn_ack_is_due_any_more_was_taken() {
     let record = &scenario("deferred-accept-takes-the-second-ack.tcp")[0];
     assert_eq!(states(record, Side::Server), ["SYN-RECEIVED", "ESTABLISHED"]);
     assert_eq!(record.states.server[1].frame.unwrap().number(), 5);
+}
+
+#[test]
+fn a_listener_that_lets_its_first_timers_pass_waits_for_the_data_of_all_its_clients() {
+    let records = scenario("deferred-accept-told-by-another.tcp");
+    let opened = &records[0].states.server[1];
+    assert_eq!((opened.state, opened.frame.unwrap().number()), (State::Established, 4));
+    assert_eq!(opened.certainty, Certainty::Inferred);
+    assert_eq!(states(&records[1], Side::Server), ["SYN-RECEIVED", "CLOSED"]);
+    let silent = &records[2].states.server[1];
+    assert_eq!((silent.state, silent.frame.unwrap().number()), (State::Established, 16));
+}
+
+#[test]
+fn a_fin_that_waits_for_one_segment_or_a_window_shows_in_the_answer_to_the_peers() {
+    let records = scenario("close-fin-held-behind-one-segment.tcp");
+    let server = states(&records[0], Side::Server);
+    assert_eq!(server[2..], ["FIN-WAIT-1", "CLOSING", "CLOSED"]);
+    let server = states(&records[1], Side::Server);
+    assert_eq!(server[2..], ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]);
+    let server = states(&scenario("close-fin-held-behind-a-closed-window.tcp")[0], Side::Server);
+    assert_eq!(server[2..], ["FIN-WAIT-1", "CLOSING", "TIME-WAIT"]);
+}
+
+#[test]
+fn what_no_socket_says_behind_its_fin_takes_nothing_back() {
+    let server = &scenario("close-strange-words-behind-the-last-ack.tcp")[0].states.server;
+    let closed = server.last().unwrap();
+    assert_eq!((closed.state, closed.frame.unwrap().number()), (State::Closed, 6));
 }
 
 #[test]

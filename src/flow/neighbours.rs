@@ -115,6 +115,12 @@ impl Neighbours {
         self.queues.were_full(tuple, from, until)
     }
 
+    /// Whether `listener` waits for data before it makes a connection, as is known `until` then.
+    #[must_use]
+    pub fn waits_for_data(&self, listener: Endpoint, until: Time) -> bool {
+        self.queues.wait_for_data(listener, until)
+    }
+
     /// Whether `listener` completed a handshake between two times.
     #[must_use]
     pub fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool {

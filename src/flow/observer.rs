@@ -95,6 +95,9 @@ pub trait Observer {
     /// Whether `listener` completed a handshake between `from` and `until`.
     fn has_completed(&self, listener: Endpoint, from: Time, until: Time) -> bool;
 
+    /// Whether `listener` waits for data before it makes a connection, as is known `until` then.
+    fn waits_for_data(&self, listener: Endpoint, until: Time) -> bool;
+
     /// Whether the SYN that `listener` answered at `sent` found its queue full, as is known `until` then:
     /// the answer was a SYN cookie.
     fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool;
@@ -151,6 +154,10 @@ impl<F: FnMut(Finished)> Observer for F {
     }
 
     fn has_completed(&self, _: Endpoint, _: Time, _: Time) -> bool {
+        false
+    }
+
+    fn waits_for_data(&self, _: Endpoint, _: Time) -> bool {
         false
     }
 

@@ -222,6 +222,10 @@ impl<const TOLD: bool> Observer for Listener<TOLD> {
         false
     }
 
+    fn waits_for_data(&self, _: Endpoint, _: Time) -> bool {
+        false
+    }
+
     fn found_no_request(&self, _: Endpoint, _: Time, _: Time) -> bool {
         false
     }

@@ -265,6 +265,10 @@ impl Observer for Desk<'_> {
         self.terms.neighbours.has_completed(listener, from, until)
     }
 
+    fn waits_for_data(&self, listener: Endpoint, until: Time) -> bool {
+        self.terms.neighbours.waits_for_data(listener, until)
+    }
+
     fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
         self.terms.neighbours.found_no_request(listener, sent, until)
     }

@@ -105,6 +105,10 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.has_completed(listener, from, until)
     }
 
+    fn waits_for_data(&self, listener: Endpoint, until: Time) -> bool {
+        self.rest.waits_for_data(listener, until)
+    }
+
     fn found_no_request(&self, listener: Endpoint, sent: Time, until: Time) -> bool {
         self.rest.found_no_request(listener, sent, until)
     }

@@ -31,6 +31,8 @@ pub(super) struct Attempt {
     pub(super) held: bool,
     pub(super) before: u32,
     pub(super) repeats: u8,
+    /// The listener answers as quickly as if the tap was beside it: none of its answers is lost before that.
+    pub(super) is_near: bool,
 }
 
 impl Attempt {
@@ -50,6 +52,7 @@ impl Attempt {
             held: false,
             before: 0,
             repeats: 0,
+            is_near: false,
         }
     }
 

@@ -14,7 +14,7 @@ use super::attempt::Attempt;
 use super::backlog::Backlog;
 use super::left_out::LeftOut;
 use super::turns::{Kind, Turn};
-use crate::connection::SYN_TIMER;
+use crate::connection::{DEFERRED, NEAR, SYN_TIMER};
 use crate::settings::{HostSettings, Settings};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Endpoint, FourTuple};
@@ -58,6 +58,8 @@ struct Listener {
     backlog: Backlog,
     /// When handshakes were completed, for all that is known.
     completed: Vec<Time>,
+    /// Since when it is known to wait for data (`TCP_DEFER_ACCEPT`).
+    defers: Option<Time>,
 }
 
 impl Queues {
@@ -99,6 +101,12 @@ impl Queues {
         let times = self.listeners.get(&listener).map_or(&[][..], |it| &it.completed);
         let next = times.partition_point(|at| *at <= from);
         times.get(next).is_some_and(|at| *at < until)
+    }
+
+    /// Whether `listener` waits for data before it makes a connection, as is known `until` then.
+    pub(super) fn wait_for_data(&self, listener: Endpoint, until: Time) -> bool {
+        let known = self.listeners.get(&listener).and_then(|it| it.defers);
+        known.is_some_and(|at| at < until)
     }
 
     /// Attempts of which an acknowledgment counts.
@@ -166,11 +174,19 @@ impl Queues {
         if attempt.answered {
             let asked = std::mem::take(&mut attempt.asked);
             attempt.came_again |= asked;
+            let is_timer = !asked && turn.time.since(last) > SYN_TIMER;
+            let is_held_back = is_timer
+                && last == first
+                && attempt.is_near
+                && turn.time.since(first) > DEFERRED
+                && !self.unanswered.contains(&tuple);
+            let Some(listener) = self.listeners.get_mut(&tuple.destination) else { return };
+            if is_held_back {
+                listener.defers.get_or_insert(turn.time);
+            }
             if !bakes {
                 return;
             }
-            let is_timer = !asked && turn.time.since(last) > SYN_TIMER;
-            let Some(listener) = self.listeners.get_mut(&tuple.destination) else { return };
             let backlog = &mut listener.backlog;
             if is_timer {
                 if !self.unanswered.contains(&tuple) {
@@ -184,6 +200,7 @@ impl Queues {
             return;
         }
         attempt.answered = true;
+        attempt.is_near = turn.time.since(first) < NEAR;
         attempt.first = turn.time;
         if self.listener(tuple.destination).is_none() {
             return;
@@ -290,6 +307,37 @@ mod tests {
             .flat_map(|port| [(i64::from(port), '>', port), (i64::from(port), '<', port)])
             .collect();
         assert!(!crowded(&turns, &[1, 2, 3, 4, 5, 6, 7, 8, 9]).contains(&true));
+    }
+
+    #[test]
+    fn a_listener_whose_acknowledged_syn_ack_comes_again_late_and_not_at_once_waits_for_data() {
+        let mut settings = Settings::default();
+        settings.default = HostSettings { syncookies: Some(0), ..settings.default.clone() };
+        let waits = |again: i64, answer: i64| {
+            let mut queues = Queues::default();
+            let story = [
+                (0, false, Flags::SYN),
+                (answer, true, Flags::SYN | Flags::ACK),
+                (answer + 1, false, Flags::ACK),
+                (again, true, Flags::SYN | Flags::ACK),
+            ];
+            for (frame, (micros, is_answer, flags)) in (1..).zip(story) {
+                let time = Time::from_nanos(micros * 1_000);
+                let tuple = if is_answer { tuple(1).reversed() } else { tuple(1) };
+                let frame = FrameId::new(0, frame);
+                let segment = Segment { time, frame, flags, ..Segment::default() };
+                if let Some(turn) = Turn::of(Horizon::new(time, 0), tuple, &segment) {
+                    queues.take(&turn, &settings);
+                }
+            }
+            let until = |micros: i64| Time::from_nanos(micros * 1_000);
+            let listener = tuple(1).destination;
+            assert!(!queues.wait_for_data(listener, until(again)));
+            queues.wait_for_data(listener, until(again + 1))
+        };
+        assert!(waits(3_050_000, 20));
+        assert!(!waits(1_020_000, 20), "a full queue");
+        assert!(!waits(3_050_000, 20_000), "the first ones may have been lost");
     }
 
     #[test]

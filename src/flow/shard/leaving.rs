@@ -252,6 +252,10 @@ fn tell_neighbours(
     if asked.is_some_and(|(listener, from, until)| emit.has_completed(listener, from, until)) {
         connection.was_overtaken();
     }
+    let asked = connection.may_be_deferred();
+    if asked.is_some_and(|listener| emit.waits_for_data(listener, known_until)) {
+        connection.was_deferred();
+    }
     for (side, socket, from) in connection.may_lack_bucket(settings).into_iter().flatten() {
         if emit.had_no_bucket(socket, from, known_until) {
             connection.had_no_bucket(side);

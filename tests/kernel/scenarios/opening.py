@@ -285,6 +285,26 @@ def deferred_accept_of_a_second(net):
     net.wait(0.05)
 
 
+@scenario(seconds=7)
+def deferred_accept_told_by_another(net):
+    """TCP_DEFER_ACCEPT of two seconds: clients that speak, close and abort, and one that is silent, whose
+    SYN-ACK comes again after three seconds and tells of the others."""
+    listener = net.listen(setup=lambda s: s.setsockopt(socket.IPPROTO_TCP,
+                                                       socket.TCP_DEFER_ACCEPT, 2))
+    net.dial(80, block=True)
+    speaks, closes, aborts = (net.dial(80, block=True) for _ in range(3))
+    net.wait(0.2)
+    speaks.sendall(b"q" * 10)
+    server = net.accept(listener)
+    net.read(server, 10)
+    server.sendall(b"a" * 10)
+    closes.close()
+    net.accept(listener).close()
+    net.linger_zero(aborts)
+    aborts.close()
+    net.accept(listener)
+
+
 @scenario(seconds=12)
 def deferred_accept_runs_out(net):
     """TCP_DEFER_ACCEPT without data: SYN-ACKs are repeated at the end, then the ACK is taken."""

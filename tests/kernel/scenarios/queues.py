@@ -104,6 +104,26 @@ def accept_queue_crowded_with_cookies(net):
     net.wait(0.3)
 
 
+@scenario(seconds=8, sysctl={"tcp_timestamps": 0})
+def accept_queue_crowded_with_silent_cookies(net):
+    """Two places, and four SYNs that were ignored come again at once: two get cookies, whose acknowledgments are
+    dropped. No SYN-ACK comes again, and the FINs bring the cookies back later."""
+    listener = net.listen(backlog=1)
+    fill(net, 2)
+    clients = [net.dial(80) for _ in range(4)]
+    net.wait(2.5)
+    for _ in range(2):
+        net.accept(listener)
+    for client in clients:
+        net.reach(client, "ESTABLISHED")
+    for _ in range(2):
+        net.accept(listener)
+    net.wait(1.6)
+    for client in clients:
+        client.close()
+    net.wait(0.1)
+
+
 @scenario(families=BOTH, seconds=9, relay=True)
 def accept_overflow_with_cookies(net):
     """Backlog 1: four handshakes at once, two of them by cookies that find the queue full. Their clients
