@@ -10,7 +10,7 @@
 //!
 //! | question | parts |
 //! |---|---|
-//! | which flow, and which shard | `identity`, `deal`, `table`, `groups`, `together`, `halves`, `per_tuple` |
+//! | which flow, and which shard | `identity`, `deal`, `table`, `together`, `halves`, `per_tuple` |
 //! | segments on their way to a shard | `batch`, `bucket`, `packed`, `wide`, `options`, `strip`, `quote`, `horizon`, `names` |
 //! | a shard, and how a segment comes into its connection | `shard`, `arrival`, `start`, `sightings`, `zeek` |
 //! | what a shard holds, and how much of it | `embryo`, `lives`, `slab`, `shelf`, `limits` |
@@ -23,7 +23,6 @@ mod batch;
 mod bucket;
 mod deal;
 mod embryo;
-mod groups;
 mod halves;
 mod horizon;
 mod identity;

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | 0 | `compact` | values in few bits, for what is put away |
 //! | 0 | `near` | asks for memory before it is needed |
+//! | 1 | `groups` | a hash table of numbers that asks for memory before it is needed |
 //! | 1 | [`stamp`] | frame numbers, capture time, spans: the only clock |
 //! | 1 | [`certainty`] | observed, inferred, assumed |
 //! | 2 | [`tcp`] | sequence numbers, flags, options, segments, tuples |
@@ -51,6 +52,7 @@ pub mod detect;
 pub mod filter;
 pub mod finding;
 pub mod flow;
+mod groups;
 pub mod input;
 mod near;
 pub mod pipeline;

@@ -214,7 +214,9 @@ impl Summary {
                     lists.flat_map(|(tray, list)| tray.due(list.map_or(&[], |list| list), mark));
                 let mut due: Vec<_> = due.collect();
                 // Of what stands at the same place, a tray has the order.
-                due.sort_by_key(|(order, _, _)| *order);
+                due.sort_by_key(|((at, cause), _, _)| {
+                    u128::from(at.nanos().cast_unsigned() ^ 1 << 63) << 64 | u128::from(*cause)
+                });
                 due
             };
             match part {

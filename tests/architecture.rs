@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Modules from the lowest rank to the highest; a module uses only what stands before its row.
 const RANKS: [&[&str]; 10] = [
     &["compact", "near"],
-    &["stamp", "certainty"],
+    &["groups", "stamp", "certainty"],
     &["tcp", "settings"],
     &["compat", "filter"],
     &["capture", "connection", "finding"],

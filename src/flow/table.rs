@@ -8,10 +8,10 @@ use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use super::groups::Groups;
 use super::identity::{Flow, tuple_of};
 use super::slab::Slab;
 use super::together::Together;
+use crate::groups::Groups;
 use crate::tcp::{FourTuple, TunnelLayer};
 
 /// A flow's identity for as long as it is in the table.

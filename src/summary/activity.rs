@@ -87,6 +87,11 @@ impl Activity {
     /// The finest tick is 2^26 ns, 67 ms.
     const FINEST: u8 = 26;
 
+    /// Asks the memory for where the next attempts are written.
+    pub(super) fn prefetch_end(&self) {
+        self.ticks.prefetch_end();
+    }
+
     /// Adds what one connection, whose first SYN passed at `at`, did.
     pub fn add(&mut self, at: Time, attempts: Attempts) {
         self.ticks.push(at, attempts);

@@ -7,6 +7,7 @@
 
 use super::sparse::Sparse;
 use crate::connection::State;
+use crate::near;
 use crate::stamp::{Span, Time};
 
 /// Sockets in one state over time.
@@ -85,6 +86,17 @@ impl Concurrency {
     /// How many moments of change are kept.
     pub(super) const fn extent(&self) -> usize {
         self.steps.extent()
+    }
+
+    /// Asks the memory for it.
+    pub(super) fn prefetch(&self) {
+        near::value(&self.steps);
+        near::value(&self.cut_off);
+    }
+
+    /// Asks the memory for where the next change is written.
+    pub(super) fn prefetch_end(&self) {
+        self.steps.prefetch_end();
     }
 
     /// Whether nothing ever was in the state.
@@ -269,6 +281,16 @@ impl StateSeries {
     /// Puts every series in order.
     pub(super) fn settle(&mut self) {
         self.series.iter_mut().for_each(|(_, series)| series.settle());
+    }
+
+    /// Asks the memory for all series.
+    pub(super) fn prefetch(&self) {
+        self.series.iter().for_each(|(_, series)| series.prefetch());
+    }
+
+    /// Asks the memory for where the next changes are written.
+    pub(super) fn prefetch_ends(&self) {
+        self.series.iter().for_each(|(_, series)| series.prefetch_end());
     }
 
     /// Every series keeps no more than `most` moments of change.

@@ -2,9 +2,10 @@
 
 use super::brief::Brief;
 use super::listener::add_stays;
-use super::place::Fold;
+use super::place::{Fold, Step};
 use super::{Entry, StateSeries, Totals};
 use crate::connection::State;
+use crate::near;
 use crate::tcp::{Side, Sides};
 
 /// Totals of one host by the role it played, and the states of all its sockets over time.
@@ -47,6 +48,18 @@ impl Fold for Host {
 
     fn extent(&self) -> usize {
         self.concurrency.extent()
+    }
+
+    fn prefetch(&self, step: Step) {
+        match step {
+            Step::Totals => near::value(self),
+            Step::Series => {
+                let Sides { client, server } = &self.as_role;
+                client.iter().chain(server).for_each(|totals| totals.prefetch());
+                self.concurrency.prefetch();
+            }
+            Step::Ends => self.concurrency.prefetch_ends(),
+        }
     }
 
     fn coarsen(&mut self, most: usize) {

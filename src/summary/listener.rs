@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use super::brief::Brief;
 use super::lone::LoneSum;
-use super::place::Fold;
+use super::place::{Fold, Step};
 use super::{Activity, Attempts, Concurrency, Distinct, Entry, Frequent, StateSeries, Totals};
 use crate::connection::{HandshakeOutcome, LoneSyn, State};
+use crate::near;
 use crate::tcp::Side;
 
 /// Totals of one listener, and the states of its sockets over time.
@@ -123,6 +124,27 @@ impl Fold for Listener {
     fn extent(&self) -> usize {
         // An amount of attempts is as large as four others.
         self.concurrency.extent() + self.half_open.extent() + 4 * self.activity.extent()
+    }
+
+    fn prefetch(&self, step: Step) {
+        match step {
+            Step::Totals => {
+                near::value(&self.totals);
+                near::value(&self.lone_syn_sources);
+                near::value(&self.other_sources);
+                near::value(&self.frequent);
+                near::value(&self.concurrency);
+                near::value(&self.activity);
+            }
+            Step::Series => {
+                self.totals.prefetch();
+                self.concurrency.prefetch();
+            }
+            Step::Ends => {
+                self.concurrency.prefetch_ends();
+                self.activity.prefetch_end();
+            }
+        }
     }
 
     fn coarsen(&mut self, most: usize) {

@@ -5,9 +5,6 @@
 //! shard hands over what it gathered now and then, and keeps the sketches of sources, which soon take in
 //! little. When it does follows from what came to the shard alone.
 
-use foldhash::fast::RandomState;
-use indexmap::IndexMap;
-
 use super::place::Fold as _;
 use super::slip::{Order, is_due};
 use super::totals::earliest;
@@ -23,7 +20,7 @@ type Key = Within<Endpoint>;
 pub(super) struct Lone {
     pub(super) waiting: Waiting,
     /// Listeners that get many.
-    flooded: IndexMap<Key, Box<Listener>, RandomState>,
+    flooded: Vec<(Key, Box<Listener>)>,
     /// What goes to the books, in its order.
     handed: Vec<Sum>,
 }
@@ -47,15 +44,17 @@ impl Lone {
     /// Adds lone SYNs, before something that stands at `order`, if they are many or their listener gets
     /// many; says so.
     pub(super) fn add(&mut self, order: Order, key: Key, syns: &[LoneSyn], sum: &LoneSum) -> bool {
-        if !self.flooded.contains_key(&key) {
+        if self.flooded.iter().all(|(known, _)| *known != key) {
             if syns.len() < Self::MANY {
                 return false;
             }
             if self.flooded.len() >= Self::MOST {
                 self.hand_over_all(order);
             }
+            self.flooded.push((key, Box::default()));
         }
-        let totals = self.flooded.entry(key).or_default();
+        let totals = self.flooded.iter_mut().find(|(known, _)| *known == key);
+        let Some((_, totals)) = totals else { return false };
         totals.add_lone_syns(syns, sum);
         if totals.extent() >= Self::LONG {
             let totals = Box::new(totals.hand_over());
@@ -80,7 +79,7 @@ impl Lone {
     /// The listeners that something waits for.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         let handed = self.handed.iter().map(|sum| sum.key);
-        self.flooded.keys().copied().chain(handed).chain(self.waiting.key)
+        self.flooded.iter().map(|(key, _)| *key).chain(handed).chain(self.waiting.key)
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::activity::is_complete;
 use super::brief::{Brief, exists};
-use super::place::Fold;
+use super::place::{Fold, Step};
 use super::totals::earliest;
 use super::{Concurrency, Entry};
 use crate::connection::{HandshakeOutcome, State};
@@ -67,6 +67,17 @@ impl Fold for Pair {
     fn extent(&self) -> usize {
         let Sides { client, server } = &self.time_wait;
         self.ports_held.extent() + client.extent() + server.extent()
+    }
+
+    fn prefetch(&self, step: Step) {
+        let Sides { client, server } = &self.time_wait;
+        for series in [&self.ports_held, client, server] {
+            match step {
+                Step::Totals => series.prefetch(),
+                Step::Series => {}
+                Step::Ends => series.prefetch_end(),
+            }
+        }
     }
 
     fn coarsen(&mut self, most: usize) {

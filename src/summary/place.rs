@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::brief::Brief;
 use super::slip::Slip;
 use super::table::Entry;
+use crate::near;
 use crate::tcp::Side;
 
 /// Totals that connections can be added to.
@@ -18,8 +19,22 @@ pub(super) trait Fold: Entry {
     /// How many amounts its series hold.
     fn extent(&self) -> usize;
 
+    /// Asks the memory for what adding a connection touches.
+    fn prefetch(&self, step: Step);
+
     /// Widens the ticks of its series until none has more than `most`.
     fn coarsen(&mut self, most: usize);
+}
+
+/// What is asked of the memory at the same time: what one step asks for tells where the next one's lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Totals.
+    Totals,
+    /// What they point to, series among it.
+    Series,
+    /// The ends of series, where they are written.
+    Ends,
 }
 
 /// The totals of one key.
@@ -55,6 +70,14 @@ impl<V: Fold> Place<V> {
             self.packed.push(slip.packed(desk));
         } else {
             self.open().fold(&slip.brief, side);
+        }
+    }
+
+    /// Asks the memory for what adding a connection touches; the place itself is there.
+    pub(super) fn prefetch(&self, step: Step) {
+        match &self.totals {
+            Some(totals) => totals.prefetch(step),
+            None => near::element(&self.packed, self.packed.len()),
         }
     }
 

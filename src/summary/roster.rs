@@ -9,9 +9,9 @@ use std::hash::Hash;
 use super::concurrency::Concurrency;
 use super::listener::Listener;
 use super::lone::Sum;
-use super::place::{Fold, Place};
+use super::place::{Fold, Place, Step};
 use super::slip::{Key, Order, Slip};
-use super::table::Table;
+use super::table::{Ahead, Table};
 use crate::tcp::{Endpoint, Side, Within};
 
 /// A table of places.
@@ -37,6 +37,9 @@ pub(super) struct Room {
     pub(super) amounts: usize,
 }
 
+/// Connections that are looked up together.
+const BLOCK: usize = 16;
+
 /// The fewest ticks that a series is brought to.
 const LEAST_TICKS: usize = 16;
 
@@ -49,22 +52,46 @@ impl<K, V> Default for Roster<K, V> {
 
 impl<K: Key + Ord + Hash, V: Fold> Roster<K, V> {
     /// Adds a connection, for the sake of one of its sides.
-    pub(super) fn add(&mut self, slip: &Slip, side: Side, room: Room) {
+    fn add(&mut self, ahead: Ahead<K>, (slip, side): (&Slip, Side), room: Room) {
         let mut desk = std::mem::take(&mut self.desk);
-        self.change(K::of(slip, side), room, |place| place.add(slip, side, &mut desk));
+        self.change(ahead, room, |place| place.add(slip, side, &mut desk));
         self.desk = desk;
+    }
+
+    /// Looks up to whom some connections are to be added, and asks the memory for all that this will
+    /// touch: step by step for all of them, so that it comes while the core is at the next ones.
+    ///
+    /// Perf: whole runs, small connections; docs/performance.md has the figures.
+    fn look_ahead(&self, slips: &[(Order, &Slip, Side)]) -> [Option<Ahead<K>>; BLOCK] {
+        let mut all = [None; BLOCK];
+        for (_, slip, _) in slips {
+            slip.prefetch();
+        }
+        for (ahead, (_, slip, side)) in all.iter_mut().zip(slips) {
+            *ahead = Some(self.table.look_ahead(K::of(slip, *side)));
+        }
+        for ahead in all.iter_mut().flatten() {
+            self.table.approach(ahead);
+        }
+        for step in [Step::Totals, Step::Series, Step::Ends] {
+            let places = all.iter().flatten().filter_map(|ahead| self.table.likely(ahead));
+            places.for_each(|place| place.prefetch(step));
+        }
+        all
     }
 
     /// Adds connections in their order.
     pub(super) fn add_all(&mut self, slips: &[(Order, &Slip, Side)], room: Room) {
-        for (index, (_, slip, side)) in slips.iter().enumerate() {
-            prefetch(slips, index);
-            self.add(slip, *side, room);
+        for block in slips.chunks(BLOCK) {
+            for (ahead, (_, slip, side)) in self.look_ahead(block).into_iter().flatten().zip(block)
+            {
+                self.add(ahead, (slip, *side), room);
+            }
         }
     }
 
-    fn change(&mut self, key: K, room: Room, add: impl FnOnce(&mut Place<V>)) {
-        let place = self.table.entry(key, room.entries);
+    fn change(&mut self, ahead: Ahead<K>, room: Room, add: impl FnOnce(&mut Place<V>)) {
+        let place = self.table.entry_of(ahead, room.entries);
         let before = place.extent();
         add(place);
         self.amounts += place.extent().saturating_sub(before);
@@ -105,24 +132,20 @@ impl Roster<Within<Endpoint>, Listener> {
         room: Room,
     ) {
         let mut sums = sums.into_iter().peekable();
-        for (index, (order, slip, side)) in slips.iter().enumerate() {
-            prefetch(slips, index);
-            while let Some(sum) = sums.next_if(|sum| sum.order < *order) {
-                self.add_sum(&sum, room);
+        for block in slips.chunks(BLOCK) {
+            let ahead = self.look_ahead(block).into_iter().flatten();
+            for (ahead, (order, slip, side)) in ahead.zip(block) {
+                while let Some(sum) = sums.next_if(|sum| sum.order < *order) {
+                    self.add_sum(&sum, room);
+                }
+                self.add(ahead, (slip, *side), room);
             }
-            self.add(slip, *side, room);
         }
         sums.for_each(|sum| self.add_sum(&sum, room));
     }
 
     fn add_sum(&mut self, sum: &Sum, room: Room) {
-        self.change(sum.key, room, |place| place.open().merge(&sum.totals));
-    }
-}
-
-/// Asks the memory for a slip that is taken soon after the one at `index`.
-fn prefetch(slips: &[(Order, &Slip, Side)], index: usize) {
-    if let Some((_, slip, _)) = slips.get(index + 2) {
-        slip.prefetch();
+        let ahead = self.table.look_ahead(sum.key);
+        self.change(ahead, room, |place| place.open().merge(&sum.totals));
     }
 }

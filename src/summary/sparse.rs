@@ -13,6 +13,7 @@
 //! Knows nothing of what the amounts mean.
 
 use super::brief::packed::{put, put_signed, signed, take, take_signed, unsigned};
+use crate::near;
 use crate::stamp::{Span, Time};
 
 /// Something that can be added up in any order.
@@ -149,8 +150,9 @@ impl<V, const BOUND: usize, const START: u8> Default for Sparse<V, BOUND, START>
 }
 
 impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
-    /// Fewer unsettled entries than this are not worth sorting.
-    const MIN_PENDING: usize = 64;
+    /// Perf: whole runs, small connections. Fewer unsettled entries than this wait for the end, or until
+    /// somebody reads them: with 64 each entry was unpacked, sorted and packed three times.
+    const MIN_PENDING: usize = BOUND / 4;
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.extent() == 0
@@ -159,6 +161,11 @@ impl<V: Amount, const BOUND: usize, const START: u8> Sparse<V, BOUND, START> {
     /// How many entries are kept.
     pub(crate) const fn extent(&self) -> usize {
         self.settled.len() + self.pending.len() + self.last.is_some() as usize
+    }
+
+    /// Asks the memory for where the next amount is written.
+    pub(crate) fn prefetch_end(&self) {
+        near::element(&self.pending.bytes, self.pending.bytes.len());
     }
 
     pub(crate) fn push(&mut self, at: Time, amount: V) {

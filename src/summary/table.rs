@@ -5,12 +5,13 @@
 //! from its own totals, and counted in [`Table::evicted`].
 
 use std::cmp::Reverse;
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash};
 
 use foldhash::fast::RandomState;
-use indexmap::IndexMap;
 
 use super::Evicted;
+use crate::groups::Groups;
+use crate::near;
 
 /// What a table holds for a key.
 pub(crate) trait Entry: Default {
@@ -32,13 +33,26 @@ pub(crate) trait Merge: Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Table<K, V> {
     /// One after the other, beside the hash table: that alone has room for more than there are.
-    entries: IndexMap<K, V, RandomState>,
+    entries: Vec<(K, V)>,
+    /// Where each key's entry is.
+    places: Groups<u32>,
+    hasher: RandomState,
     pub(super) evicted: Evicted,
+}
+
+/// A key that was looked up ahead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead<K> {
+    key: K,
+    hash: u64,
+    /// Where its entry is if there is one, else another one's perhaps.
+    place: Option<u32>,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { entries: IndexMap::default(), evicted: Evicted::default() }
+        let (hasher, evicted) = (RandomState::default(), Evicted::default());
+        Self { entries: Vec::new(), places: Groups::new(), hasher, evicted }
     }
 }
 
@@ -48,27 +62,87 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
 
     /// The entry of `key`. May hold up to twice `limit` entries in between.
     pub(crate) fn entry(&mut self, key: K, limit: usize) -> &mut V {
-        self.make_room(&key, limit);
-        self.entries.entry(key).or_default()
+        let hash = self.hasher.hash_one(key);
+        self.entry_of(Ahead { key, hash, place: None }, limit)
+    }
+
+    /// The same for one that was looked up.
+    pub(super) fn entry_of(&mut self, ahead: Ahead<K>, limit: usize) -> &mut V {
+        let Ahead { key, hash, .. } = ahead;
+        let place = self.find(hash, &key).unwrap_or_else(|| {
+            if self.entries.len() >= 2 * limit {
+                self.keep_heaviest(limit);
+            }
+            let Self { entries, places, hasher, .. } = self;
+            entries.push((key, V::default()));
+            let last = entries.len() - 1;
+            let rehash = |place: &u32| hash_at(entries, hasher, *place);
+            places.insert(hash, u32::try_from(last).unwrap_or(u32::MAX), rehash);
+            last
+        });
+        #[expect(clippy::indexing_slicing, reason = "found, or pushed just now")]
+        &mut self.entries[place].1
+    }
+
+    /// Begins to look up a key: asks the memory for where it is to be found.
+    #[inline]
+    pub(super) fn look_ahead(&self, key: K) -> Ahead<K> {
+        let hash = self.hasher.hash_one(key);
+        self.places.prefetch(hash);
+        Ahead { key, hash, place: None }
+    }
+
+    /// Goes on with that: asks for its entry.
+    #[inline]
+    pub(super) fn approach(&self, ahead: &mut Ahead<K>) {
+        ahead.place = self.places.find(ahead.hash, |_| true);
+        if let Some(place) = ahead.place {
+            near::element(&self.entries, place as usize);
+        }
+    }
+
+    /// What may be its entry.
+    #[inline]
+    pub(super) fn likely(&self, ahead: &Ahead<K>) -> Option<&V> {
+        let (_, value) = self.entries.get(ahead.place? as usize)?;
+        Some(value)
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, key: &K) -> Option<usize> {
+        let is_it =
+            |place: &u32| self.entries.get(*place as usize).is_some_and(|(other, _)| other == key);
+        self.places.find(hash, is_it).map(|place| place as usize)
+    }
+
+    /// Finds all entries anew, once they have moved.
+    fn find_all(&mut self) {
+        let Self { entries, places, hasher, .. } = self;
+        *places = Groups::new();
+        places.reserve(entries.len(), |_| 0);
+        for (place, (key, _)) in (0..).zip(&*entries) {
+            places.insert(hasher.hash_one(key), place, |place| hash_at(entries, hasher, *place));
+        }
     }
 
     /// The keys of all entries, in no order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = K> {
-        self.entries.keys().copied()
+        self.entries.iter().map(|(key, _)| *key)
     }
 
     /// How many entries there are.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// All entries, in no order, to be changed each for itself.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.entries.values_mut()
+        self.entries.iter_mut().map(|(_, value)| value)
     }
 
     pub(crate) fn value(&self, key: &K) -> Option<&V> {
-        self.entries.get(key)
+        let place = self.find(self.hasher.hash_one(key), key)?;
+        self.entries.get(place).map(|(_, value)| value)
     }
 
     /// Adds what another table holds, in its order, as [`Table::entry`] does.
@@ -98,13 +172,14 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
 
     /// All entries, in the order of their keys once it is settled.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries.iter()
+        self.entries.iter().map(|(key, value)| (key, value))
     }
 
     /// Makes every entry cheap to read.
     pub(super) fn settle(&mut self) {
-        self.entries.values_mut().for_each(Entry::settle);
-        self.entries.sort_unstable_keys();
+        self.values_mut().for_each(Entry::settle);
+        self.entries.sort_unstable_by_key(|(key, _)| *key);
+        self.find_all();
     }
 
     /// Where all entries stand.
@@ -114,20 +189,21 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
 
     /// Lets go of what stands behind the last one that is kept.
     pub(super) fn let_go(&mut self, lightest: Option<Rank<K>>) {
-        let Self { entries, evicted } = self;
-        entries.retain(|key, value| {
+        let Self { entries, evicted, .. } = self;
+        entries.retain(|(key, value)| {
             let kept = is_kept(lightest, *key, value);
             if !kept {
                 evicted.count(value.weight());
             }
             kept
         });
+        self.find_all();
     }
 
     /// What was let go, and what stands behind the last one that is kept.
     pub(super) fn evicted_behind(&self, lightest: Option<Rank<K>>) -> Evicted {
         let mut evicted = self.evicted;
-        let left_out = self.entries.iter().filter(|(key, value)| !is_kept(lightest, **key, *value));
+        let left_out = self.entries.iter().filter(|(key, value)| !is_kept(lightest, *key, value));
         left_out.for_each(|(_, value)| evicted.count(value.weight()));
         evicted
     }
@@ -135,12 +211,8 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
     /// The heaviest `limit` entries, ordered by key.
     pub(crate) fn sorted(&self, limit: usize) -> Vec<(K, &V)> {
         let lightest = self.lightest_kept(limit);
-        let mut kept: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(key, value)| is_kept(lightest, **key, *value))
-            .map(|(key, value)| (*key, value))
-            .collect();
+        let kept = self.entries.iter().filter(|(key, value)| is_kept(lightest, *key, value));
+        let mut kept: Vec<_> = kept.map(|(key, value)| (*key, value)).collect();
         kept.sort_unstable_by_key(|(key, _)| *key);
         kept
     }
@@ -148,12 +220,6 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
     /// What was let go, and what [`Table::sorted`] leaves out.
     pub(crate) fn evicted(&self, limit: usize) -> Evicted {
         self.evicted_behind(self.lightest_kept(limit))
-    }
-
-    fn make_room(&mut self, key: &K, limit: usize) {
-        if self.entries.len() >= 2 * limit && !self.entries.contains_key(key) {
-            self.keep_heaviest(limit);
-        }
     }
 
     /// Lets go of all but the heaviest `limit` entries.
@@ -168,6 +234,11 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
         }
         lightest_kept(self.ranks().collect(), limit)
     }
+}
+
+/// The hash of the key that is at `place`.
+fn hash_at<K: Hash, V>(entries: &[(K, V)], hasher: &RandomState, place: u32) -> u64 {
+    entries.get(place as usize).map_or(0, |(key, _)| hasher.hash_one(key))
 }
 
 /// Where an entry stands among those that are to be kept: weight and key.

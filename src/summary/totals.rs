@@ -6,6 +6,7 @@ use super::ground::Ground;
 use super::lone::LoneSum;
 use crate::compat::zeek::ConnState;
 use crate::connection::{CloseOutcome, HandshakeOutcome, State};
+use crate::near;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Side, Sides};
 
@@ -80,6 +81,24 @@ impl Totals {
     #[must_use]
     pub fn with_zeek_state(&self, state: ConnState) -> u64 {
         count_of(&self.by_zeek_state, state as usize)
+    }
+
+    /// Asks the memory for it.
+    pub(super) fn prefetch(&self) {
+        let Self { segments, payload_bytes, missing_bytes, ground, handshake, .. } = self;
+        near::value(&self.connections);
+        near::value(&self.final_states.client);
+        near::value(&self.final_states.server);
+        near::value(segments);
+        near::value(payload_bytes);
+        near::value(missing_bytes);
+        near::value(ground);
+        near::value(&ground.copied);
+        near::value(handshake);
+        near::value(&self.known_until);
+        near::value(&self.by_handshake);
+        near::value(&self.by_close);
+        near::value(&self.by_zeek_state);
     }
 
     /// Adds one finished connection.

@@ -8,8 +8,8 @@
 use crate::near;
 
 /// Numbers by hash. Numbers are told apart by who asks; their hashes are asked for when it grows.
-#[derive(Debug, Default)]
-pub(super) struct Groups<T> {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Groups<T> {
     /// A power of two of them, or none.
     groups: Vec<Group<T>>,
     len: usize,
@@ -45,36 +45,36 @@ const USED: u64 = 0x80;
 const USED_LANES: [u64; 2] = [USED * ONES, (USED * ONES) >> 32];
 
 impl<T: Copy + Default> Groups<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { groups: Vec::new(), len: 0 }
     }
 
     /// How many more there may be before it grows.
-    pub(super) const fn room(&self) -> usize {
+    pub(crate) const fn room(&self) -> usize {
         (self.groups.len() * MANY).saturating_sub(self.len)
     }
 
     /// Asks the memory for where a hash points.
     #[inline]
-    pub(super) fn prefetch(&self, hash: u64) {
+    pub(crate) fn prefetch(&self, hash: u64) {
         near::element(&self.groups, self.home(hash));
     }
 
     /// The number with this hash that `is_it` says is the one.
     #[inline]
-    pub(super) fn find(&self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<T> {
+    pub(crate) fn find(&self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<T> {
         let (at, lane) = self.place_of(hash, is_it)?;
         self.groups.get(at)?.numbers.get(lane).copied()
     }
 
     /// The same, to be changed.
-    pub(super) fn find_mut(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<&mut T> {
+    pub(crate) fn find_mut(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<&mut T> {
         let (at, lane) = self.place_of(hash, is_it)?;
         self.groups.get_mut(at)?.numbers.get_mut(lane)
     }
 
     /// Adds one that is not there.
-    pub(super) fn insert(&mut self, hash: u64, number: T, hash_of: impl Fn(&T) -> u64) {
+    pub(crate) fn insert(&mut self, hash: u64, number: T, hash_of: impl Fn(&T) -> u64) {
         if self.room() == 0 {
             self.grow(self.len + 1, hash_of);
         }
@@ -83,7 +83,7 @@ impl<T: Copy + Default> Groups<T> {
     }
 
     /// Takes one out.
-    pub(super) fn remove(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool) {
+    pub(crate) fn remove(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool) {
         let Some((end, lane)) = self.place_of(hash, is_it) else { return };
         if let Some(group) = self.groups.get_mut(end) {
             group.tag(lane, 0);
@@ -102,7 +102,7 @@ impl<T: Copy + Default> Groups<T> {
     }
 
     /// Makes room for so many more.
-    pub(super) fn reserve(&mut self, more: usize, hash_of: impl Fn(&T) -> u64) {
+    pub(crate) fn reserve(&mut self, more: usize, hash_of: impl Fn(&T) -> u64) {
         if self.room() < more {
             self.grow(self.len + more, hash_of);
         }
