@@ -8,6 +8,7 @@ use crate::compact::compact;
 
 use super::closing::newer;
 use super::endpoint::Endpoint;
+use super::first_fin::BEFORE_TIMERS;
 use super::several::Several;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::stamp::{FrameId, Time};
@@ -101,15 +102,26 @@ impl Connection {
         let Some(path) = self.path(from) else { return };
         // A cookie that comes back late makes another socket.
         let is_other = self.opening.cookie().is_some();
+        let is_near = self.is_near(from);
         let me = self.sides.of_mut(from);
         if is_other || me.is_beyond_its_fin(segment) {
             return;
         }
-        let Some(sent) = me.clock.sent(segment) else { return };
+        // At the tap no copy comes from a network: what it sends again, by its timer, it has no
+        // acknowledgment of.
+        let last = me.stream.last_time();
+        let has_stamps = segment.timestamps().is_some();
+        let is_again = is_near
+            && segment.payload_len > 0
+            && me.stream.offset(segment.seq) < me.stream.acknowledged
+            && has_stamps == me.stream.options.timestamps
+            && last.is_none_or(|last| segment.time.since(last) > BEFORE_TIMERS);
+        let now = (is_again && !has_stamps).then_some(segment.time);
+        let Some(sent) = me.clock.sent(segment).or(now) else { return };
         let word = Word {
             due: sent - path - CROSSING_SLACK,
             echo: segment.timestamps().map(|stamps| stamps.echo),
-            denies_all: me.state == State::Closed,
+            denies_all: me.state == State::Closed || is_again,
         };
         let taken = me.last_entry().copied().filter(|it| it.cause == Cause::ReceivedAckOfFin);
         let ack = taken.and_then(|entry| me.acks_of_fin.in_frame(entry.frame));

@@ -66,7 +66,7 @@ const DEAF: u8 = 2;
 const FILTERED: u32 = 2;
 
 /// An answer to what comes again is out by then, delayed or not (RFC 1122 4.2.3.2; Linux 40 to 200 ms).
-const AT_LEISURE: Span = Span::from_millis(250);
+pub(super) const AT_LEISURE: Span = Span::from_millis(250);
 
 impl Connection {
     /// A segment with RST.

@@ -2,6 +2,7 @@
 //! of its sender's own.
 
 use super::path::NEAR;
+use super::reset::AT_LEISURE;
 use super::{CROSSING_SLACK, Cause, Connection, Event, Reason, State};
 use crate::certainty::Certainty;
 use crate::stamp::Span;
@@ -39,6 +40,11 @@ impl Connection {
         let (Some(fin), Some(arrival)) = (me.stream.fin, peer.fin_arrivals.last()) else { return };
         let beyond = me.stream.offset(segment.seq) - fin;
         let mark = arrival.mark;
+        // At the tap what came would have been acknowledged by now.
+        let due = if peer.fin.is_some() { NEAR } else { AT_LEISURE };
+        if self.is_near(from.peer()) && segment.time.since(mark.time) > due {
+            return;
+        }
         let reason = if beyond > 0 {
             Reason::observed(mark, arrival.cause)
         } else if beyond == 0 && self.may_have_come(from.peer(), mark.time) {

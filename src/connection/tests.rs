@@ -499,6 +499,20 @@ fn a_fin_that_waits_for_one_segment_or_a_window_shows_in_the_answer_to_the_peers
 }
 
 #[test]
+fn a_fin_that_a_side_at_the_tap_does_not_acknowledge_had_not_come_before_the_reset() {
+    let client = states(&scenario("reset-behind-a-fin-that-a-firewall-ate.tcp")[0], Side::Client);
+    assert_eq!(client[2..], ["FIN-WAIT-1", "FIN-WAIT-2"]);
+}
+
+#[test]
+fn a_side_at_the_tap_that_sends_its_words_again_has_no_acknowledgment_of_the_fin_behind_them() {
+    let name = "close-data-again-behind-the-ack-of-the-fin.tcp";
+    let server = &scenario(name)[0].states.server;
+    let entry = server.iter().find(|it| it.state == State::FinWait2).unwrap();
+    assert_eq!(entry.frame.unwrap().number(), 11);
+}
+
+#[test]
 fn what_no_socket_says_behind_its_fin_takes_nothing_back() {
     let server = &scenario("close-strange-words-behind-the-last-ack.tcp")[0].states.server;
     let closed = server.last().unwrap();
