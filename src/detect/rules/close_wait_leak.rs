@@ -85,7 +85,7 @@ pub(in crate::detect) static RULE: Rule = Rule {
 fn judge(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
     let stays = Side::BOTH.map(|side| stuck::longest(record, side, State::CloseWait));
     let stay = stays.into_iter().flatten().max_by_key(|stay| stay.idle)?;
-    (stay.idle >= context.thresholds.span(&LIMIT)).then_some(Hit {
+    (stay.idle >= context.thresholds.span(&LIMIT)).then(|| Hit {
         variant: stay.side.name(),
         point: match stay.side {
             Side::Server => Point::listener(record),

@@ -108,7 +108,7 @@ fn hanging(record: &ConnectionRecord, side: Side, context: &Context<'_>) -> Opti
         }
         None => (hanging_state(record, side), wait >= context.thresholds.span(&MIN_WAIT)),
     };
-    is_hit.then_some(Hit {
+    is_hit.then(|| Hit {
         variant,
         point: Point::listener(record),
         first: fin.time,

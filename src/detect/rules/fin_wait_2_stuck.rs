@@ -73,7 +73,7 @@ fn judge(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
     let stay = stays.into_iter().flatten().max_by_key(|stay| stay.idle)?;
     let host = context.settings.of(record.endpoint(stay.side).address);
     let limit = context.thresholds.span(&LIMIT).min(host.fin_timeout);
-    (stay.idle >= limit).then_some(Hit {
+    (stay.idle >= limit).then(|| Hit {
         variant: stay.side.name(),
         // Who is to blame is the side that does not close: one service, or one client of it.
         point: match stay.side {

@@ -76,7 +76,7 @@ fn judge(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
 fn blocked(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
     let Blocked { by, answer } = record.handshake.blocked?;
     let late = answer.time.since(by.expired) > context.thresholds.span(&SLACK);
-    late.then_some(Hit {
+    late.then(|| Hit {
         variant: BLOCKED,
         point: Point::listener(record),
         first: by.entered,
@@ -98,7 +98,7 @@ fn re_armed(record: &ConnectionRecord, context: &Context<'_>) -> Option<Hit> {
         let end = until.unwrap_or(record.known_until);
         let host = context.settings.of(record.endpoint(side).address);
         let limit = host.time_wait + context.thresholds.span(&SLACK);
-        (end.since(from) > limit).then_some(Hit {
+        (end.since(from) > limit).then(|| Hit {
             variant: RE_ARMED,
             point: Point::listener(record),
             first: from,

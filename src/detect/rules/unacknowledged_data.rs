@@ -99,7 +99,7 @@ fn waiting(record: &ConnectionRecord, side: Side, context: &Context<'_>) -> Opti
     let until = reset.unwrap_or(record.known_until);
     let wait = until.since(waiting.first_sent.time);
     let limit = if reset.is_some() { &MIN_WAIT_RESET } else { &MIN_WAIT };
-    (wait >= context.thresholds.span(limit)).then_some(Hit {
+    (wait >= context.thresholds.span(limit)).then(|| Hit {
         variant: side.name(),
         point: Point::listener(record),
         first: waiting.first_sent.time,

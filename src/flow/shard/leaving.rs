@@ -203,8 +203,9 @@ impl Shard {
         let attempts: Vec<_> =
             attempts.filter_map(|syn| Some((syn, self.table.flow(key)?))).collect();
         tell_neighbours(&mut connection, known_until, settings, emit);
-        let record = connection.finish(known_until, by, settings);
-        let finished = Finished { record, at: (at, self.cause), ending };
+        let left = (at, self.cause);
+        let finished =
+            Finished { record: connection.finish(known_until, by, settings), at: left, ending };
         let time_wait = TimeWaitBefore::of(&finished.record, settings);
         self.table.remove(key, Slot::live(index));
         emit.finished(finished);
