@@ -154,6 +154,23 @@ def orphan_hears_at_last_and_resets(net):
     net.await_table(net.server, "LAST-ACK", 0)
 
 
+@scenario(seconds=6, sysctl={"tcp_timestamps": 0, "tcp_sack": 0})
+def words_again_in_fin_wait_1(net):
+    """The server's firewall eats all that acknowledges its last words and its FIN: it sends the words again."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    net.server.drop_input("tcp dport 80")
+    server.sendall(b"a" * 8)
+    net.wait(0.01)
+    server.shutdown(WRITE)
+    net.wait(0.55)
+    net.server.allow()
+    net.reach(server, "FIN-WAIT-2")
+    net.read(client, 8)
+    client.close()
+    net.await_table(net.client, "LAST-ACK", 0)
+
+
 @scenario(families=BOTH, seconds=6, sysctl={"tcp_timestamps": 0})
 def fin_eaten_in_fin_wait_2(net):
     """An orphan waits in FIN-WAIT-2, and its firewall eats the server's FIN three times. No timestamps."""
