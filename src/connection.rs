@@ -17,7 +17,7 @@
 //! | where one connection of a port pair ends and the next begins | `stray`, `before`, `begun_late` |
 //! | one direction's bytes, windows and round trips | `stream`, `coverage`, `flight`, `feedback`, `window`, `rtt` |
 //! | why a segment was sent again | `judge`, `rule`, `repair`, `recut`, `effects` |
-//! | who was heard when, and what the tap never saw | `path`, `clock`, `numbers` |
+//! | who was heard when, and what the tap never saw | `path`, `clock`, `unaware`, `numbers` |
 //! | what is told when all is over | `verdict`, `record`, `traffic`, `tally`, `lone_syn` |
 //! | speed and room: the short way, and sleep | `calm`, `asleep`, `several` |
 
@@ -73,6 +73,7 @@ mod timeline;
 mod timers;
 mod traffic;
 mod transition;
+mod unaware;
 mod unheard;
 mod unseen;
 mod verdict;
@@ -362,6 +363,7 @@ impl Connection {
         }
         self.bring_back_cookie(from, segment);
         self.note_bring_back(from, segment);
+        self.note_unaware(from, segment);
         self.take_back_false_end(from, segment);
         if !self.join(from, segment) {
             self.sides.of_mut(from).stream.send(segment);

@@ -83,6 +83,12 @@ impl Clock {
         (self.pace == Pace::Millisecond).then(|| segment.time.min(on_time))
     }
 
+    /// How many ticks there are in `span`; none where that does not show.
+    pub(super) fn ticks_in(&self, span: Span) -> Option<u32> {
+        let ticks = u32::try_from(span.nanos() / TICK).ok()?;
+        (self.pace == Pace::Millisecond).then_some(ticks)
+    }
+
     fn ticks_to(&self, value: u32) -> i64 {
         i64::from(value.wrapping_sub(self.value).cast_signed()) * TICK
     }

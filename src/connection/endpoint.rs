@@ -68,6 +68,8 @@ pub(super) struct Endpoint {
     pub(super) held: bool,
     /// When that was last over.
     pub(super) released: Time,
+    /// It sent the latest segment before it had heard what its peer sent before its own FIN.
+    pub(super) unaware: bool,
     /// First FIN sent.
     pub(super) fin: Option<Mark>,
 }
@@ -76,7 +78,7 @@ compact!(struct Endpoint {
     state, timeline, dropped, stream, clock, fin_arrivals, timer, timer_grace, time_wait_restarts,
     reads_after_fin, outlived_timer, outlived_icmp, correction, resets, acks_of_fin_ignored,
     pending_ack_of_fin, last_fin, fin_gap, fin_repeats, fin_stamps, acks_of_fin,
-    ack_of_fin_rides_on, skipped_to, unanswered, held, released, fin
+    ack_of_fin_rides_on, skipped_to, unanswered, held, released, unaware, fin
 });
 
 /// A segment that came before what lies before it.
@@ -185,6 +187,7 @@ impl Default for Endpoint {
             unanswered: 0,
             held: false,
             released: Time::MIN,
+            unaware: false,
             fin: None,
         }
     }

@@ -234,7 +234,7 @@ impl Connection {
         let heard = self.sides.of(receiver).stream.last_time();
         let path = self.answer_time(receiver);
         let told = sent + path + path + QUEUED;
-        heard.is_none_or(|heard| heard <= told)
+        heard.is_none_or(|heard| heard <= told) || self.sides.of(receiver).unaware
     }
 
     fn states_now(&self) -> Sides<Option<State>> {

@@ -37,7 +37,10 @@ impl Connection {
     /// came before it, if nothing shows that it was lost.
     pub(super) fn reset_follows_fin(&mut self, from: Side, segment: &Segment) {
         let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
-        let (Some(fin), Some(arrival)) = (me.stream.fin, peer.fin_arrivals.last()) else { return };
+        // What waits on the way is sent again before it can have come.
+        let arrivals = &peer.fin_arrivals;
+        let arrival = if peer.unaware { arrivals.first() } else { arrivals.last() };
+        let (Some(fin), Some(arrival)) = (me.stream.fin, arrival) else { return };
         let beyond = me.stream.offset(segment.seq) - fin;
         let mark = arrival.mark;
         // At the tap what came would have been acknowledged by now.
@@ -52,9 +55,7 @@ impl Connection {
         } else {
             return;
         };
-        let peer = self.sides.of_mut(from.peer());
-        peer.apply(Event::ReceiveFin, reason);
-        peer.fin_arrivals.clear();
+        self.sides.of_mut(from.peer()).apply(Event::ReceiveFin, reason);
     }
 
     /// A RST without ACK that answers the one acknowledgment of its sender's FIN, and nothing else: the
