@@ -12,7 +12,7 @@
 //! | what a state is, what leads to the next, how it is noted | `state`, `transition`, `timeline`, `endpoint` |
 //! | opening: which SYN and SYN-ACK counted | `opening`, `attempts`, `control`, `first_syn`, `earlier_syn`, `half_open`, `halves` |
 //! | opening: a listener that forgets, ignores or keeps nothing | `cookie`, `bring_back`, `unheard`, `deferred`, `anew`, `late_copy` |
-//! | closing: whose a FIN was, whether it arrived, and its acknowledgment | `closing`, `first_fin`, `fin_number`, `held_fin`, `early_close`, `arrival`, `unseen`, `acks_of_fin`, `acknowledgment` |
+//! | closing: whose a FIN was, whether it arrived, and its acknowledgment | `closing`, `first_fin`, `fin_number`, `held_fin`, `crossed_fins`, `early_close`, `arrival`, `unseen`, `acks_of_fin`, `acknowledgment` |
 //! | ends by RST, ICMP, timer, or for want of a place in TIME-WAIT | `reset`, `reset_crossed`, `icmp`, `timers`, `buckets` |
 //! | where one connection of a port pair ends and the next begins | `stray`, `before`, `begun_late` |
 //! | one direction's bytes, windows and round trips | `stream`, `coverage`, `flight`, `feedback`, `window`, `rtt` |
@@ -37,6 +37,7 @@ mod closing;
 mod control;
 mod cookie;
 mod coverage;
+mod crossed_fins;
 mod deferred;
 mod earlier_syn;
 mod early_close;

@@ -7,6 +7,7 @@
 use crate::compact::compact;
 
 use super::closing::newer;
+use super::earlier_syn::COPIES;
 use super::endpoint::Endpoint;
 use super::first_fin::BEFORE_TIMERS;
 use super::several::Several;
@@ -49,6 +50,18 @@ impl AcksOfFin {
     /// The first one, if that was a pure acknowledgment.
     pub(super) fn first_if_alone(&self) -> Option<Mark> {
         self.0.first().filter(|ack| ack.is_alone).map(|ack| ack.mark)
+    }
+
+    /// How many were pure acknowledgments, of those that are kept, not counting what the network may have
+    /// doubled.
+    pub(super) fn alone(&self) -> u32 {
+        let mut last = Time::MIN;
+        let mut count = 0;
+        for ack in self.0.all().filter(|ack| ack.is_alone) {
+            count += u32::from(ack.mark.time > last + COPIES);
+            last = ack.mark.time;
+        }
+        count
     }
 
     /// Whether the one at `mark` left within one tick of its sender's clock before `segment`.

@@ -7,11 +7,12 @@
 use super::acks_of_fin::AckOfFin;
 use super::attempts::Attempt;
 use super::closing::newer;
+use super::crossed_fins::Order;
 use super::endpoint::Endpoint;
 use super::numbers::Sender;
-use super::path::{BESIDE, NEAR};
+use super::path::BESIDE;
 use super::unseen::Answer;
-use super::{CROSSING_SLACK, Cause, Connection, Entry, Event, Mark, Reason, State};
+use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
 use crate::certainty::Certainty;
 use crate::stamp::{FrameId, Span, Time};
 use crate::tcp::{Extras, Segment, Side};
@@ -22,9 +23,6 @@ const FIRST_TIMEOUT: Span = Span::from_millis(300);
 /// By then what came before a FIN has been acknowledged (Linux `TCP_DELACK_MIN`): a later copy of the FIN is
 /// echoed if it comes first.
 const DELAYED_ACK: Span = Span::from_millis(45);
-
-/// On a shorter way hardly a timer runs out just while an answer is on it.
-const SHORT: Span = Span::from_millis(20);
 
 /// An answer that comes so much later than usual was to something that had been held up.
 const HELD_UP: Span = Span::from_millis(15);
@@ -43,7 +41,7 @@ impl Connection {
         let me = self.sides.of(from);
         let (sent, told) = (me.clock.sent(segment), me.stream.sender(segment));
         // Where it is told how many were answered, only what is on its way is in doubt.
-        let share = if path < SHORT && told.is_some() { 8 } else { 2 };
+        let share = if told.is_some() { 8 } else { 2 };
         let soonest = match sent {
             Some(sent) => sent + CROSSING_SLACK - path,
             None => segment.time - Span::from_nanos(path.nanos() / share),
@@ -195,9 +193,11 @@ impl Endpoint {
             .last_entry()
             .copied()
             .filter(|it| it.cause == Cause::ReceivedAckOfFin && it.state == State::FinWait2);
-        match (acknowledged, with_it) {
+        let order =
+            acknowledged.map_or(Order::Told, |entry| self.order_of_fins(segment, &entry, answer));
+        match (acknowledged, with_it, order) {
             // It was thought to have come later, or with a FIN that did not arrive.
-            (Some(entry), Some(ack))
+            (Some(entry), Some(ack), _)
                 if entry.frame > reason.frame
                     || (self.rode_on_lost_fin(entry.frame, ack)
                         && !self.fin_arrivals.is_only_fin(entry.frame)) =>
@@ -211,7 +211,7 @@ impl Endpoint {
                 self.apply(Event::ReceiveAckOfFin, taken.corrected(Some(segment.frame)));
                 self.apply(Event::ReceiveFin, reason);
             }
-            (Some(entry), Some(ack))
+            (Some(entry), Some(ack), _)
                 if entry.frame == reason.frame
                     && self.fin_arrivals.last() == arrival
                     && held_until.is_some_and(|it| ack.time < it) =>
@@ -225,14 +225,15 @@ impl Endpoint {
                 }
                 self.apply(Event::ReceiveFin, reason);
             }
-            (Some(entry), _) if self.leaves_order_open(segment, &entry, answer) => {
+            (Some(entry), _, Order::Open) => self.receive_fin_and_ack(&entry, reason),
+            (Some(entry), _, Order::Crossed(first)) => {
                 self.revert(State::FinWait2);
-                let (at, certainty) = (reason.at.max(entry.at), Certainty::Inferred);
-                let cause = Cause::ReceivedFinAndAck;
-                self.enter(State::TimeWait, Reason { at, cause, certainty, ..reason });
+                let received = Reason::inferred(first.mark, first.cause);
+                self.apply(Event::ReceiveFin, received.corrected(Some(segment.frame)));
+                self.apply(Event::ReceiveAckOfFin, Reason::of(&entry));
             }
             // An orphan that is in FIN-WAIT-2 when the FIN comes, is no socket any more.
-            (Some(entry), None)
+            (Some(entry), None, _)
                 if answer.is_of_rest()
                     && entry.frame > reason.frame
                     && self.fin_arrivals.repeated() == 0 =>
@@ -241,7 +242,7 @@ impl Endpoint {
                 self.apply(Event::ReceiveFin, late.corrected(Some(segment.frame)));
             }
             // The acknowledgment of the own FIN came later than the peer's FIN: the FINs had crossed.
-            (Some(entry), _) if entry.frame > reason.frame => {
+            (Some(entry), ..) if entry.frame > reason.frame => {
                 self.revert(State::FinWait2);
                 self.apply(Event::ReceiveFin, reason);
                 self.apply(Event::ReceiveAckOfFin, Reason::of(&entry));
@@ -253,19 +254,6 @@ impl Endpoint {
         if let Some(end) = reset {
             self.apply(Event::ReceiveRst, Reason::of(&end).corrected(Some(segment.frame)));
         }
-        self.fin_arrivals.clear();
-    }
-
-    /// Whether `segment`, which acknowledges the peer's FIN, leaves open which one came: the first, which had
-    /// crossed the own FIN, so that it led to CLOSING, or another behind `acknowledged`, in FIN-WAIT-2.
-    fn leaves_order_open(&self, segment: &Segment, acknowledged: &Entry, answer: Answer) -> bool {
-        let crossed = self.fin_arrivals.first().is_some_and(|first| {
-            !first.acknowledges_fin && Some(first.mark.frame) < acknowledged.frame
-        });
-        crossed
-            && self.fin_arrivals.repeated() > 0
-            && segment.timestamps().is_none()
-            && answer.path >= NEAR
     }
 
     fn reason_of_fin(&self, segment: &Segment, arrival: Option<Attempt>) -> Reason {

@@ -124,9 +124,10 @@ impl Connection {
         for side in Side::BOTH {
             let loses = self.is_lossy_beyond_tap(side);
             let loses_more = self.repeats_more_than_fins();
-            let (is_near, path) = (self.is_near(side), self.answer_time(side));
+            let is_near = self.is_near(side);
             let (me, peer) = self.sides.pair_mut(side);
-            me.settle_unseen_fin(path);
+            me.settle_unseen_fin();
+            me.settle_crossed_fins(peer);
             if loses {
                 me.doubt_unconfirmed();
             }
@@ -143,8 +144,8 @@ impl Connection {
             // Where so many were, and nothing else is lost, more likely nothing comes through, and its sender
             // gave up.
             let is_cut_off = me.acks_of_fin_ignored > MOST_LOST && !loses_more;
-            let is_told = |ack: &Mark| !is_deaf && (!loses || (overdue(ack) && !is_cut_off));
-            if let Some(mark) = me.pending_ack_of_fin.filter(is_told) {
+            let is_told = !is_deaf && (!loses || !is_cut_off);
+            if let Some(mark) = me.pending_ack_of_fin.filter(|_| is_told) {
                 let certainty =
                     if overdue(&mark) { Certainty::Inferred } else { Certainty::Assumed };
                 let reason =
@@ -179,7 +180,7 @@ impl Connection {
         let is_overtaken = self.was_sent_before_the_end(from, segment)
             || self.sides.of(from).had_sent_more(segment)
             || self.is_unaware(from, segment);
-        let outdates = self.had_lost_the_fin(from, segment);
+        let outdates = self.goes_on_behind_fin(from, segment);
         let me = self.sides.of_mut(from);
         let Some(entry) = me.last_entry().copied() else { return };
         match entry.cause {
@@ -207,17 +208,14 @@ impl Connection {
         }
     }
 
-    /// Whether `segment` of a side that a RST behind its peer's FIN seems to have ended acknowledges less
-    /// than that FIN, long after it passed the tap: the FIN was lost, and so the RST was not accepted.
-    fn had_lost_the_fin(&self, from: Side, segment: &Segment) -> bool {
+    /// Whether `segment` of a side that a RST behind its peer's FIN seems to have ended comes later than an
+    /// answer to that FIN can: it answers something else, and the RST had not come.
+    fn goes_on_behind_fin(&self, from: Side, segment: &Segment) -> bool {
         let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
         let number = self.reset.as_ref().map(|reset| peer.stream.offset(reset.seq));
-        let is_behind = peer.stream.fin.is_some_and(|fin| {
-            number.is_some_and(|number| number > fin) && peer.stream.offset(segment.ack) <= fin
-        });
         let passed = peer.latest_fin().map(|fin| fin.time);
         let path = self.answer_time(from);
-        is_behind
+        peer.stream.fin.is_some_and(|fin| number.is_some_and(|number| number > fin))
             && segment.flags.ack()
             && !self.was_sent_before_the_end(from, segment)
             && !self.is_unaware(from, segment)

@@ -2,17 +2,20 @@
 //!
 //! A listener that has taken a SYN sends its SYN-ACK again when its timer runs out, which is about
 //! when the client repeats its SYN, and once more when that arrives. So where two SYN-ACKs follow
-//! the last SYN, and the first one sooner than a SYN takes to be answered, that is the timer's.
+//! the last SYN, the first one is the timer's, or the answer to an earlier SYN, that was late. One that had
+//! taken the last SYN only would say nothing else before its timer runs out, and then only if what the client
+//! answered was lost: that is likelier only where the listener is so near that it answers each SYN at once.
 
+use super::path::NEAR;
 use super::{Connection, Mark, SYN_TIMER, State};
 use crate::certainty::Certainty;
 use crate::stamp::Span;
 use crate::tcp::{Segment, Side};
 
-/// Two SYN-ACKs so close together may be one that the network doubled.
-const COPIES: Span = Span::from_micros(1_500);
+/// Two answers so close together may be one that the network doubled.
+pub(super) const COPIES: Span = Span::from_micros(1_500);
 
-/// The second one comes before the timer runs out again.
+/// Where a SYN is answered at once, the second one comes before the timer runs out again.
 const BEFORE_TIMER: Span = Span::from_millis(900);
 
 impl Connection {
@@ -31,7 +34,8 @@ impl Connection {
         // often than one SYN-ACK is doubled, two of them have met on the way.
         let by_client = earlier.is_some_and(|it| syn.mark.time.since(it.mark.time) > SYN_TIMER);
         let apart = if by_client { Span::ZERO } else { COPIES };
-        let tells = by_timer > Span::ZERO && answer > by_timer + apart && answer < BEFORE_TIMER;
+        let in_time = by_timer >= NEAR || answer < BEFORE_TIMER;
+        let tells = by_timer > Span::ZERO && answer > by_timer + apart && in_time;
         let Some(earlier) = earlier.filter(|_| tells) else { return };
         let entry =
             self.sides.server.entries_mut().iter_mut().find(|entry| {

@@ -292,13 +292,13 @@ impl Endpoint {
         let crossed = self.last_entry().is_some_and(|last| {
             let is_before = earlier.time < last.at || !skip.knew;
             // Acknowledgments only rise.
-            is_before || !fin.knew || (skip.answers(last, fin.path) && !overtaken)
+            is_before || !fin.knew || (skip.answers(last) && !overtaken)
         });
         self.sent_before(skip.mark, crossed, fin.mark.frame);
     }
 
     /// The number after a FIN that never came to the tap was in use when the connection was over, or reset.
-    pub(super) fn settle_unseen_fin(&mut self, path: Span) {
+    pub(super) fn settle_unseen_fin(&mut self) {
         let Some(skip) = self.skipped_to.as_deref().copied() else { return };
         if self.fin.is_some() || !skip.knew || skip.offset != self.stream.end + 1 {
             return;
@@ -308,7 +308,7 @@ impl Endpoint {
             self.revert(State::Closed);
         }
         if let Some(last) = self.last_entry().filter(|last| last.state == State::CloseWait) {
-            let crossed = skip.mark.time < last.at || skip.answers(last, path);
+            let crossed = skip.mark.time < last.at || skip.answers(last);
             self.sent_before(skip.mark, crossed, skip.mark.frame);
         }
         if let Some(end) = end {
@@ -330,10 +330,8 @@ impl Endpoint {
 }
 
 impl Skip {
-    /// Whether it answers the first FIN of the peer, which `received` its sender, from behind its own, at once.
-    fn answers(&self, received: &Entry, path: Span) -> bool {
-        let soon = path + path + BEFORE_TIMERS;
-        let is_first = received.corrected_by.is_none() && self.is_first_answer;
-        self.answers_fin || (is_first && self.mark.time.since(received.at) <= soon)
+    /// Whether it answers the first FIN of the peer, which `received` its sender, from behind its own.
+    const fn answers(&self, received: &Entry) -> bool {
+        self.answers_fin || (received.corrected_by.is_none() && self.is_first_answer)
     }
 }

@@ -10,7 +10,6 @@ use super::attempts::{Attempt, Attempts};
 use super::cookie::Baker;
 use super::late_copy::LateCopy;
 use super::numbers::Sender;
-use super::path::ANY_PATH;
 use super::unheard::Tries;
 use super::{
     Blocked, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn,
@@ -397,18 +396,16 @@ impl Connection {
     }
 
     /// A server that has sent nothing but SYN-ACKs answers the client's acknowledgment with a RST
-    /// that repeats its number: there was no connection to acknowledge (RFC 9293 3.10.7.1). It answers at
-    /// once, and what was said later by itself.
+    /// that repeats its number: there was no connection to acknowledge (RFC 9293 3.10.7.1). What was said
+    /// later it answers by itself.
     pub(super) fn take_back_unproven(&mut self, from: Side, segment: &Segment) {
         let syn_acks = u64::from(self.opening.syn_acks.of(from).segments());
-        let path = self.path(from).unwrap_or(ANY_PATH);
-        let soon = segment.time - path - path - CROSSING_SLACK;
         let last = self.sides.of(from.peer()).stream.last_time();
         let me = self.sides.of_mut(from);
         let unproven = me
             .last_entry()
             .filter(|entry| entry.cause == Cause::ReceivedAckOfSyn)
-            .is_some_and(|entry| entry.at >= soon || last <= Some(entry.at))
+            .is_some_and(|entry| last <= Some(entry.at))
             && me.stream.traffic.segments == syn_acks + u64::from(me.resets);
         if unproven && !segment.flags.ack() && self.opening.has_acknowledged(segment.seq) {
             me.revert(State::Established);

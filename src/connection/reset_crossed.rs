@@ -162,14 +162,15 @@ impl Connection {
         if self.is_beside(from) {
             return;
         }
-        // Some ways take longer than others.
         let path = self.answer_time(from);
-        let longest = path;
         let crossing = path + path + CROSSING_SLACK;
         // What the handshake took may have been a repetition's wait.
         let peer = &self.sides.of(from.peer()).stream;
         let unread = peer.unacknowledged().map(|rest| rest.first_sent);
         let sending = peer.sending.as_ref();
+        // On a way with queues it takes longer than at best.
+        let usual =
+            sending.and_then(|sending| sending.rtt.smoothed()).map_or(path, |rtt| rtt.max(path));
         let path = sending.and_then(|sending| sending.rtt.min()).map_or(path, |rtt| rtt.min(path));
         let soonest =
             if path > CROSSING_SLACK { Span::from_nanos(path.nanos() / 4 * 3) } else { Span::ZERO };
@@ -184,7 +185,7 @@ impl Connection {
         // Data that does not acknowledge the FIN ends an orphan in FIN-WAIT-1 as well, and lay before what does.
         // If the number does not say so, either that data was lost or the RST that answered it.
         let met_data = unread.is_some_and(|data| {
-            let may_cross = me.fin.is_some_and(|fin| fin.time.since(data.time) < longest);
+            let may_cross = me.fin.is_some_and(|fin| fin.time.since(data.time) < usual);
             let is_before = me.acks_of_fin.first().is_some_and(|ack| data.frame < ack.frame);
             (is_older || may_cross) && is_before
         });

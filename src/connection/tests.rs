@@ -385,6 +385,51 @@ fn two_syn_acks_behind_one_syn_show_that_an_earlier_one_had_come() {
 }
 
 #[test]
+fn of_two_syn_acks_from_afar_the_first_one_answers_an_earlier_syn_however_late_the_second_comes() {
+    let server = &scenario("syn-ack-late-and-sent-twice.tcp")[0].states.server;
+    assert_eq!((server[0].state, server[0].frame.unwrap().number()), (State::SynReceived, 1));
+}
+
+#[test]
+fn of_a_fin_that_came_again_the_answers_tell_whether_it_crossed() {
+    for (name, expected) in [
+        ("close-fins-crossed-in-an-order-that-nothing-tells.tcp", None),
+        ("close-fins-crossed-answer-doubled.tcp", None),
+        ("close-fins-crossed-all-answered.tcp", Some("CLOSING")),
+        ("close-fins-crossed-and-came-again-too-soon.tcp", Some("CLOSING")),
+        ("close-fins-crossed-as-a-missing-answer-shows.tcp", Some("CLOSING")),
+        ("close-fin-that-would-have-crossed-was-lost.tcp", Some("FIN-WAIT-2")),
+        ("close-fin-lost-as-a-word-shows.tcp", Some("FIN-WAIT-2")),
+    ] {
+        let server = states(&scenario(name)[0], Side::Server);
+        let of_close: Vec<&str> =
+            ["FIN-WAIT-1"].into_iter().chain(expected).chain(["TIME-WAIT"]).collect();
+        assert!(server.ends_with(&of_close), "{name}: {server:?}");
+    }
+}
+
+#[test]
+fn a_side_that_goes_on_behind_a_reset_behind_a_fin_is_ended_by_the_next_one() {
+    let server = &scenario("reset-behind-the-fin-was-lost.tcp")[0].states.server;
+    let end = server.last().unwrap();
+    assert_eq!((end.state, end.frame.unwrap().number()), (State::Closed, 10));
+}
+
+#[test]
+fn a_fin_came_when_it_passed_although_the_reset_behind_it_was_lost() {
+    let record = &scenario("reset-lost-behind-a-fin-that-came.tcp")[0];
+    assert_eq!(states(record, Side::Server)[2..], ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]);
+    assert_eq!(record.states.server[2].frame.unwrap().number(), 4);
+}
+
+#[test]
+fn the_last_acknowledgment_of_a_fin_is_taken_for_all_that_is_known() {
+    let server = &scenario("fin-acknowledged-for-the-last-time.tcp")[0].states.server;
+    let end = server.last().unwrap();
+    assert_eq!((end.state, end.certainty), (State::Closed, Certainty::Assumed));
+}
+
+#[test]
 fn a_repeated_syn_ack_takes_back_the_servers_established() {
     let records = scenario("server-ack-lost-after-tap.tcp");
     let entry = records[0].states.server.last().unwrap();
@@ -581,10 +626,11 @@ fn a_reset_that_comes_sooner_than_an_answer_crossed_what_it_seems_to_follow() {
 }
 
 #[test]
-fn of_many_ignored_segments_the_one_after_the_longest_wait_opened() {
+fn behind_many_ignored_segments_the_first_one_opened_for_all_that_is_known() {
     let records = scenario("accept-queue-full-data-opens.tcp");
     let entry = records[0].states.server.last().unwrap();
-    assert_eq!((entry.state, entry.frame.unwrap().number()), (State::Established, 9));
+    assert_eq!((entry.state, entry.frame.unwrap().number()), (State::Established, 8));
+    assert_eq!(entry.certainty, Certainty::Inferred);
 }
 
 #[test]

@@ -2,14 +2,13 @@
 //! tap, `TCP_DEFER_ACCEPT`. Which of the client's segments did it take in the end?
 //!
 //! It repeats its SYN-ACK when that is due, and answers no data. When it goes on, one of the segments
-//! since the last that it ignored has opened it, and the capture does not show which; where several
-//! were ignored, that is a full queue, and the longest wait before one of them is the likeliest time
-//! for a place to have become free.
+//! since the last that it ignored has opened it: the first one, for all that is known. Where several were
+//! ignored, that is a full queue, and a place may have become free later.
 
 use crate::compact::compact;
 
 use super::closing::newer;
-use super::{CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State};
+use super::{Cause, Connection, Event, Mark, Reason, State};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side};
 
@@ -19,20 +18,16 @@ const NOT_LOST: u64 = 2;
 /// The client's attempts to complete a handshake that the server ignored.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tries {
-    /// The latest one, and whether the server would have answered it.
-    last: Option<(Time, bool)>,
-    /// How long nothing came before the one that is taken for the right one.
-    wait: Span,
     /// Enough of them were ignored for the queue to have been full.
     full: bool,
     /// The timestamp of the one that is taken for the right one; 0 where it had none.
     value: u32,
 }
 
-compact!(struct Tries { last, wait, full, value });
+compact!(struct Tries { full, value });
 
 impl Tries {
-    /// Which of them was taken, only the time before it tells.
+    /// Which of them was taken, nothing tells.
     pub(super) const fn is_guess(self) -> bool {
         self.full
     }
@@ -43,26 +38,18 @@ impl Connection {
     pub(super) fn ignored_all(&mut self, by: Mark) {
         let client = &self.sides.client.stream;
         let tried = client.traffic.segments - u64::from(self.opening.syns.client.segments());
-        let last = client.last_time().map(|time| (time, false));
         let full = self.opening.tries.full || tried >= NOT_LOST;
-        self.opening.tries = Tries { last, full, ..Tries::default() };
+        self.opening.tries = Tries { full, ..Tries::default() };
         self.opening.ignored = Some(by);
         self.opening.last_ack = None;
     }
 
     /// The client tries once more to complete the handshake, at `mark`.
     pub(super) fn try_again(&mut self, segment: &Segment, mark: Mark) {
-        let crossing = self.answer_time(Side::Server) + CROSSING_SLACK;
-        let tries = &mut self.opening.tries;
-        let wait = tries.last.map_or(Span::ZERO, |(time, _)| mark.time.since(time));
-        let unanswered = tries.last.is_some_and(|(_, asks)| asks) && wait > crossing;
-        let likelier = tries.full && (unanswered || wait > tries.wait);
-        if self.opening.last_ack.is_none() || likelier {
+        if self.opening.last_ack.is_none() {
             self.opening.last_ack = Some(mark);
-            tries.wait = wait;
-            tries.value = segment.timestamps().map_or(0, |stamps| stamps.value);
+            self.opening.tries.value = segment.timestamps().map_or(0, |stamps| stamps.value);
         }
-        tries.last = Some((mark.time, segment.payload_len > 0));
     }
 
     /// The client's first acknowledgment, if `segment`, the server's first since, shows that this one had

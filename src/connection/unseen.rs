@@ -62,9 +62,9 @@ impl Endpoint {
                 possible().find(|it| it.mark.time >= since.time)
             }
             // In FIN-WAIT the socket is gone with the first FIN.
-            Sender::Socket { .. } if self.fin.is_some() && with_ack() => possible().next_back(),
+            Sender::Socket { .. } if self.fin.is_some() => possible().next_back(),
             Sender::Socket { unseen: 0 } if !answer.twice => possible().next_back(),
-            Sender::Socket { .. } if self.fin.is_some() || !answer.is_all => None,
+            Sender::Socket { .. } if !answer.is_all => None,
             Sender::Socket { unseen } if answer.is_fin && !answer.twice => {
                 let timers = FIN_TIMER.nanos() * i64::from(unseen);
                 by(answer.soonest - Span::from_nanos(timers)).next_back()

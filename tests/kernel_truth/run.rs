@@ -234,9 +234,11 @@ impl Capture {
 
     /// How long the segment in `frame` of `other` was on its way between the two captures: the
     /// distance of the nearest sighting of the same segment here, of those that are no nearer than
-    /// the path is long (RSTs without timestamps are all alike).
-    pub(crate) fn delay_of(&self, other: &Self, frame: u64) -> Option<i64> {
+    /// the path is long (RSTs without timestamps are all alike). What `local` sent is seen here later
+    /// than there, and what it received sooner.
+    pub(crate) fn delay_of(&self, other: &Self, frame: u64, local: &str) -> Option<i64> {
         let (tuple, wanted) = other.segment(frame)?;
+        let forward = if tuple.source.to_string() == local { 1 } else { -1 };
         let distances = |wanted: &Segment| -> Vec<i64> {
             let alike: Vec<&Segment> = self
                 .segments
@@ -248,7 +250,10 @@ impl Capture {
             let is_it = |it: &Segment| wanted.ip_id != 0 && it.ip_id == wanted.ip_id;
             let any = alike.iter().any(|it| is_it(it));
             let those = alike.into_iter().filter(|it| !any || is_it(it));
-            those.map(|it| (it.time.nanos() - wanted.time.nanos()).abs()).collect()
+            let all: Vec<i64> =
+                those.map(|it| (it.time.nanos() - wanted.time.nanos()) * forward).collect();
+            let possible: Vec<i64> = all.iter().copied().filter(|it| *it >= 0).collect();
+            if possible.is_empty() { all.into_iter().map(i64::abs).collect() } else { possible }
         };
         let all = distances(wanted);
         let least = if wanted.flags.rst() && all.len() > 1 {

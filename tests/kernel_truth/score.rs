@@ -95,7 +95,7 @@ pub(crate) fn score(run: &Run, host: &str, own: &Capture, seen: &Capture) -> Sco
             .enumerate()
             .map(|(index, it)| {
                 let before = index.checked_sub(1).and_then(|before| kernel.get(before));
-                expect(it, before, own, seen, at_own_end)
+                expect(it, before, (own, seen, &local), at_own_end)
             })
             .collect();
         let who = format!("{local} > {remote}");
@@ -137,13 +137,13 @@ struct Expected<'a> {
 fn expect<'a>(
     it: &'a Transition,
     before: Option<&Transition>,
-    own: &Capture,
-    seen: &Capture,
+    (own, seen, local): (&Capture, &Capture, &str),
     at_own_end: bool,
 ) -> Expected<'a> {
     let exact = if it.polled { POLLED_NS } else { EXACT_NS };
-    let delay_of =
-        |it: &Transition| it.frame.filter(|_| !at_own_end).map(|frame| seen.delay_of(own, frame));
+    let delay_of = |it: &Transition| {
+        it.frame.filter(|_| !at_own_end).map(|frame| seen.delay_of(own, frame, local))
+    };
     let delay = delay_of(it);
     // What crosses a FIN and that FIN are each on their way for a time that no tap can know; and what passed
     // the tap before the FIN cannot stand there before the state that this made.
