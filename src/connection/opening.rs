@@ -412,6 +412,28 @@ impl Connection {
         }
     }
 
+    /// The same, where that shows only when the server has answered all that the client said with a RST, the
+    /// acknowledgment as well.
+    pub(super) fn take_back_answered(&mut self, from: Side, rst: &Segment) {
+        let (syns, syn_acks) = (&self.opening.syns, &self.opening.syn_acks);
+        let (syns, syn_acks) = (syns.of(from.peer()).segments(), syn_acks.of(from).segments());
+        let (me, peer) = self.sides.pair_mut(from);
+        let resets = u64::from(me.resets);
+        let said = peer.stream.traffic.segments.saturating_sub(u64::from(syns));
+        let [.., opened, end] = *me.entries() else { return };
+        if !rst.flags.ack()
+            && opened.cause == Cause::ReceivedAckOfSyn
+            && end.cause == Cause::ConnectionGone
+            && resets >= said
+            && me.stream.traffic.segments == u64::from(syn_acks) + resets
+            && self.opening.has_acknowledged(rst.seq)
+        {
+            me.revert(State::Closed);
+            me.revert(State::Established);
+            me.apply(Event::SendRst, Reason::of(&end).corrected(Some(rst.frame)));
+        }
+    }
+
     /// A server in SYN-RECEIVED answers the client's latest acknowledgment with a RST that repeats
     /// its number: it completes nothing, and whoever sent it never got the SYN-ACK.
     pub(super) fn refuse_handshake(&mut self, from: Side, rst: &Segment) {
