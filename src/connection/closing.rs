@@ -209,23 +209,17 @@ impl Connection {
     }
 
     /// Whether `segment` of a side that a RST behind its peer's FIN seems to have ended comes later than an
-    /// answer to that FIN can: it answers something else, and the RST had not come. What acknowledges the FIN and
-    /// comes right behind the RST has crossed it.
+    /// answer to that FIN can: it answers something else, and the RST had not come.
     fn goes_on_behind_fin(&self, from: Side, segment: &Segment) -> bool {
         let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
         let number = self.reset.as_ref().map(|reset| peer.stream.offset(reset.seq));
         let passed = peer.latest_fin().map(|fin| fin.time);
         let path = self.answer_time(from);
-        let Some(fin) = peer.stream.fin else { return false };
-        let is_older = peer.stream.offset(segment.ack) <= fin;
-        let crossing = if self.path(from).is_some() { CROSSING_SLACK } else { ANY_PATH };
-        let ended = me.last_entry().filter(|last| last.cause == Cause::ReceivedRst);
-        let answers = ended.is_some_and(|end| is_older || segment.time.since(end.at) > crossing);
-        number.is_some_and(|number| number > fin)
-            && answers
+        peer.stream.fin.is_some_and(|fin| number.is_some_and(|number| number > fin))
             && segment.flags.ack()
             && !self.was_sent_before_the_end(from, segment)
             && !self.is_unaware(from, segment)
+            && me.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst)
             && passed
                 .is_some_and(|passed| segment.time.since(passed) > path + path + CROSSING_SLACK)
     }
