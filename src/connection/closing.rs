@@ -180,7 +180,7 @@ impl Connection {
         let is_overtaken = self.was_sent_before_the_end(from, segment)
             || self.sides.of(from).had_sent_more(segment)
             || self.is_unaware(from, segment);
-        let outdates = self.goes_on_behind_fin(from, segment);
+        let outdates = self.had_lost_the_fin(from, segment);
         let me = self.sides.of_mut(from);
         let Some(entry) = me.last_entry().copied() else { return };
         match entry.cause {
@@ -208,14 +208,17 @@ impl Connection {
         }
     }
 
-    /// Whether `segment` of a side that a RST behind its peer's FIN seems to have ended comes later than an
-    /// answer to that FIN can: it answers something else, and the RST had not come.
-    fn goes_on_behind_fin(&self, from: Side, segment: &Segment) -> bool {
+    /// Whether `segment` of a side that a RST behind its peer's FIN seems to have ended acknowledges less
+    /// than that FIN, long after it passed the tap: the FIN was lost, and so the RST was not accepted.
+    fn had_lost_the_fin(&self, from: Side, segment: &Segment) -> bool {
         let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
         let number = self.reset.as_ref().map(|reset| peer.stream.offset(reset.seq));
         let passed = peer.latest_fin().map(|fin| fin.time);
         let path = self.answer_time(from);
-        peer.stream.fin.is_some_and(|fin| number.is_some_and(|number| number > fin))
+        let is_behind = peer.stream.fin.is_some_and(|fin| {
+            number.is_some_and(|number| number > fin) && peer.stream.offset(segment.ack) <= fin
+        });
+        is_behind
             && segment.flags.ack()
             && !self.was_sent_before_the_end(from, segment)
             && !self.is_unaware(from, segment)

@@ -409,13 +409,6 @@ fn of_a_fin_that_came_again_the_answers_tell_whether_it_crossed() {
 }
 
 #[test]
-fn a_side_that_goes_on_behind_a_reset_behind_a_fin_is_ended_by_the_next_one() {
-    let server = &scenario("reset-behind-the-fin-was-lost.tcp")[0].states.server;
-    let end = server.last().unwrap();
-    assert_eq!((end.state, end.frame.unwrap().number()), (State::Closed, 10));
-}
-
-#[test]
 fn a_fin_came_when_it_passed_although_the_reset_behind_it_was_lost() {
     let record = &scenario("reset-lost-behind-a-fin-that-came.tcp")[0];
     assert_eq!(states(record, Side::Server)[2..], ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]);
