@@ -179,7 +179,7 @@ impl Connection {
         }
         let is_overtaken = self.was_sent_before_the_end(from, segment)
             || self.sides.of(from).had_sent_more(segment)
-            || self.is_unaware(from, segment);
+            || self.sides.of(from).unaware;
         let outdates = self.had_lost_the_fin(from, segment);
         let me = self.sides.of_mut(from);
         let Some(entry) = me.last_entry().copied() else { return };
@@ -221,7 +221,7 @@ impl Connection {
         is_behind
             && segment.flags.ack()
             && !self.was_sent_before_the_end(from, segment)
-            && !self.is_unaware(from, segment)
+            && !me.unaware
             && me.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst)
             && passed
                 .is_some_and(|passed| segment.time.since(passed) > path + path + CROSSING_SLACK)

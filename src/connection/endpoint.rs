@@ -68,7 +68,7 @@ pub(super) struct Endpoint {
     pub(super) held: bool,
     /// When that was last over.
     pub(super) released: Time,
-    /// It sent the latest segment before it had heard what its peer sent before its own FIN.
+    /// It sent the latest segment before it had heard what its peer had acknowledged before its FIN or RST.
     pub(super) unaware: bool,
     /// First FIN sent.
     pub(super) fin: Option<Mark>,

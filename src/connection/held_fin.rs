@@ -89,9 +89,7 @@ impl Connection {
         let is_told = is_pure
             && Some(self.last.frame) == received.frame
             && segment.time.since(received.at) <= within
-            && received.cause == Cause::ReceivedFin
-            && peer.fin_repeats == 0
-            && peer.fin.is_some_and(|fin| received.frame == Some(fin.frame));
+            && self.first_fin_of(&received, from.peer()).is_some();
         is_told.then_some(received)
     }
 
@@ -116,15 +114,19 @@ impl Connection {
         is_told.then_some(*received)
     }
 
-    /// Whether `received` was entered by the first FIN of `peer`, which brought no data and was not behind
-    /// any that had not come.
-    fn brought_only_the_fin(&self, received: &Entry, peer: Side) -> bool {
+    /// The FIN of `peer` by which `received` was entered, if that is the first and only one.
+    fn first_fin_of(&self, received: &Entry, peer: Side) -> Option<Mark> {
         let peer = self.sides.of(peer);
-        received.cause == Cause::ReceivedFin
-            && peer.fin_repeats == 0
-            && peer.fin.is_some_and(|fin| {
-                received.frame == Some(fin.frame)
-                    && peer.stream.traffic.last_data.is_none_or(|data| data.frame != fin.frame)
-            })
+        let is_it = |fin: &Mark| received.frame == Some(fin.frame);
+        peer.fin
+            .filter(is_it)
+            .filter(|_| received.cause == Cause::ReceivedFin && peer.fin_repeats == 0)
+    }
+
+    /// Whether that brought no data and was not behind any that had not come.
+    fn brought_only_the_fin(&self, received: &Entry, peer: Side) -> bool {
+        let data = self.sides.of(peer).stream.traffic.last_data;
+        self.first_fin_of(received, peer)
+            .is_some_and(|fin| data.is_none_or(|data| data.frame != fin.frame))
     }
 }

@@ -397,40 +397,34 @@ impl Connection {
 
     /// A server that has sent nothing but SYN-ACKs answers the client's acknowledgment with a RST
     /// that repeats its number: there was no connection to acknowledge (RFC 9293 3.10.7.1). What was said
-    /// later it answers by itself.
-    pub(super) fn take_back_unproven(&mut self, from: Side, segment: &Segment) {
-        let syn_acks = u64::from(self.opening.syn_acks.of(from).segments());
-        let last = self.sides.of(from.peer()).stream.last_time();
-        let me = self.sides.of_mut(from);
-        let unproven = me
-            .last_entry()
-            .filter(|entry| entry.cause == Cause::ReceivedAckOfSyn)
-            .is_some_and(|entry| last <= Some(entry.at))
-            && me.stream.traffic.segments == syn_acks + u64::from(me.resets);
-        if unproven && !segment.flags.ack() && self.opening.has_acknowledged(segment.seq) {
-            me.revert(State::Established);
-        }
-    }
-
-    /// The same, where that shows only when the server has answered all that the client said with a RST, the
-    /// acknowledgment as well.
-    pub(super) fn take_back_answered(&mut self, from: Side, rst: &Segment) {
+    /// later it answers by itself, so that where it has answered all of it, it answered the acknowledgment too.
+    pub(super) fn take_back_unproven(&mut self, from: Side, rst: &Segment) {
         let (syns, syn_acks) = (&self.opening.syns, &self.opening.syn_acks);
         let (syns, syn_acks) = (syns.of(from.peer()).segments(), syn_acks.of(from).segments());
         let (me, peer) = self.sides.pair_mut(from);
         let resets = u64::from(me.resets);
+        let is_all = me.stream.traffic.segments == u64::from(syn_acks) + resets;
+        if !is_all || rst.flags.ack() || !self.opening.has_acknowledged(rst.seq) {
+            return;
+        }
         let said = peer.stream.traffic.segments.saturating_sub(u64::from(syns));
-        let [.., opened, end] = *me.entries() else { return };
-        if !rst.flags.ack()
-            && opened.cause == Cause::ReceivedAckOfSyn
-            && end.cause == Cause::ConnectionGone
-            && resets >= said
-            && me.stream.traffic.segments == u64::from(syn_acks) + resets
-            && self.opening.has_acknowledged(rst.seq)
-        {
-            me.revert(State::Closed);
-            me.revert(State::Established);
-            me.apply(Event::SendRst, Reason::of(&end).corrected(Some(rst.frame)));
+        match *me.entries() {
+            [.., opened]
+                if opened.cause == Cause::ReceivedAckOfSyn
+                    && peer.stream.last_time() <= Some(opened.at) =>
+            {
+                me.revert(State::Established);
+            }
+            [.., opened, end]
+                if opened.cause == Cause::ReceivedAckOfSyn
+                    && end.cause == Cause::ConnectionGone
+                    && resets >= said =>
+            {
+                me.revert(State::Closed);
+                me.revert(State::Established);
+                me.apply(Event::SendRst, Reason::of(&end).corrected(Some(rst.frame)));
+            }
+            _ => {}
         }
     }
 

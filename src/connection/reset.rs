@@ -78,7 +78,6 @@ impl Connection {
         me.fin_stamps = segment.timestamps().or(me.fin_stamps);
         me.was_never_there(segment);
         self.take_back_unproven(from, segment);
-        self.take_back_answered(from, segment);
         self.take_back_early_open(from, segment);
         self.sides.of_mut(from).had_not_been_reset(segment);
         if self.is_of_another(from, segment) {

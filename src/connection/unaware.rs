@@ -16,7 +16,7 @@ const OFF: u32 = 2;
 impl Connection {
     /// Whether `segment` of `from` left before that had heard what its peer had acknowledged last, before
     /// that sent its FIN, or a RST. What a timer may have sent again tells of the time that has passed.
-    pub(super) fn is_unaware(&self, from: Side, segment: &Segment) -> bool {
+    fn is_unaware(&self, from: Side, segment: &Segment) -> bool {
         let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
         let reset = self.reset.as_ref().filter(|reset| reset.by == from.peer() && reset.has_ack);
         let end = reset.map(|reset| reset.mark.time).or_else(|| Some(peer.latest_fin()?.time));
@@ -34,9 +34,8 @@ impl Connection {
         segment.timestamps().is_some_and(|stamps| newer(then, stamps.echo))
     }
 
-    /// Remembers it of the latest segment of `from`, whose peer may have sent its FIN.
+    /// Remembers it of the latest segment of `from`.
     pub(super) fn note_unaware(&mut self, from: Side, segment: &Segment) {
-        let is_unaware = self.sides.of(from.peer()).fin.is_some() && self.is_unaware(from, segment);
-        self.sides.of_mut(from).unaware = is_unaware;
+        self.sides.of_mut(from).unaware = self.is_unaware(from, segment);
     }
 }

@@ -190,6 +190,7 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
     /// Lets go of what stands behind the last one that is kept.
     pub(super) fn let_go(&mut self, lightest: Option<Rank<K>>) {
         let Self { entries, evicted, .. } = self;
+        let before = entries.len();
         entries.retain(|(key, value)| {
             let kept = is_kept(lightest, *key, value);
             if !kept {
@@ -197,7 +198,9 @@ impl<K: Copy + Ord + Hash, V: Entry> Table<K, V> {
             }
             kept
         });
-        self.find_all();
+        if entries.len() < before {
+            self.find_all();
+        }
     }
 
     /// What was let go, and what stands behind the last one that is kept.
