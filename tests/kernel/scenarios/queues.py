@@ -104,10 +104,11 @@ def accept_queue_crowded_with_cookies(net):
     net.wait(0.3)
 
 
-@scenario(seconds=8, sysctl={"tcp_timestamps": 0})
+@scenario(seconds=8, sysctl={"tcp_timestamps": 0, "tcp_sack": 0, "tcp_window_scaling": 0})
 def accept_queue_crowded_with_silent_cookies(net):
     """Two places, and four SYNs that were ignored come again at once: two get cookies, whose acknowledgments are
-    dropped. No SYN-ACK comes again, and the FINs bring the cookies back later."""
+    dropped. There are no options that a cookie would lack: no SYN-ACK comes again, and the FINs bring the cookies
+    back later."""
     listener = net.listen(backlog=1)
     fill(net, 2)
     clients = [net.dial(80) for _ in range(4)]
