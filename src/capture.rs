@@ -5,6 +5,7 @@
 //! [`Record`]s, and a walk may be cut anywhere without changing what comes out of it. Knows
 //! nothing of what a frame holds.
 
+mod ahead;
 mod classic;
 mod context;
 mod damage;

@@ -5,9 +5,11 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::ahead;
 use super::stream::{Stream, is_wrapped};
 use super::{CaptureError, Context};
 
@@ -175,6 +177,14 @@ impl Source {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Tells the system that `piece` is about to be read, and what follows it later, so that a disk
+    /// brings that meanwhile.
+    pub fn read_ahead(&self, piece: &Range<u64>) {
+        if let Store::File(file) = &self.store {
+            ahead::ask(file, self.base, piece, self.len);
+        }
     }
 
     /// Fills the buffer from `offset` on and returns how much there was: less than the buffer only

@@ -124,6 +124,7 @@ impl Chunk {
         let mut visitor = Visitor::new(order.input, &mut self.batch, &mut self.found, look);
         match &order.bytes {
             Bytes::File(source) => {
+                source.read_ahead(&order.range);
                 let mut buffer = buffers.take();
                 let mut view = View::new(source, order.range.start, &mut buffer);
                 let read = visitor.walk_file(order, &mut context, &mut view);
