@@ -67,8 +67,9 @@ class Poller:
         self._thread.start()
 
     def _run(self):
-        quiet, last = 0, None
-        while not self._stopping.is_set():
+        quiet, last, stopping = 0, None, False
+        while not stopping:
+            stopping = self._stopping.is_set()  # What changed since the last poll: one more.
             before = time.time_ns()
             table = {}
             for family in self.families:

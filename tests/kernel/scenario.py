@@ -28,7 +28,7 @@ GRACE = 20_000_000  # ns for what the capture's last segments do to sockets
 REGISTRY = {}
 SYSCTL, SNAPLEN = "KERNEL_LAB_SYSCTL", "KERNEL_LAB_SNAPLEN"
 THEMES = ("close", "opening", "queues", "resets", "timewait", "death", "loss", "misc", "crowd", "lives",
-          "errors")
+          "errors", "defaults")
 
 
 @dataclass

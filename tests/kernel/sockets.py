@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from diag import STATES, join_port, plain
 
 TIME_WAIT_SECONDS = 60
+ONE_STEP = 1_000_000  # ns: what the kernel does of one segment lies closer together
+NEAR = 5_000  # ns: two stamps of one event
 
 
 def bare(name):
@@ -54,6 +56,7 @@ class Mini:
     device: str | None = None
     queued: int = 0
     owner: tuple | None = None  # the tuple of the child that a request became
+    answering: str | None = None  # the device that took an answer since the full socket's last change
     expiring: int | None = None
     cancelled: tuple | None = None  # (time, cpu, order)
     ended: int | None = None
@@ -67,7 +70,7 @@ class Joiner:
     def __init__(self, events):
         self.states, self.minis = [], []
         self._active, self._request, self._timewait, self._child = {}, {}, {}, {}
-        self._sent = {}
+        self._sent, self._changed = {}, {}
         self.jiffies = [event.data[3] for event in events if event.kind == "start"]
         times = [event.time for event in events if event.kind == "start"]
         self.hz = self._rate(times)
@@ -163,6 +166,10 @@ class Joiner:
         artefact = fresh is not None and new == "CLOSED" and old in ("FIN-WAIT-2", "CLOSING")
         if artefact:
             new = self._hand_over(*fresh)
+            device, sent = self._sent.get(event.cpu, (None, 0))
+            if max(self._changed.get(pointer, 0), new.time - ONE_STEP) < sent < new.time:
+                new.answering = device
+        self._changed[pointer] = event.time
         if (old, new) == ("LISTEN", "SYN-RECEIVED"):
             self._child[event.cpu] = (join_port(plain(saddr), sport), join_port(plain(daddr), dport))
         elif new != "ESTABLISHED":
@@ -183,11 +190,12 @@ class Joiner:
 class Lives:
     """All incarnations of one scenario, and its listeners."""
 
-    def __init__(self, joiner, facts, roles, wires):
-        """`roles`: address -> role; `wires`: role -> truth.Wire, used for SYNs, SYN-ACKs, FINs."""
+    def __init__(self, joiner, facts, roles, wires, polls):
+        """`roles`: address -> role; `wires`: role -> truth.Wire, used for SYNs, SYN-ACKs, FINs; `polls`:
+        role -> the polled socket tables."""
         self.number, self.roles, self.hz = facts["number"], roles, joiner.hz
         self.begin, self.end = facts["begin"], facts["end"] + facts["grace"]
-        self.wires = wires
+        self.wires, self.polls = wires, polls
         self.lives, self.listeners, self.problems = [], [], []
         self._open = {}
         records = [record for address in roles for record in joiner.by_address.get(address, [])]
@@ -233,30 +241,59 @@ class Lives:
 
     def _timewait(self, life, old, mini, time):
         """The full socket is replaced by a timewait mini-socket, in TIME-WAIT or still FIN-WAIT-2."""
-        full = TIME_WAIT_SECONDS * self.hz
-        state = old
-
-        def is_time_wait(timeout, at):
-            if abs(timeout - full) > self.hz // 2:
-                return False
-            return self._fin_arrived(life, at)
-
-        if old != "FIN-WAIT-2" or is_time_wait(mini.timeout, mini.time):
-            life.changes.append(Change(mini.time, old, "TIME-WAIT", "timer"))
+        state = "TIME-WAIT" if old != "FIN-WAIT-2" or self._is_time_wait(life, mini) else old
+        if state != old:
+            life.changes.append(Change(mini.time, old, state, "timer"))
+        if state == "FIN-WAIT-2" and (found := self._time_wait_later(life, mini)):
+            life.changes.append(Change(found[0], state, "TIME-WAIT", found[1],
+                                       note="a FIN-WAIT-2 that only a mini-socket still held"))
             state = "TIME-WAIT"
-        for at, timeout in mini.restarts:
-            if at <= self.end and state == "FIN-WAIT-2" and is_time_wait(timeout, at):
-                life.changes.append(Change(at, state, "TIME-WAIT", "timer",
-                                           note="a FIN-WAIT-2 that only a mini-socket still held"))
-                state = "TIME-WAIT"
         if mini.ended is not None and mini.ended <= self.end:
             life.changes.append(Change(mini.ended, state, "CLOSED", "timer", mini.how))
 
-    def _fin_arrived(self, life, at):
-        began = life.changes[0].time if life.changes else 0
-        wire = self.wires[life.role]
-        return any(packet.fin and not sent for packet, sent in
-                   wire.between((life.local, life.remote), began, at + 1_000_000))
+    def _time_wait_later(self, life, mini):
+        """When a FIN-WAIT-2 of a mini-socket became TIME-WAIT, and who says so. Nothing but the FIN begins
+        its time anew (`tcp_timewait_state_process`). Where the new end falls into the same slot of the
+        timer wheel, no timer event tells, but the polled table does, and the FIN says when."""
+        restart = mini.restarts[0][0] if mini.restarts and mini.restarts[0][0] <= self.end else None
+        limit = min(time for time in (restart, mini.ended, float("inf")) if time is not None)
+        pair, before = (life.local, life.remote), mini.time
+        for start, stop, table in self.polls[life.role]:
+            if start < mini.time:
+                continue
+            if stop > limit:
+                break
+            state = table.get(pair)
+            if state == "TIME-WAIT":
+                fin = self._answered_fin(life, before, stop)
+                return (fin.time, "poll") if fin and fin.time <= self.end else None
+            if state == "FIN-WAIT-2":
+                before = start
+        return (restart, "timer") if restart else None
+
+    def _answered_fin(self, life, begin, end):
+        """The first FIN received in this time that was acknowledged at once; else the first one."""
+        entries = self.wires[life.role].between((life.local, life.remote), begin - NEAR, end)
+        fins = [packet for packet, sent in entries if packet.fin and not sent]
+        answers = [packet for packet, sent in entries if sent and packet.icmp is None]
+        for fin in fins:
+            if any(answer.ack == fin.end and 0 <= answer.time - fin.time < ONE_STEP for answer in answers):
+                return fin
+        return fins[0] if fins else None
+
+    def _is_time_wait(self, life, mini):
+        """Whether a full socket in FIN-WAIT-2 went to TIME-WAIT. With tcp_fin_timeout=60 both times are the
+        same. The kernel answers the FIN before it makes a TIME-WAIT, and makes a FIN-WAIT-2 without a
+        word; where a firewall eats the answer, a FIN that came right behind begins the time anew."""
+        if abs(mini.timeout - TIME_WAIT_SECONDS * self.hz) > self.hz // 2:
+            return False
+        fins = [packet.time for packet, sent in self.wires[life.role].between(
+            (life.local, life.remote), life.changes[0].time if life.changes else 0, mini.time + NEAR)
+            if packet.fin and not sent]
+        if not fins or mini.answering == f"tl{self.number}{life.role[0]}":
+            return bool(fins)
+        again = mini.restarts and mini.restarts[0][0] - mini.time < ONE_STEP
+        return mini.time - fins[-1] < ONE_STEP and not again
 
     def _name_clients(self):
         """A connect that ended before any later event has port 0: its SYN in the capture has the port."""

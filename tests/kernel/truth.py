@@ -196,7 +196,7 @@ def _reset_by_it(old, time, pair, wire):
     """The RST that it sent as it closed. Where nothing may have been left of it, a RST that answers what
     came later is not its own."""
     packet = wire.sent(pair, time, lambda p: p.icmp is None and p.rst, 5_000_000)
-    if packet is not None and old == "LAST-ACK" and not packet.flags & 16:
+    if packet is not None and old in ("ESTABLISHED", "CLOSE-WAIT", "LAST-ACK") and not packet.flags & 16:
         return None  # A socket that aborts sends an ACK with it: this one answered for the port alone.
     if packet is not None and old in ("FIN-WAIT-2", "CLOSING"):
         later = wire.between(pair, time + NEAR, packet.time)
@@ -284,7 +284,7 @@ def assemble(directory, joiner, kernel, keep=False):
         wires[role] = Wire(capture, host["addresses"])
         for address in host["addresses"]:
             roles[address] = role
-    found = Lives(joiner, facts, roles, wires)
+    found = Lives(joiner, facts, roles, wires, polls)
     problems = found.problems + check_chain(found.lives, facts["begin"])
     disagreements, compared = check_polls(found.lives, polls, facts)
     problems += disagreements

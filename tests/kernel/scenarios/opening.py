@@ -248,6 +248,21 @@ def simultaneous_open(net):
     net.await_table(net.client, "TIME-WAIT")
 
 
+@scenario(families=BOTH, relay=True, delay=0.005)
+def simultaneous_open_again(net):
+    """SYNs cross, one side aborts, and soon SYNs cross again on the same ports: that is one connection."""
+    for _ in range(2):
+        one = net.dial(5001, source=5000)
+        other = net.dial(5000, source=5001, host=net.server)
+        net.reach(one, "ESTABLISHED")
+        net.reach(other, "ESTABLISHED")
+        net.exchange(one, other)
+        net.linger_zero(other)
+        other.close()
+        net.reach(one, "CLOSED")
+        net.wait(0.03)
+
+
 @scenario(families=BOTH, relay=True)
 def self_collision_syn_lost(net):
     """Both dial each other, but one SYN is lost: still one connection."""
@@ -450,6 +465,24 @@ def simultaneous_open_closed_early(net):
     net.wait(0.1)
     other.close()
     net.await_table(net.client, "TIME-WAIT")
+
+
+@scenario(server={"tcp_syncookies": 2}, relay=True, delay=0.01, seconds=4)
+def cookie_brought_back_and_dialled_again(net):
+    """The server aborts, and a copy of the final ACK makes another socket there. The client's next SYN is
+    challenged, and what it answers to that ends this one."""
+    listener = net.listen()
+    net.relay.duplicate(final_ack, after=0.1)
+    client, server = net.pair(listener=listener, source=44000)
+    net.linger_zero(server)
+    server.close()
+    net.reach(client, "CLOSED")
+    net.await_table(net.server, "ESTABLISHED")
+    net.wait(0.02)
+    client = net.dial(source=44000)
+    net.accept(listener)
+    server = net.accept(listener)
+    net.exchange(client, server)
 
 
 @scenario(families=BOTH)
