@@ -153,7 +153,7 @@ impl<'s> Reference<'s> {
             let due = live.deadline();
             if live.is_replaced_by(forward, segment) {
                 let mut old = self.live.remove(&key).unwrap();
-                stray = old.take_stray_syn(segment);
+                stray = old.take_stray_syn(forward, segment);
                 let next = stray.as_ref().map_or(segment, |(_, first, _)| first);
                 let by = (due > self.clock).then_some(Mark::of(next));
                 before = self.end(old, due.min(self.clock), by);

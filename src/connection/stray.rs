@@ -123,15 +123,16 @@ impl Connection {
     }
 
     /// Whether the peer of `from` still has the connection, while the orphan at `from` has run out of
-    /// time, or no RST of `from` was accepted: a SYN is answered with a challenge ACK, and that with a
-    /// RST.
+    /// time, or no RST of `from` was accepted, or its peer sent none: a SYN is answered with a challenge ACK,
+    /// and that with a RST.
     pub(super) fn is_left_alone_by(&self, from: Side) -> bool {
         let ended = self.sides.of(from).last_entry().map(|last| last.cause);
         let peer = self.sides.of(from.peer()).state;
         match ended {
             Some(Cause::FinWait2Expired) => peer == State::CloseWait,
-            Some(Cause::SentRst | Cause::ConnectionGone) => {
-                matches!(peer, State::Established | State::CloseWait)
+            // A RST that it received, and its peer knows nothing of, was somebody else's.
+            Some(Cause::SentRst | Cause::ReceivedRst | Cause::ConnectionGone) => {
+                matches!(peer, State::Established | State::CloseWait | State::FinWait1)
             }
             _ => false,
         }
@@ -140,10 +141,15 @@ impl Connection {
     /// The SYN that an open connection saw and that the next incarnation begins with: to be asked
     /// for when [`Connection::is_replaced_by`] said yes, and to be observed first by the new one.
     #[must_use]
-    pub fn take_stray_syn(&mut self, replacing: &Segment) -> Option<(bool, Segment, Extras)> {
+    pub fn take_stray_syn(
+        &mut self,
+        forward: bool,
+        replacing: &Segment,
+    ) -> Option<(bool, Segment, Extras)> {
         let stray = self.stray_syn.take_if(|stray| match replacing.control() {
             Control::SynAck | Control::Rst => true,
-            _ => stray.segment.seq == replacing.seq,
+            // The same one again, or one that crosses it.
+            _ => stray.segment.seq == replacing.seq || stray.forward != forward,
         })?;
         let StraySyn { forward, segment, extras, earlier, .. } = *stray;
         self.stray_syn = earlier;

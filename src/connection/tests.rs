@@ -45,7 +45,7 @@ fn lives(text: &str) -> Vec<ConnectionRecord> {
             && live[index].1.is_replaced_by(forward, &segment)
         {
             let (_, mut old) = live.remove(index);
-            stray = old.take_stray_syn(&segment);
+            stray = old.take_stray_syn(forward, &segment);
             let mark = stray.as_ref().map_or(Mark::of(&segment), |stray| Mark::of(&stray.1));
             records.push(old.finish(clock, Some(mark), &settings));
         }

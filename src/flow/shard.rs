@@ -337,7 +337,7 @@ impl Shard {
             }
             return arm(&mut self.timers, index, (live, connection), (clock, segment.time));
         }
-        let stray = connection.take_stray_syn(segment);
+        let stray = connection.take_stray_syn(forward, segment);
         let by = Some(Mark::of(stray.as_ref().map_or(segment, |(_, first, _)| first)));
         let leave = Leave { at: clock, ending: Ending::Replaced, by };
         let before = self.finish_live(index, leave, settings, emit);

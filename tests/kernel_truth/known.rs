@@ -54,6 +54,13 @@ const KNOWN: &[Known] = &[
         reason: "the FIN was lost behind the tap, and a third party's segment said otherwise",
     },
     Known {
+        run: "cookie_brought_back_and_dialled_again",
+        place: Place::Other,
+        faults: 2,
+        reason: "the network doubled the acknowledgment behind the tap, and the socket that it made says nothing \
+                 until it is over",
+    },
+    Known {
         run: "closes_behind_data_when_the_fin_comes",
         place: Place::Other,
         faults: 5,
