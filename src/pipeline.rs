@@ -33,6 +33,7 @@ mod segments;
 mod sink;
 mod survey;
 mod threads;
+mod unpack;
 mod verify;
 mod view;
 mod watch;
@@ -134,6 +135,8 @@ impl Options {
     const FLAGGED: u64 = 12 * 8 * 3_500;
     /// Bytes of lines that wait in a shard, by default: of all shards 16 MiB.
     pub const LINE_ROOM: usize = 256 << 10;
+    /// Bytes of a compressed file that are unpacked at once, at most: by each thread.
+    const MOST_UNPACKED: u64 = 8 << 20;
     /// Bytes for which a file counts at least, so that a wave has a bounded number of them.
     const LEAST_FILE: u64 = 4 << 10;
     /// Bytes of a wave by default.

@@ -241,10 +241,20 @@ impl<'a> Visitor<'a> {
         };
         let guess = || Some(window.base + context.guess(near, begin)? as u64);
         let Some(at) = order.start.or_else(guess) else { return };
-        (self.found.start, self.found.end) = (Some(at), at);
-        if at < order.range.end {
-            let until = order.range.end.min(window.base + window.bytes.len() as u64).max(at);
-            let walk = self.walk(context, window, at..until);
+        let until = order.range.end.min(window.base + window.bytes.len() as u64).max(at);
+        self.walk_held(context, window, at..until);
+    }
+
+    /// Walks the records that begin in a range of the window.
+    pub(super) fn walk_held(
+        &mut self,
+        context: &mut Context,
+        window: Window<'_>,
+        range: Range<u64>,
+    ) {
+        (self.found.start, self.found.end) = (Some(range.start), range.start);
+        if range.start < range.end {
+            let walk = self.walk(context, window, range);
             self.found.end = window.base + walk.end as u64;
         }
     }

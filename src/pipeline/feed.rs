@@ -29,7 +29,7 @@ const MAX_PIECE: usize = 12 << 20;
 pub(super) const MIN_RECORD: u64 = 12;
 
 /// More frames than a stream can have, for names of frames that do not collide.
-const MAX_STREAM_FRAMES: u64 = 1 << 36;
+pub(super) const MAX_STREAM_FRAMES: u64 = 1 << 36;
 
 /// Bytes of a stream in a wave at least.
 const MIN_PIECE: usize = 4 << 10;
@@ -110,7 +110,8 @@ impl Reading<'_> {
             if self.feed_wholes(wave, &mut budget) {
                 continue;
             }
-            if !self.begin_next() {
+            // Behind what may be put back comes nothing that cannot be.
+            if wave.may_be_put_back || !self.begin_next() {
                 return;
             }
             let Some(input) = self.lanes.last().map(|lane| lane.input) else { return };
@@ -205,7 +206,7 @@ impl Reading<'_> {
 
     fn begin(&mut self, planned: Planned, path: &str) -> Result<Option<Feeding>, CaptureError> {
         if let Some(pipe) = planned.open {
-            return Ok(self.begin_member(pipe, path));
+            return Ok(self.begin_member(pipe.go_on(), path));
         }
         if let Some(place) = planned.place {
             return self.begin_placed(&planned.path, &place);

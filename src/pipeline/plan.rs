@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -48,11 +49,13 @@ pub(super) struct Planned {
     /// All of it lies outside the period: it need not be read.
     pub(super) is_outside: bool,
     /// Standard input or another pipe, which cannot be opened again.
-    pub(super) open: Option<Box<Pipe>>,
+    pub(super) open: Option<Opened>,
     /// It is an archive: what is in it can only be read one member after the other.
     pub(super) archive: bool,
     /// Length of a plain file; what is added to it later is not read.
     pub(super) len: Option<u64>,
+    /// Stored length of a file that holds one capture, compressed.
+    pub(super) packed: Option<u64>,
     /// All of it, if it is short and there was room to keep it.
     pub(super) bytes: Option<Box<[u8]>>,
     /// Where it is, if it lies in an archive.
@@ -84,7 +87,7 @@ impl Plan {
             return self.add_all(*listing);
         }
         let length = || std::fs::metadata(&planned.path).map_or(0, |metadata| metadata.len());
-        self.total += planned.len.unwrap_or_else(length);
+        self.total += planned.len.or(planned.packed).unwrap_or_else(length);
         self.inputs.push(planned);
     }
 
@@ -133,6 +136,7 @@ impl Planned {
             open: None,
             archive: false,
             len: None,
+            packed: None,
             bytes: None,
             place: None,
             listing: None,
@@ -167,6 +171,21 @@ pub(super) struct Pipe {
     pub(super) found: bool,
     /// The index of the member, if no other one is to be read from it.
     pub(super) only: Option<usize>,
+}
+
+/// A stream that waits to be gone on with. What is in a wave, as this may be, is shared between
+/// threads, which decoders are not for.
+#[derive(Debug)]
+pub(super) struct Opened(Mutex<Box<Pipe>>);
+
+impl Opened {
+    pub(super) fn new(pipe: Pipe) -> Self {
+        Self(Mutex::new(Box::new(pipe)))
+    }
+
+    pub(super) fn go_on(self) -> Box<Pipe> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Room for short files that are kept from the first look until they are read.
@@ -272,11 +291,14 @@ fn look_at_stream(
         let reason = stream.damage().map_or("no capture in it", |it| it.reason.as_str());
         return Err(std::io::Error::other(reason.to_owned()).into());
     };
-    head.resize(Context::HEAD, 0);
-    let count = stream.fill(head);
-    let at_end = count < head.len();
-    head.truncate(count);
     let archive = member.name.is_some();
+    head.clear();
+    let mut at_end = read_on(&mut stream, head, Context::EARLY);
+    let early = if at_end || archive { None } else { Context::open_early(head) };
+    let early = early.and_then(|(context, used)| first_time(context, used, head, false));
+    if early.is_none() && !at_end {
+        at_end = read_on(&mut stream, head, Context::HEAD);
+    }
     if archive && is_file {
         let listing =
             if stream.is_open_archive() { places(path, head) } else { packed(path, head) };
@@ -286,7 +308,7 @@ fn look_at_stream(
         }
     }
     // In an archive, other members may be captures where the first is none.
-    let begins = match begins(head, at_end) {
+    let begins = match early.map_or_else(|| begins(head, at_end), |time| Ok((time, false))) {
         Err(error) if archive => {
             if may_be_other && error.is_no_capture() && !holds_capture(&mut stream) {
                 return Ok(None);
@@ -295,9 +317,20 @@ fn look_at_stream(
         }
         judged => judged?,
     };
-    let open = (!is_file)
-        .then(|| Box::new(Pipe { stream, member, head: head.clone(), found: false, only: None }));
-    Ok(Some(Planned { open, archive, ..Planned::new(path, begins) }))
+    let pipe = || Pipe { stream, member, head: head.clone(), found: false, only: None };
+    let open = (!is_file).then(|| Opened::new(pipe()));
+    let packed = if is_file && !archive { path.metadata().ok() } else { None };
+    let packed = packed.map(|metadata| metadata.len());
+    Ok(Some(Planned { open, archive, packed, ..Planned::new(path, begins) }))
+}
+
+/// Reads a stream's member until `head` has so many bytes of it; whether that was its end.
+fn read_on(stream: &mut Stream, head: &mut Vec<u8>, want: usize) -> bool {
+    let read = head.len();
+    head.resize(want, 0);
+    let filled = read + stream.fill(head.get_mut(read..).unwrap_or_default());
+    head.truncate(filled);
+    filled < want
 }
 
 /// Whether one of the archive's further members is a capture, be it in a format that is not read.

@@ -41,7 +41,10 @@ impl Reading<'_> {
                 return;
             };
             if !chunk.wholes.is_empty() {
-                self.take_over_wholes(&mut chunk.wholes, &mut chunk.batch);
+                if let Some(taken) = self.take_over_wholes(chunk) {
+                    let rest = wave.chunks_mut().get_mut(index..).unwrap_or_default();
+                    return self.put_back(rest, taken);
+                }
                 continue;
             }
             let Some(input) = chunk.order.as_ref().map(|order| order.input) else { continue };

@@ -16,6 +16,8 @@ pub(super) struct Wave {
     /// Bytes of inputs that cannot be read by position.
     pub(super) memory: Vec<u8>,
     pub(super) ready: Ready,
+    /// There is something in it that may have to be read otherwise, and what follows then.
+    pub(super) may_be_put_back: bool,
     /// Inputs that begin in it, each with what the numbers of its frames are added to, to name them.
     pub(super) begun: Vec<(u32, u64)>,
 }
@@ -60,7 +62,7 @@ impl Wave {
             chunk.order = None;
             chunk.wholes.clear();
         }
-        self.used = 0;
+        (self.used, self.may_be_put_back) = (0, false);
         self.memory.clear();
         self.begun.clear();
     }

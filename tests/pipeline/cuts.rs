@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 
+use tcpautopsy::analysis::Analysis;
 use tcpautopsy::pipeline::Options;
 
 use super::captures::{
@@ -70,9 +71,7 @@ fn a_compressed_capture_tells_the_same_as_a_plain_one() {
     let (plain, packed) = (folder.path().join("it"), folder.path().join("gz/it"));
     fs::create_dir(folder.path().join("gz")).unwrap();
     fs::write(&plain, &bytes).unwrap();
-    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    writer.write_all(&bytes).unwrap();
-    fs::write(&packed, writer.finish().unwrap()).unwrap();
+    fs::write(&packed, gzip(&bytes)).unwrap();
     assert_same(std::slice::from_ref(&packed), "gzip", |options| options);
     let serial = analyse(&[plain], &options(1, 1 << 30, 1 << 40));
     let stream = analyse(&[packed], &options(2, 3_000, 20_000));
@@ -81,6 +80,72 @@ fn a_compressed_capture_tells_the_same_as_a_plain_one() {
     let (one, other) = (&serial.analysis.inputs[0], &stream.analysis.inputs[0]);
     assert_eq!((one.frames, &one.skipped), (other.frames, &other.skipped));
     assert_eq!((one.compression, other.compression), ("none", "gzip"));
+}
+
+/// Some are unpacked at once, side by side; what is too long for that is read as a stream, and so is
+/// all where waves are small.
+#[test]
+fn compressed_files_tell_the_same_however_they_are_unpacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, packed) = (folder.path().join("plain"), folder.path().join("packed"));
+    fs::create_dir(&plain).unwrap();
+    fs::create_dir(&packed).unwrap();
+    let whole = generated("mix", 6_000);
+    let records = records(&whole);
+    let mut paths = (Vec::new(), Vec::new());
+    let (mut at, mut ratios) = (0, Vec::new());
+    for (index, count) in [100, 1_500, 40, 60, 1_700, 1_300, 1, 900, 399].into_iter().enumerate() {
+        let part = records[at..at + count].iter().copied();
+        at += count;
+        let mut bytes = with_records(&whole, part);
+        if index == 3 {
+            // Inside a record.
+            bytes.truncate(bytes.len() - 7);
+        }
+        let mut compressed = gzip(&bytes);
+        ratios.push((bytes.len(), compressed.len()));
+        if index == 7 {
+            compressed.truncate(compressed.len() / 2);
+        }
+        paths.0.push(plain.join(format!("{index}")));
+        paths.1.push(packed.join(format!("{index}")));
+        fs::write(&paths.0[index], bytes).unwrap();
+        fs::write(&paths.1[index], compressed).unwrap();
+    }
+    // With the second of the cuts half a MiB is unpacked at once, and a file is taken to be six times
+    // as long as it is stored.
+    assert!(
+        ratios.iter().any(|(raw, stored)| *raw > 1 << 20 && 6 * stored < 1 << 19),
+        "{ratios:?}"
+    );
+    assert_same(&paths.1, "gzip files", |options| options);
+    let cut = analyse(&paths.1[7..8], &options(1, 1 << 30, 1 << 40));
+    assert_eq!(cut.unreadable.len(), 1);
+    assert!(cut.analysis.inputs[0].damage.iter().any(|damage| damage.kind == "cut_stream"));
+    assert!(cut.analysis.inputs[0].frames > 100);
+    for paths in [&mut paths.0, &mut paths.1] {
+        paths.remove(7);
+    }
+    let [plain, packed] =
+        [paths.0, paths.1].map(|paths| analyse(&paths, &options(2, 300, 1 << 22)));
+    assert_eq!(seen(&plain.analysis), seen(&packed.analysis));
+}
+
+/// What is told of each connection, but for what numbers of frames follow from.
+fn seen(analysis: &Analysis) -> impl PartialEq + std::fmt::Debug {
+    let facts = analysis.connections.iter().map(|judged| {
+        let record = &judged.record;
+        let sent = [&record.traffic.client, &record.traffic.server]
+            .map(|it| (it.segments, it.unique_bytes, it.retransmitted_bytes, it.missing_bytes));
+        (record.client, record.server, sent, judged.findings.clone())
+    });
+    facts.collect::<Vec<_>>()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
 }
 
 #[test]
@@ -99,16 +164,9 @@ fn a_capture_split_into_files_gives_the_same_connections() {
     fs::write(&path, &whole).unwrap();
     let parts = analyse(&paths, &options(2, 5_000, 60_000)).analysis;
     let whole = analyse(&[path], &options(2, 5_000, 60_000)).analysis;
-    let seen = |analysis: &tcpautopsy::analysis::Analysis| {
-        let facts = analysis.connections.iter().map(|judged| {
-            let record = &judged.record;
-            let sent = [&record.traffic.client, &record.traffic.server]
-                .map(|it| (it.segments, it.unique_bytes, it.retransmitted_bytes, it.missing_bytes));
-            (record.id, record.client, sent, judged.findings.clone())
-        });
-        facts.collect::<Vec<_>>()
-    };
     assert_eq!(seen(&parts), seen(&whole));
+    let ids = |it: &Analysis| it.connections.iter().map(|it| it.record.id).collect::<Vec<_>>();
+    assert_eq!(ids(&parts), ids(&whole));
     assert_eq!(parts.inputs.len(), 5);
     assert!(parts.inputs.iter().is_sorted_by_key(|input| input.first_time));
 }
