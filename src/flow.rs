@@ -14,7 +14,7 @@
 //! | segments on their way to a shard | `batch`, `bucket`, `packed`, `wide`, `options`, `strip`, `quote`, `horizon`, `names` |
 //! | a shard, and how a segment comes into its connection | `shard`, `arrival`, `start`, `sightings`, `zeek` |
 //! | what a shard holds, and how much of it | `embryo`, `lives`, `slab`, `shelf`, `limits` |
-//! | who takes what a shard gives away | `observer` |
+//! | who takes what a shard gives away | `observer`, `lone` |
 //! | what connections cannot know of one another | `neighbours`, `answers` |
 
 mod answers;
@@ -28,6 +28,7 @@ mod horizon;
 mod identity;
 mod limits;
 mod lives;
+mod lone;
 mod names;
 mod neighbours;
 mod observer;
@@ -53,6 +54,7 @@ pub use batch::Batch;
 pub use deal::SHARDS;
 pub use horizon::Horizon;
 pub use limits::Limits;
+pub use lone::{Lone, LoneKind};
 pub use names::Names;
 pub use neighbours::{Neighbours, Turn};
 pub use observer::{Ending, Finished, LATER, Moment, Observer, Placed};

@@ -18,6 +18,7 @@ mod schema;
 mod segments;
 mod text;
 mod totals;
+mod usual;
 mod value;
 mod writer;
 mod zeek;
@@ -26,7 +27,7 @@ mod zeek;
 mod tests;
 
 pub use json::write_json;
-#[cfg(feature = "testkit")]
+#[cfg(any(test, feature = "testkit"))]
 pub use ndjson::write_connection_by_serde_json;
 pub use ndjson::{write_connection, write_rest};
 pub use reference::reference;

@@ -254,7 +254,7 @@ impl RepeatCounts {
             .fold(0, |sum, cause| sum.saturating_add(self.of(*cause)))
     }
 
-    pub(super) fn add(&mut self, cause: RepeatCause) {
+    pub(crate) fn add(&mut self, cause: RepeatCause) {
         if let Some(count) = self.0.get_mut(cause as usize) {
             *count = count.saturating_add(1);
         }

@@ -9,7 +9,7 @@ use super::closing::newer;
 use super::timers::longest_wait_for_syn;
 use super::{Cause, Connection, Mark, State};
 use crate::certainty::Certainty;
-use crate::settings::Settings;
+use crate::settings::{HostSettings, Settings};
 use crate::stamp::{Span, Time};
 use crate::tcp::{Segment, Side};
 
@@ -20,6 +20,14 @@ pub struct Begun {
     pub at: Time,
     /// Connections that were open by then had shown before the frame that this is asked for.
     pub in_traffic: bool,
+}
+
+impl Begun {
+    /// Whether a SYN at `time` of which the capture shows no repetition may be one itself.
+    #[must_use]
+    pub fn may_hide_syn(self, time: Time, host: &HostSettings) -> bool {
+        self.in_traffic && time.since(self.at) < longest_wait_for_syn(host)
+    }
 }
 
 /// No first timer of 1 s takes that long.
@@ -53,7 +61,7 @@ impl Connection {
             // The wait before was half as long.
             Some(gap) if gap > FIRST_WAIT && !is_slow(gap) => elapsed.nanos() < gap.nanos() / 8 * 5,
             Some(_) if host.syn_linear_timeouts == Some(0) => false,
-            _ => begun.in_traffic && elapsed < longest_wait_for_syn(host),
+            _ => begun.may_hide_syn(syn.mark.time, host),
         };
         if is_again {
             self.syn_came_again(syn);

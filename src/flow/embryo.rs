@@ -123,6 +123,36 @@ impl Embryo {
     const fn is_forward(&self) -> bool {
         self.options & Self::FORWARD != 0
     }
+
+    /// What its SYN looks like: that of two is the same where they differ in nothing but who sent them to
+    /// whom, when, how long they were, and in numbers that mean nothing by themselves.
+    pub(super) const fn looks(&self) -> Looks {
+        Looks {
+            options: self.options,
+            flags: self.flags,
+            window: self.window,
+            traffic_class: self.traffic_class,
+            marks: self.marks,
+        }
+    }
+
+    /// The connection of its SYN alone.
+    pub(super) fn alone(&self, beginning: Beginning, settings: &Settings) -> Connection {
+        let first = self.first();
+        let mut connection = Connection::new(beginning, &first.segment);
+        connection.observe(first.forward, &first.segment, &unpack(first.options), settings);
+        connection
+    }
+}
+
+/// See [`Embryo::looks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Looks {
+    options: u64,
+    flags: u16,
+    window: u16,
+    traffic_class: u8,
+    marks: u8,
 }
 
 /// The embryos of a shard.
@@ -135,6 +165,9 @@ pub(super) struct Embryos {
 }
 
 impl Embryos {
+    /// What no SYN has that counts as others do.
+    const UNSOUND: u8 = Marks::BAD_CHECKSUM.0 | Marks::CUT_HEADER.0 | Marks::GUESSED_LENGTH.0;
+
     pub(super) const fn new() -> Self {
         Self { heads: Slab::new(), followers: Slab::new(), answered: 0 }
     }
@@ -323,13 +356,13 @@ impl Embryos {
         self.answered <= self.heads.len() / 2 && clock.since(last) < MAX_HALF_OPEN
     }
 
-    /// The SYN of an embryo that nothing followed, with its direction; none where it has payload
-    /// or a wrong checksum.
-    pub(super) fn lone_syn(&self, index: u32) -> Option<(Segment, bool)> {
+    /// An embryo that is a SYN which nothing followed, that SYN, and its direction; none where it has
+    /// payload, a wrong checksum, or not all of its header, of which Zeek takes no notice.
+    pub(super) fn lone_syn(&self, index: u32) -> Option<(&Embryo, Segment, bool)> {
         let embryo = self.heads.get(index)?;
-        let is_sound = !Marks(embryo.marks).contains(Marks::BAD_CHECKSUM);
+        let is_sound = embryo.marks & Self::UNSOUND == 0;
         let is_lone = embryo.count == NonZeroU8::MIN && embryo.payload_len == 0 && is_sound;
-        is_lone.then(|| (embryo.first().segment, embryo.is_forward()))
+        is_lone.then(|| (embryo, embryo.first().segment, embryo.is_forward()))
     }
 
     /// Takes an embryo out that nothing followed.

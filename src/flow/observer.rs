@@ -3,9 +3,10 @@
 //! Whether segments are asked for is known at compile time, so that a run which does not ask pays
 //! nothing for them.
 
-use crate::connection::{Begun, Connection, ConnectionRecord, Effects, LoneSyn, State};
+use super::lone::Lone;
+use crate::connection::{Begun, Connection, ConnectionRecord, Effects, State};
 use crate::stamp::{FrameId, Time};
-use crate::tcp::{Endpoint, Extras, FourTuple, Segment, Side, Sides, TunnelLayer};
+use crate::tcp::{Endpoint, Extras, FourTuple, Segment, Side, Sides};
 
 /// Why a connection left the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,7 +73,7 @@ pub trait Observer {
     /// Whether [`Observer::segment`] is to be called.
     const SEGMENTS: bool;
 
-    /// Whether SYNs that stayed alone are to come as [`LoneSyn`] instead of as whole records.
+    /// Whether SYNs that stayed alone are to come as [`Lone`] instead of as whole records.
     fn is_brief(&self) -> bool;
 
     /// Whether it has taken as much as it can hold for now: the shard then stops where it can.
@@ -113,9 +114,8 @@ pub trait Observer {
     /// How the capture began, for a connection that begins with `frame`.
     fn begun(&self, frame: FrameId) -> Option<Begun>;
 
-    /// Takes a SYN that nothing followed, the tunnel around it, when it left the shard and why; called
-    /// only where [`Observer::is_brief`].
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], left: (Moment, Ending));
+    /// Takes a SYN that nothing followed; called only where [`Observer::is_brief`].
+    fn lone_syn(&mut self, lone: &Lone<'_>);
 
     /// Takes a connection that is over.
     fn finished(&mut self, finished: Finished);
@@ -177,7 +177,7 @@ impl<F: FnMut(Finished)> Observer for F {
         None
     }
 
-    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: (Moment, Ending)) {}
+    fn lone_syn(&mut self, _: &Lone<'_>) {}
 
     fn finished(&mut self, finished: Finished) {
         self(finished);

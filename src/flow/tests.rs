@@ -6,11 +6,16 @@ use foldhash::fast::RandomState;
 use proptest::prelude::*;
 
 use super::deal::shard_of;
-use super::{Batch, Ending, Finished, Limits, Observer, Placed, Portion, SHARDS, Shard};
-use crate::connection::{Begun, ConnectionRecord, LoneSyn, State};
-use crate::settings::Settings;
+use super::{
+    Batch, Ending, Finished, Limits, Lone, LoneKind, Observer, Placed, Portion, SHARDS, Shard,
+};
+use crate::compat::zeek::ConnState;
+use crate::connection::{Begun, ConnectionRecord, State};
+use crate::settings::{HostSettings, Settings};
 use crate::stamp::{FrameId, Span, Time};
-use crate::tcp::{Endpoint, Extras, Flags, FourTuple, Segment, Seq, Side, Sides, TunnelLayer};
+use crate::tcp::{
+    Endpoint, Extras, Flags, FourTuple, Marks, Segment, Seq, Side, Sides, TunnelLayer,
+};
 
 /// One segment of an arbitrary capture.
 #[derive(Clone, Debug)]
@@ -146,8 +151,9 @@ fn batches(capture: &[Sent], size: usize) -> Vec<Batch> {
                 ack: Seq(it.ack),
                 flags: it.flags,
                 payload_len: it.payload,
-                header_len: 40,
+                header_len: 40 + u16::from(it.flow) % 3 * 4,
                 window: 1_000,
+                marks: if it.flags == SYN && it.ack == CUT { Marks::CUT_HEADER } else { Marks(0) },
                 ..Segment::default()
             };
             let (tuple, tunnel) = tuple(it.flow, it.forward);
@@ -189,13 +195,18 @@ struct Listener<const SEGMENTS: bool = true> {
     told: Told,
     records: Vec<ConnectionRecord>,
     is_full: bool,
+    is_brief: bool,
+    begun: Option<Begun>,
+    /// The latest record of a SYN that nothing followed, and how many were made of another's.
+    lone: Option<(LoneKind, ConnectionRecord)>,
+    retold: usize,
 }
 
 impl<const TOLD: bool> Observer for Listener<TOLD> {
     const SEGMENTS: bool = TOLD;
 
     fn is_brief(&self) -> bool {
-        false
+        self.is_brief
     }
 
     fn is_full(&self) -> bool {
@@ -239,10 +250,22 @@ impl<const TOLD: bool> Observer for Listener<TOLD> {
     }
 
     fn begun(&self, _: FrameId) -> Option<Begun> {
-        None
+        self.begun
     }
 
-    fn lone_syn(&mut self, _: &LoneSyn, _: &[TunnelLayer], _: ((Time, u64), Ending)) {}
+    fn lone_syn(&mut self, lone: &Lone<'_>) {
+        let kind = lone.kind(self.begun);
+        match &mut self.lone {
+            Some((latest, record)) if *latest == kind && record.tunnel == lone.tunnel => {
+                lone.syn.retell(record);
+                self.retold += 1;
+            }
+            latest => *latest = Some((kind, lone.record(self.begun))),
+        }
+        let zeek = self.lone.as_ref().map(|(_, record)| record.zeek.conn_state);
+        assert_eq!(zeek, Some(ConnState::S0), "as the totals have it");
+        self.records.extend(self.lone.iter().map(|(_, record)| record.clone()));
+    }
 
     fn finished(&mut self, finished: Finished) {
         self.records.push(finished.record);
@@ -279,6 +302,52 @@ fn records(finished: Vec<Finished>) -> Vec<ConnectionRecord> {
     let mut records: Vec<_> = finished.into_iter().map(|it| it.record).collect();
     records.sort_by_key(|record| record.id);
     records
+}
+
+/// What a SYN would acknowledge whose header was cut off.
+const CUT: u32 = 7;
+
+/// Attempts that nobody answers, most of them alike, and some made again.
+fn attempts() -> impl Strategy<Value = Vec<Sent>> {
+    let gap = prop_oneof![9 => 0_i64..90, 1 => 20_000_i64..90_000];
+    let options = (0_u8..9, any::<u32>());
+    let kind = prop_oneof![20 => Just(SYN), 2 => Just(Flags(0xc2)), 1 => Just(ACK)];
+    let attempt = (0_u8..60, 0_u8..9, kind, gap, options);
+    let attempts = attempt.prop_map(|(flow, from, flags, gap, (options, seq))| {
+        let mut extras = Extras::NONE;
+        extras.syn.sack_permitted = options == 0;
+        extras.syn.window_scale = (options == 1).then_some(7);
+        let (flow, forward) = if flow == 0 { (3, true) } else { (NEIGHBOURS + flow, from > 0) };
+        let ack = if options == 2 { CUT } else { 0 };
+        Sent { flow, forward, flags, seq, ack, payload: 0, gap, extras }
+    });
+    prop::collection::vec(attempts, 1..90)
+}
+
+/// The records of shards whose observer takes SYNs that nothing followed in brief, and how many of those
+/// were made of another's; or, if `is_brief` is false, the records as they are built.
+fn in_brief(
+    capture: &[Sent],
+    begun: Option<Begun>,
+    is_brief: bool,
+) -> (Vec<ConnectionRecord>, usize) {
+    let mut settings = Settings::default();
+    let narrow = HostSettings { syn_retries: 2, ..settings.default.clone() };
+    settings.hosts.push((IpAddr::from([10, 0, 0, 9]), 32, narrow));
+    let mut observer = Listener::<false> { is_brief, begun, ..Listener::default() };
+    let batches = batches(capture, 40);
+    for index in 0..SHARDS {
+        let mut shard =
+            Shard::new(index, Limits { embryonic: 40, ..ROOMY }, RandomState::default());
+        for batch in &batches {
+            shard.take(batch, &settings, &mut observer);
+            shard.expire(batch.clock_after(), &settings, &mut observer);
+        }
+        let clock = batches.last().map_or(Time::MIN, Batch::clock_after);
+        shard.end(clock, &settings, &mut observer);
+    }
+    observer.records.sort_by_key(|record| record.id);
+    (observer.records, observer.retold)
 }
 
 /// The records of shards whose observer has room for one step at a time.
@@ -378,6 +447,18 @@ proptest! {
     }
 
     #[test]
+    fn the_record_of_a_lone_syn_is_made_of_that_of_another_as_it_would_be_built(
+        capture in attempts(),
+        begun in prop::option::of((999_000_i64..1_010_000, any::<bool>())),
+    ) {
+        let begun = begun.map(|(millis, in_traffic)| {
+            Begun { at: Time::from_nanos(millis * 1_000_000), in_traffic }
+        });
+        let (made, _) = in_brief(&capture, begun, true);
+        prop_assert_eq!(made, in_brief(&capture, begun, false).0);
+    }
+
+    #[test]
     fn every_segment_is_in_exactly_one_connection(
         capture in prop::collection::vec(sent(), 1..60),
         connections in 1_usize..3,
@@ -391,6 +472,17 @@ proptest! {
             prop_assert!(segments + repeated_at_once(&capture) >= capture.len() as u64);
         }
     }
+}
+
+#[test]
+fn most_records_of_a_flood_are_made_of_another() {
+    let sent = |flow| {
+        let (flow, extras) = (NEIGHBOURS + flow, Extras::NONE);
+        Sent { flow, forward: true, flags: SYN, seq: 7, ack: 0, payload: 0, gap: 1, extras }
+    };
+    let capture: Vec<_> = (0..60).map(sent).collect();
+    let (records, retold) = in_brief(&capture, None, true);
+    assert_eq!((records.len(), retold), (60, 59));
 }
 
 /// A handshake on flow 0 and what comes behind it, ten milliseconds apart.

@@ -15,15 +15,15 @@ use super::rows::Rows;
 use super::segments::Segments;
 use super::{Keep, Options, Progress, Sink};
 use crate::analysis::JudgedConnection;
-use crate::connection::{Begun, LoneSyn};
+use crate::connection::Begun;
 use crate::detect::Accumulator;
 use crate::flow::{
-    Answers, Ending, Finished, Moment, Names, Neighbours, Observer, Placed, Portion, Shard, Start,
-    ZeekRules,
+    Answers, Ending, Finished, Lone, LoneKind, Moment, Names, Neighbours, Observer, Placed,
+    Portion, Shard, Start, ZeekRules,
 };
 use crate::stamp::{FrameId, Time};
 use crate::summary::Tray;
-use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
+use crate::tcp::{Endpoint, FourTuple};
 
 /// A shard and what is collected of its connections.
 #[derive(Debug)]
@@ -72,6 +72,10 @@ pub(super) struct Collector {
     pub(super) kept: Kept,
     /// Formatted connections.
     pub(super) pending: Pending,
+    /// The latest SYN that nothing followed, if such are written.
+    // Perf: a flood, NDJSON of every attempt: building a record takes 2,300 instructions, judging and adding
+    // it up 4,500.
+    lone: Option<(LoneKind, Box<JudgedConnection>)>,
 }
 
 /// What a shard tells when it has come to the end.
@@ -101,6 +105,7 @@ impl Worker {
                 accumulator: Accumulator::with_limit(options.group_limit),
                 kept: Kept::default(),
                 pending: Pending::with_room(options.line_room),
+                lone: None,
             },
             segments: Segments::new(hasher.clone()),
             rows: zeek.map(|rules| Rows::new(index, rules, options.line_room, hasher.clone())),
@@ -236,9 +241,7 @@ impl Observer for Desk<'_> {
     const SEGMENTS: bool = false;
 
     fn is_brief(&self) -> bool {
-        self.terms.options.keep != Keep::All
-            && self.terms.options.detectors.ignore_lone_syns()
-            && !self.sink.is_wanted()
+        self.terms.options.keep != Keep::All && self.terms.options.detectors.ignore_lone_syns()
     }
 
     fn is_full(&self) -> bool {
@@ -289,16 +292,37 @@ impl Observer for Desk<'_> {
         self.collector.add(finished, self.terms.options, self.sink);
     }
 
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], (at, ending): (Moment, Ending)) {
+    fn lone_syn(&mut self, lone: &Lone<'_>) {
         let tray = &mut self.collector.tray;
-        tray.shed.handshakes += u64::from(ending == Ending::Evicted);
-        tray.add_lone_syn(at, lone, tunnel);
+        tray.shed.handshakes += u64::from(lone.ending == Ending::Evicted);
+        tray.add_lone_syn(lone.at, &lone.syn, lone.tunnel);
+        if self.sink.is_wanted() {
+            let begun = self.begun(lone.syn.mark.frame);
+            self.collector.write_lone(lone, begun, self.sink);
+        }
     }
 
     fn segment(&mut self, _: &Placed<'_>) {}
 }
 
 impl Collector {
+    /// Writes the line of a SYN that nothing followed and of which no detector says anything.
+    fn write_lone(&mut self, lone: &Lone<'_>, begun: Option<Begun>, sink: &dyn Sink) {
+        let kind = lone.kind(begun);
+        let is_alike = |(latest, judged): &&mut (LoneKind, Box<JudgedConnection>)| {
+            *latest == kind && judged.record.tunnel == lone.tunnel
+        };
+        let judged = if let Some((_, judged)) = self.lone.as_mut().filter(is_alike) {
+            lone.syn.retell(&mut judged.record);
+            judged
+        } else {
+            let (record, findings) = (lone.record(begun), Vec::new());
+            let judged = Box::new(JudgedConnection { record, findings });
+            &mut self.lone.insert((kind, judged)).1
+        };
+        self.pending.push(lone.at, |bytes| sink.format(judged, bytes));
+    }
+
     /// Whether it is better to hand over what waits here before there is more of it.
     fn is_full(&self, options: &Options) -> bool {
         self.pending.is_full() || self.tray.is_full() || self.kept.is_full(options.keep)

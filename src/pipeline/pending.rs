@@ -37,8 +37,13 @@ impl Pending {
 
     /// Appends a line, which `format` appends to the bytes.
     pub(super) fn push(&mut self, order: Order, format: impl FnOnce(&mut Vec<u8>)) {
-        if self.bytes.capacity() - self.bytes.len() < Self::STEP {
-            self.bytes.reserve_exact(Self::STEP);
+        let length = self.bytes.len();
+        if self.bytes.capacity() - length < Self::STEP {
+            // Perf: each time what waits is copied, sixteen times in all if it grew by the same each time, a
+            // twelfth of the instructions of a run over 20,000 connections. Half as much again copies it
+            // three times, and takes no more than the room in the end.
+            let left = (self.room + Self::STEP).saturating_sub(length);
+            self.bytes.reserve_exact((length / 2).min(left).max(Self::STEP));
         }
         format(&mut self.bytes);
         self.lines.push(Line { order, end: self.bytes.len() });

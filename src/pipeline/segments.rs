@@ -11,10 +11,10 @@ use super::Sink;
 use super::collect::Worker;
 use crate::analysis::JudgedSegment;
 use crate::compat::wireshark::Analyzer;
-use crate::connection::{Begun, LoneSyn};
-use crate::flow::{Ending, Finished, Limits, Moment, Observer, PerTuple, Placed, SHARDS};
+use crate::connection::Begun;
+use crate::flow::{Finished, Limits, Lone, Observer, PerTuple, Placed, SHARDS};
 use crate::stamp::{FrameId, Time};
-use crate::tcp::{Endpoint, FourTuple, TunnelLayer};
+use crate::tcp::{Endpoint, FourTuple};
 
 /// Frames for each segment from which on segments are sorted rather than placed.
 const SPARSE: usize = 64;
@@ -125,8 +125,8 @@ impl<O: Observer> Observer for Watch<'_, O> {
         self.rest.begun(frame)
     }
 
-    fn lone_syn(&mut self, lone: &LoneSyn, tunnel: &[TunnelLayer], left: (Moment, Ending)) {
-        self.rest.lone_syn(lone, tunnel, left);
+    fn lone_syn(&mut self, lone: &Lone<'_>) {
+        self.rest.lone_syn(lone);
     }
 
     fn finished(&mut self, finished: Finished) {

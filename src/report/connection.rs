@@ -19,16 +19,19 @@ use self::opening::{HandshakeDoc, IcmpErrorsDoc, OptionsDoc};
 use self::traffic::TrafficDoc;
 use self::zeek::ZeekDoc;
 use super::community_id::community_id;
+use super::usual::Part;
 use super::value::{Frame, Moment, Peer, PerSide, Stamp, nanos};
 use crate::analysis::JudgedConnection;
 use crate::certainty::Certainty;
-use crate::connection::{ConnectionRecord, Entry, Idle};
+use crate::connection::{
+    Close, ConnectionRecord, Entry, Handshake, IcmpErrors, Idle, OfferedOptions, Traffic,
+};
 use crate::tcp::TunnelLayer;
 
 /// One TCP connection: how it was opened, lived and closed, as both endpoints saw it.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Connection")]
-pub(super) struct ConnectionDoc {
+pub(super) struct ConnectionDoc<'a> {
     /// Unique within the report; ascends in the order in which the connections began.
     id: u64,
     /// Community ID v1 (seed 0) of the addresses and ports.
@@ -55,31 +58,32 @@ pub(super) struct ConnectionDoc {
     /// The capture clock up to which the connection was followed.
     known_until: Stamp,
     /// How it was opened.
-    handshake: HandshakeDoc,
+    handshake: Part<'a, HandshakeDoc, Handshake>,
     /// How it was closed.
-    close: CloseDoc,
+    close: Part<'a, CloseDoc, Close>,
     /// The RFC 9293 states of both endpoints over time; the last one is the state at the end.
-    states: PerSide<Vec<StateDoc>>,
+    #[schemars(with = "PerSide<Vec<StateDoc<'static>>>")]
+    states: PerSide<Timeline<'a>>,
     /// State entries that were left out because a timeline was full.
     states_dropped: u32,
     /// What each endpoint sent.
-    traffic: PerSide<TrafficDoc>,
+    traffic: PerSide<Part<'a, TrafficDoc<'static>, Traffic>>,
     /// The longest time in which neither side sent anything.
     longest_idle: Option<IdleDoc>,
     /// What each endpoint offered in its SYN or SYN-ACK.
-    options: PerSide<OptionsDoc>,
+    options: PerSide<Part<'a, OptionsDoc, OfferedOptions>>,
     /// ICMP errors that quoted segments of the connection.
-    icmp_errors: IcmpErrorsDoc,
+    icmp_errors: Part<'a, IcmpErrorsDoc, IcmpErrors>,
     /// What Wireshark says of it.
     wireshark: WiresharkDoc,
     /// What Zeek would have logged of it.
-    zeek: ZeekDoc,
+    zeek: ZeekDoc<'a>,
     /// Codes of the detectors that fired on this connection.
     findings: Vec<String>,
 }
 
-impl From<&JudgedConnection> for ConnectionDoc {
-    fn from(judged: &JudgedConnection) -> Self {
+impl<'a> From<&'a JudgedConnection> for ConnectionDoc<'a> {
+    fn from(judged: &'a JudgedConnection) -> Self {
         let JudgedConnection { record, findings } = judged;
         let ConnectionRecord { handshake, close, states, traffic, options, .. } = record;
         Self {
@@ -100,11 +104,11 @@ impl From<&JudgedConnection> for ConnectionDoc {
             known_until: Stamp(record.known_until),
             handshake: handshake.into(),
             close: close.into(),
-            states: PerSide::of(states, |entries| entries.iter().map(StateDoc::from).collect()),
+            states: PerSide::of(states, |entries| Timeline(entries)),
             states_dropped: record.states_dropped,
-            traffic: PerSide::of(traffic, TrafficDoc::from),
+            traffic: PerSide::of(traffic, Part::from),
             longest_idle: record.longest_idle.map(IdleDoc::from),
-            options: PerSide::of(options, OptionsDoc::from),
+            options: PerSide::of(options, Part::from),
             icmp_errors: (&record.icmp).into(),
             wireshark: WiresharkDoc { completeness: record.completeness.bits() },
             zeek: record.into(),
@@ -142,10 +146,20 @@ impl From<&TunnelLayer> for Tunnel {
     }
 }
 
+/// The states of one endpoint over time.
+#[derive(Debug)]
+struct Timeline<'a>(&'a [Entry]);
+
+impl Serialize for Timeline<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(StateDoc::from))
+    }
+}
+
 /// One state of one endpoint, from `at` until the next entry.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "StateEntry")]
-struct StateDoc {
+struct StateDoc<'a> {
     /// The state as RFC 9293 prints it, such as `SYN-RECEIVED`.
     state: &'static str,
     /// When it was entered.
@@ -154,20 +168,20 @@ struct StateDoc {
     frame: Option<Frame>,
     /// Why it was entered, in words.
     #[schemars(with = "String")]
-    cause: Why,
+    cause: Why<'a>,
     /// How sure this is.
     certainty: Certainty,
     /// The later frame that corrected the entry.
     corrected_by: Option<Frame>,
 }
 
-impl From<&Entry> for StateDoc {
-    fn from(entry: &Entry) -> Self {
+impl<'a> From<&'a Entry> for StateDoc<'a> {
+    fn from(entry: &'a Entry) -> Self {
         Self {
             state: entry.state.name(),
             at: Stamp(entry.at),
             frame: entry.frame.map(Frame::from),
-            cause: Why(*entry),
+            cause: Why(entry),
             certainty: entry.certainty,
             corrected_by: entry.corrected_by.map(Frame::from),
         }
@@ -176,13 +190,13 @@ impl From<&Entry> for StateDoc {
 
 /// The cause of an entry, in words.
 #[derive(Debug)]
-struct Why(Entry);
+struct Why<'a>(&'a Entry);
 
-impl Serialize for Why {
+impl Serialize for Why<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.corrected_by {
             None => serializer.serialize_str(self.0.cause.text()),
-            Some(_) => serializer.collect_str(&self.0),
+            Some(_) => serializer.collect_str(self.0),
         }
     }
 }

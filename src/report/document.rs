@@ -45,7 +45,7 @@ pub(super) struct ReportDoc<'a> {
     /// How far the capture can be trusted.
     quality: Quality,
     /// The connections that were asked for, in the order in which they began.
-    #[schemars(with = "Vec<ConnectionDoc>")]
+    #[schemars(with = "Vec<ConnectionDoc<'_>>")]
     connections: List<'a, Judged<'a>>,
 }
 

@@ -21,8 +21,8 @@ pub fn write_connection(connection: &JudgedConnection, buffer: &mut Vec<u8>) {
     append_line(buffer, "connection", ConnectionDoc::from(connection));
 }
 
-/// The same by `serde_json`: what the benches hold [`write_connection`] against.
-#[cfg(feature = "testkit")]
+/// The same by `serde_json`: what tests and benches hold [`write_connection`] against.
+#[cfg(any(test, feature = "testkit"))]
 pub fn write_connection_by_serde_json(connection: &JudgedConnection, buffer: &mut Vec<u8>) {
     let line = Line { kind: "connection", data: ConnectionDoc::from(connection) };
     if serde_json::to_writer(&mut *buffer, &line).is_ok() {

@@ -28,7 +28,7 @@ pub fn schema(of: Schema) -> Value {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let schema = match of {
         Schema::Report => generator.into_root_schema_for::<ReportDoc<'_>>(),
-        Schema::Connection => generator.into_root_schema_for::<ConnectionDoc>(),
+        Schema::Connection => generator.into_root_schema_for::<ConnectionDoc<'_>>(),
         Schema::Finding => generator.into_root_schema_for::<FindingDoc<'_>>(),
         Schema::Segment => generator.into_root_schema_for::<SegmentDoc>(),
     };

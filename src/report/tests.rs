@@ -7,7 +7,8 @@ use crate::analysis::{Analysis, Input, InputDamage};
 use crate::capture::LinkType;
 use crate::certainty::Certainty;
 use crate::connection::{
-    CloseOutcome, ConnectionRecord, OfferedOptions, ResetKind, Unacknowledged,
+    CloseOutcome, ConnectionRecord, OfferedOptions, RepeatCause, RepeatCounts, ResetKind,
+    Unacknowledged,
 };
 use crate::detect::{Accumulator, Detectors, Selection, Thresholds};
 use crate::settings::Settings;
@@ -218,6 +219,60 @@ fn lines_hold_the_same_objects_as_the_report() {
     assert_eq!(lines[1]["data"], document["connections"][1]);
     assert_eq!(lines[2]["data"], document["findings"][0]);
     assert_eq!(lines[3]["data"]["summary"], document["summary"]);
+}
+
+/// What makes a part of a connection differ from its default.
+const CHANGES: [fn(&mut ConnectionRecord); 16] = [
+    |it| it.traffic.server.segments = 1,
+    |it| it.traffic.server.bad_checksums = 2,
+    |it| it.traffic.server.last_segment = it.handshake.syn,
+    |it| it.traffic.client.retransmitted_segments = 3,
+    |it| it.traffic.client.retransmitted_bytes = 4,
+    |it| it.traffic.client.retransmissions = it.handshake.syn.zip(it.handshake.syn),
+    |it| it.traffic.client.repeats = counts(RepeatCause::PathDuplicate),
+    |it| it.traffic.client.needless = counts(RepeatCause::Fast),
+    |it| it.traffic.client.rto.estimated = Some(Span::from_millis(201)),
+    |it| it.traffic.client.closed_window.count = 5,
+    |it| it.traffic.server.full_window.total = Span::from_millis(6),
+    |it| it.close.resets.server = 7,
+    |it| it.close.reused_by = it.handshake.syn,
+    |it| it.icmp.count = 8,
+    |it| it.options.client.ecn = true,
+    |it| it.options.server.mss = Some(9),
+];
+
+fn counts(cause: RepeatCause) -> RepeatCounts {
+    let mut counts = RepeatCounts::default();
+    counts.add(cause);
+    counts
+}
+
+#[test]
+fn the_texts_of_parts_at_their_defaults_are_what_serde_json_writes_of_them() {
+    let same = |record: ConnectionRecord| {
+        let judged = JudgedConnection { record, findings: Vec::new() };
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        write_connection(&judged, &mut ours);
+        write_connection_by_serde_json(&judged, &mut theirs);
+        assert_eq!(String::from_utf8(ours).unwrap(), String::from_utf8(theirs).unwrap());
+    };
+    let plain = || {
+        let mut record = unanswered(1, 10, &[], 90_000);
+        record.traffic.server = crate::connection::Traffic::default();
+        record
+    };
+    let mut all = plain();
+    for change in CHANGES {
+        let mut one = plain();
+        change(&mut one);
+        assert!(one != plain());
+        same(one);
+        change(&mut all);
+        same(all.clone());
+    }
+    for record in [plain(), full(), graceful(0, 0, 90_000)] {
+        same(record);
+    }
 }
 
 #[test]

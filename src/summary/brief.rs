@@ -189,6 +189,7 @@ impl Brief {
             ip_bytes: client.ip_bytes,
             known_until: self.known_until,
             client_state: self.states.client.last()?.state,
+            gives_up: self.known_until,
             is_over: false,
         })
     }

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use super::timer::Timer;
 use super::{Shard, half, remember};
 use crate::connection::{Connection, LoneSyn, Mark, TimeWaitBefore};
-use crate::flow::embryo::Embryo;
 use crate::flow::lives::Live;
+use crate::flow::lone::Lone;
 use crate::flow::observer::{Ending, Finished, Observer};
 use crate::flow::table::Slot;
 use crate::settings::Settings;
@@ -173,14 +173,15 @@ impl Shard {
         settings: &Settings,
         emit: &mut impl Observer,
     ) -> bool {
-        let Some((syn, forward)) = self.embryos.lone_syn(index) else { return false };
-        let Some(key) = self.embryos.get(index).map(Embryo::key) else { return false };
+        let Some((embryo, syn, forward)) = self.embryos.lone_syn(index) else { return false };
+        let key = embryo.key();
         let Some(canonical) = self.table.tuple(key) else { return false };
         let tuple = if forward { canonical } else { canonical.reversed() };
-        let lone = LoneSyn::of(&syn, emit.name(syn.frame), tuple, at, settings);
-        let ending = if lone.is_over { Ending::Expired } else { ending };
+        let syn = LoneSyn::of(&syn, emit.name(syn.frame), tuple, at, settings);
+        let ending = if syn.is_over { Ending::Expired } else { ending };
+        let (at, tunnel) = ((at, self.cause), self.table.tunnel(key));
+        emit.lone_syn(&Lone { syn, tunnel, at, ending, embryo, tuple, forward, settings });
         self.embryos.drop_lone(index);
-        emit.lone_syn(&lone, self.table.tunnel(key), ((at, self.cause), ending));
         self.table.remove(key, Slot::embryo(index));
         true
     }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::connection::{Close, Reset, State, TimeWaitSide};
+use crate::report::usual::usual;
 use crate::report::value::{Frame, Moment, PerSide, Stamp, nanos};
 use crate::tcp::Side;
 
@@ -61,6 +62,8 @@ impl From<&Close> for CloseDoc {
         }
     }
 }
+
+usual!(CloseDoc: Close);
 
 /// A RST that ended a connection.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::connection::{Blocked, CookieSign, Handshake, IcmpErrors, Mark, OfferedOptions};
+use crate::report::usual::usual;
 use crate::report::value::{Moment, Peer, Stamp, nanos};
 use crate::stamp::Span;
 use crate::tcp;
@@ -51,6 +52,10 @@ pub(super) struct HandshakeDoc {
     /// `queue`.
     syn_cookie: Option<&'static str>,
 }
+
+usual!(HandshakeDoc: Handshake);
+usual!(IcmpErrorsDoc: IcmpErrors);
+usual!(OptionsDoc: OfferedOptions);
 
 /// An attempt that the connection before it on the same port pair turned away.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::connection::Traffic;
 use crate::connection::{Episode, Episodes, RepeatCause, RepeatCounts, Rto, RttSummary, Stall};
+use crate::report::usual::usual;
 use crate::report::value::{Moment, nanos};
 
 /// What was sent again, or looks so.
@@ -52,6 +53,10 @@ pub(super) struct Retransmitted {
     spurious_from: SpuriousFrom,
 }
 
+usual!(Retransmitted: Traffic, is_repeated_alike);
+usual!(RtoDoc: Rto);
+usual!(EpisodesDoc: Episodes);
+
 /// Spurious retransmissions by what they had counted as.
 #[derive(Debug, Serialize, JsonSchema)]
 struct SpuriousFrom {
@@ -95,6 +100,16 @@ impl From<&Traffic> for Retransmitted {
     }
 }
 
+/// Whether all that [`Retransmitted`] tells of both is the same.
+#[inline]
+fn is_repeated_alike(one: &Traffic, other: &Traffic) -> bool {
+    let of = |traffic: &Traffic| {
+        let Traffic { retransmitted_segments, retransmitted_bytes, retransmissions, .. } = *traffic;
+        (retransmitted_segments, retransmitted_bytes, retransmissions)
+    };
+    of(one) == of(other) && one.repeats == other.repeats && one.needless == other.needless
+}
+
 impl From<RepeatCounts> for SpuriousFrom {
     fn from(counts: RepeatCounts) -> Self {
         Self {
@@ -121,8 +136,8 @@ pub(super) struct RtoDoc {
     estimated_ns: Option<i64>,
 }
 
-impl From<Rto> for RtoDoc {
-    fn from(rto: Rto) -> Self {
+impl From<&Rto> for RtoDoc {
+    fn from(rto: &Rto) -> Self {
         Self {
             timeouts: rto.timeouts,
             observed_ns: rto.observed.map(nanos),
@@ -212,9 +227,9 @@ struct EpisodeDoc {
     duration_ns: i64,
 }
 
-impl From<Episodes> for EpisodesDoc {
-    fn from(episodes: Episodes) -> Self {
-        let Episodes { count, total, longest } = episodes;
+impl From<&Episodes> for EpisodesDoc {
+    fn from(episodes: &Episodes) -> Self {
+        let Episodes { count, total, longest } = *episodes;
         let longest = longest.map(|Episode { from, until, length }| EpisodeDoc {
             from: from.into(),
             until: until.map(Moment::from),

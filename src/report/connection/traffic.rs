@@ -4,13 +4,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::repair::{EpisodesDoc, Retransmitted, RtoDoc, RttDoc, StallDoc};
-use crate::connection::{Traffic, WindowRange};
+use crate::connection::{Episodes, Rto, Traffic, WindowRange};
+use crate::report::usual::{Part, usual};
 use crate::report::value::Moment;
 
 /// What one endpoint sent.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Traffic")]
-pub(super) struct TrafficDoc {
+pub(super) struct TrafficDoc<'a> {
     /// Segments captured.
     segments: u64,
     /// Segments with payload.
@@ -24,11 +25,11 @@ pub(super) struct TrafficDoc {
     /// Payload bytes of the stream that the peer acknowledged.
     acknowledged_bytes: u64,
     /// What was sent again, or looks so.
-    retransmitted: Retransmitted,
+    retransmitted: Part<'a, Retransmitted, Traffic>,
     /// The longest time in which this direction had something to send and made no progress.
     worst_stall: Option<StallDoc>,
     /// How the retransmission timer ran.
-    rto: RtoDoc,
+    rto: Part<'a, RtoDoc, Rto>,
     /// From the tap to the peer and back, from a segment with payload to its acknowledgment.
     rtt_ns: Option<RttDoc>,
     /// Payload bytes that were proved to exist and that no captured segment carried: lost by the
@@ -55,12 +56,14 @@ pub(super) struct TrafficDoc {
     /// Segments that advertised a window of zero.
     zero_windows: u64,
     /// Periods in which this endpoint advertised a window of zero.
-    closed_window: EpisodesDoc,
+    closed_window: Part<'a, EpisodesDoc, Episodes>,
     /// Periods in which this endpoint had used all of its peer's window.
-    full_window: EpisodesDoc,
+    full_window: Part<'a, EpisodesDoc, Episodes>,
     /// Segments with a wrong TCP checksum, of those that could be verified.
     bad_checksums: u64,
 }
+
+usual!(TrafficDoc<'_>: Traffic);
 
 /// Payload that was sent and never acknowledged.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -94,8 +97,8 @@ impl From<WindowRange> for WindowDoc {
     }
 }
 
-impl From<&Traffic> for TrafficDoc {
-    fn from(traffic: &Traffic) -> Self {
+impl<'a> From<&'a Traffic> for TrafficDoc<'a> {
+    fn from(traffic: &'a Traffic) -> Self {
         Self {
             segments: traffic.segments,
             data_segments: traffic.data_segments,
@@ -105,7 +108,7 @@ impl From<&Traffic> for TrafficDoc {
             acknowledged_bytes: traffic.acknowledged_bytes,
             retransmitted: traffic.into(),
             worst_stall: traffic.stall.map(StallDoc::from),
-            rto: traffic.rto.into(),
+            rto: (&traffic.rto).into(),
             rtt_ns: traffic.rtt.map(RttDoc::from),
             missing_bytes: traffic.missing_bytes,
             sacked_bytes: traffic.sacked_bytes,
@@ -123,8 +126,8 @@ impl From<&Traffic> for TrafficDoc {
             goodput_bytes_per_second: traffic.goodput,
             window: traffic.window.map(WindowDoc::from),
             zero_windows: traffic.zero_windows,
-            closed_window: traffic.closed_window.into(),
-            full_window: traffic.full_window.into(),
+            closed_window: (&traffic.closed_window).into(),
+            full_window: (&traffic.full_window).into(),
             bad_checksums: traffic.bad_checksums,
         }
     }
