@@ -180,7 +180,7 @@ impl Connection {
         let is_overtaken = self.was_sent_before_the_end(from, segment)
             || self.sides.of(from).had_sent_more(segment)
             || self.sides.of(from).unaware;
-        let outdates = self.had_lost_the_fin(from, segment);
+        let outdates = self.had_lost_the_fin(from, segment) || self.challenges_reset(from, segment);
         let me = self.sides.of_mut(from);
         let Some(entry) = me.last_entry().copied() else { return };
         match entry.cause {
@@ -225,6 +225,22 @@ impl Connection {
             && me.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst)
             && passed
                 .is_some_and(|passed| segment.time.since(passed) > path + path + CROSSING_SLACK)
+    }
+
+    /// Whether `segment` of a side at the tap that a RST seems to have ended repeats an acknowledgment of less
+    /// than the RST counts from, though all of that had passed: a firewall ate it, so the RST was not the
+    /// next number and is challenged (RFC 5961 3.2).
+    fn challenges_reset(&self, from: Side, segment: &Segment) -> bool {
+        let (me, peer) = (self.sides.of(from), &self.sides.of(from.peer()).stream);
+        let number = self.reset.as_ref().filter(|it| it.by != from).map(|it| peer.offset(it.seq));
+        let passed = peer.coverage.next() + i64::from(peer.is_complete());
+        self.is_behind_reset(from, segment.time)
+            && segment.flags.ack()
+            && segment.seq_len() == 0
+            && number.is_some_and(|number| (peer.acknowledged + 1..=passed).contains(&number))
+            && peer.offset(segment.ack) == peer.acknowledged
+            && segment.window == peer.peer_window
+            && me.last_entry().is_some_and(|last| last.cause == Cause::ReceivedRst)
     }
 
     /// The RST that had not ended `from` seemed to prove that the FIN before it had come. What `from`

@@ -101,6 +101,9 @@ impl Connection {
         let kind = self.kind_of(from, segment, states);
         let seq_offset = self.seq_offset(from, segment);
         let sent = self.reason_of_sender(from, segment);
+        if accepted && sent.cause == Cause::ConnectionGone {
+            self.has_begun_anew(from);
+        }
         // A RST that answers no SYN of the peer does not come from the port that the SYN went to.
         let elsewhere = !accepted
             && states.of(from).is_none()
@@ -228,6 +231,21 @@ impl Connection {
             && *self.opening.bad_ack.of(from) != Some(rst.seq)
     }
 
+    /// Whether a side at the tap has lived through a RST and said so: what that counted from had not come.
+    pub(super) fn has_challenged(&self, side: Side) -> bool {
+        let heard = self.sides.of(side).stream.last_time();
+        heard.is_some_and(|heard| self.is_behind_reset(side, heard))
+    }
+
+    /// Whether what `side` said at `time` left after the peer's RST had come, if that was not lost.
+    pub(super) fn is_behind_reset(&self, side: Side, time: Time) -> bool {
+        let path = if self.is_near(side) { Some(Span::from_nanos(1)) } else { self.path(side) };
+        // An answer may be a little quicker than any before.
+        let soonest = path.map(|path| Span::from_nanos(path.nanos() - path.nanos() / 8));
+        let reset = self.reset.as_ref().filter(|reset| reset.by != side);
+        reset.zip(soonest).is_some_and(|(reset, soonest)| time.since(reset.mark.time) >= soonest)
+    }
+
     /// Whether what passed the tap at `sent`, on its way to `receiver`, came there, for all that the
     /// receiver has said since.
     pub(super) fn may_have_come(&self, receiver: Side, sent: Time) -> bool {
@@ -289,6 +307,7 @@ impl Connection {
         let rest = sent.unacknowledged().filter(|_| me.state != State::SynReceived);
         let is_late = !segment.flags.ack()
             && offset < in_order - behind_fin
+            && !self.has_challenged(receiver)
             && rest.is_some_and(|rest| self.may_have_come(receiver, rest.first_sent.time));
         if is_late {
             return false;

@@ -45,7 +45,8 @@ impl Connection {
         let mark = arrival.mark;
         // At the tap what came would have been acknowledged by now.
         let due = if peer.fin.is_some() { NEAR } else { AT_LEISURE };
-        if self.is_near(from.peer()) && segment.time.since(mark.time) > due {
+        let is_overdue = self.is_near(from.peer()) && segment.time.since(mark.time) > due;
+        if is_overdue || self.has_challenged(from.peer()) {
             return;
         }
         let reason = if beyond > 0 {

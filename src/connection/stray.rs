@@ -116,6 +116,14 @@ impl Connection {
         is_other
     }
 
+    /// `from` answers for its old connection as one who has none: the SYN before that was its own.
+    pub(super) fn has_begun_anew(&mut self, from: Side) {
+        let forward = self.is_forward(from);
+        if let Some(stray) = self.stray_syn.as_mut().filter(|stray| stray.forward == forward) {
+            stray.is_attempt = true;
+        }
+    }
+
     /// The SYN that was kept, where another one takes its place: it began a connection all the same.
     pub(super) fn give_way(&mut self) -> Option<Box<StraySyn>> {
         let stray = self.stray_syn.take()?;

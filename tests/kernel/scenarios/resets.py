@@ -103,6 +103,46 @@ def fin_eaten_and_reset_challenged(net):
     net.reach(server, "CLOSED")
 
 
+@scenario(families=BOTH, relay=True, delay=0.02)
+def words_eaten_and_reset_challenged(net):
+    """The server's firewall eats the last words, or the FIN behind all: the RST that follows at once is not the
+    next number, is challenged, and comes again over a long way."""
+    for port, eaten in ((80, "psh"), (81, "fin")):
+        client, server = net.pair(port)
+        net.exchange(client, server)
+        net.await_acknowledged(server)
+        net.wait(0.05)
+        net.server.drop_input(f"tcp flags & {eaten} == {eaten}")
+        if eaten == "psh":
+            client.sendall(b"q" * 100)
+            net.linger_zero(client)
+            client.close()
+        else:
+            client.shutdown(WRITE)
+            net.linger_zero(client)
+            client.close()
+        net.reach(server, "CLOSED")
+        net.server.allow()
+
+
+@scenario(families=BOTH)
+def dialled_again_before_the_next_syn(net):
+    """The client's socket is gone without a word; its next SYN is challenged, which it answers with a RST; before
+    that SYN comes again, the application gives up, and dials once more."""
+    listener = net.listen()
+    client, server = net.pair(listener=listener, source=43000)
+    net.exchange(client, server)
+    net.client.drop_output("tcp flags & rst == rst")
+    net.client.kill("state", "established")
+    net.client.allow()
+    net.wait(0.05)
+    net.dial(source=43000).close()
+    net.reach(server, "CLOSED")
+    client = net.dial(source=43000)
+    server = net.accept(listener)
+    net.exchange(client, server)
+
+
 @scenario(families=BOTH)
 def disconnect(net):
     """connect(AF_UNSPEC) on an established socket: RST, and the socket can be used again."""
