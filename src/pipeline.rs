@@ -50,7 +50,7 @@ use crate::capture::CaptureError;
 use crate::decode;
 use crate::detect::{Accumulator, Detectors};
 use crate::filter::Filter;
-use crate::flow::{Answers, Limits, Names, Neighbours, SHARDS, Start, Turn, ZeekRules};
+use crate::flow::{Answers, Horizon, Limits, Names, Neighbours, SHARDS, Start, Turn, ZeekRules};
 use crate::settings::Settings;
 use crate::summary::Summary;
 
@@ -396,8 +396,14 @@ fn drive(
 fn watch_neighbours(neighbours: &mut Neighbours, wave: &Wave, settings: &Settings) {
     let turns: Vec<Vec<Turn>> = wave.chunks().par_iter().map(|chunk| chunk.batch.turns()).collect();
     neighbours.read(turns.into_iter().flatten());
-    let marked = neighbours.marked();
-    let acks = wave.chunks().par_iter().map(|chunk| chunk.batch.acknowledgments(marked));
+    let sources = wave.chunks().iter().flat_map(|chunk| chunk.batch.strips());
+    let mut sources = sources.map(|strip| strip.first.file());
+    let in_order = sources.next().is_none_or(|one| {
+        let leads = wave.ready.leads(one) || wave.ready.lowest == Horizon::END;
+        leads && sources.all(|other| other == one) && neighbours.are_of(one)
+    });
+    let known = &*neighbours;
+    let acks = wave.chunks().par_iter().map(|chunk| chunk.batch.acknowledgments(known, in_order));
     let acks: Vec<Vec<Turn>> = acks.collect();
     neighbours.read(acks.into_iter().flatten());
     neighbours.settle(|place| wave.ready.includes(place), settings);

@@ -4,6 +4,7 @@
 //! sees the same whatever the others have come to.
 
 mod attempt;
+mod awaited;
 mod backlog;
 mod buckets;
 mod left_out;
@@ -14,8 +15,9 @@ pub use turns::Turn;
 
 use super::Horizon;
 use crate::settings::Settings;
-use crate::stamp::Time;
+use crate::stamp::{FrameId, Time};
 use crate::tcp::{Endpoint, FourTuple};
+use awaited::{Awaited, Sign, Signs};
 use buckets::Buckets;
 use queues::Queues;
 use turns::{Kind, Marked};
@@ -29,6 +31,8 @@ pub struct Neighbours {
     waiting: Vec<Turn>,
     /// Flows of which something waits for an acknowledgment.
     marked: Marked,
+    /// What asks for one, of what is not taken in yet.
+    signs: Signs,
 }
 
 impl Neighbours {
@@ -42,14 +46,36 @@ impl Neighbours {
         for turn in self.waiting.get(first..).unwrap_or_default() {
             if !matches!(turn.kind, Kind::Ack | Kind::Rst) {
                 self.marked.add(turn.tuple);
+                self.signs.add(turn);
             }
         }
     }
 
-    /// The flows whose acknowledgments are to be read as well, once all else of a wave is.
+    /// Whether nothing waits that is of another source than this one.
     #[must_use]
-    pub const fn marked(&self) -> &Marked {
+    pub fn are_of(&self, source: u32) -> bool {
+        self.waiting.iter().all(|turn| turn.place.0.source == source)
+    }
+
+    /// The flows whose acknowledgments are to be looked at, once all else of a wave is read.
+    const fn marked(&self) -> &Marked {
         &self.marked
+    }
+
+    /// What waits for acknowledgments of a flow: of what was read, and of what was taken in before.
+    fn awaited(&self, key: [u32; 3], canonical: FourTuple) -> Awaited {
+        let mut signs = self.signs.of(key).to_vec();
+        let before_all = (Horizon::new(Time::MIN, 0), FrameId::default());
+        for tuple in [canonical, canonical.reversed()] {
+            let direction = tuple.canonical().1;
+            if self.queues.awaits(tuple) {
+                signs.push((direction, Sign::SynAck(before_all)));
+            }
+            if let Some(end) = self.buckets.awaits(tuple) {
+                signs.push((direction, Sign::Fin(end)));
+            }
+        }
+        Awaited::new(signs)
     }
 
     /// Takes in, in the order of the capture, what stands before the places that `is_ready` says.
@@ -63,6 +89,8 @@ impl Neighbours {
             self.buckets.take(turn, settings);
             self.queues.take(turn, settings);
         }
+        self.signs.clear();
+        self.waiting.iter().for_each(|turn| self.signs.add(turn));
         // Perf: with `--sysctl`, snaplen 96: those that are answered stay marked until they are a quarter.
         let waits = self.buckets.unanswered().len() + self.queues.unanswered().len();
         if self.marked.len() <= waits + waits / 4 + Self::FEW {

@@ -133,6 +133,11 @@ impl Packed {
         flags.ack() && !is_other && !self.kind.contains(Kind::QUOTE)
     }
 
+    /// What it acknowledges.
+    pub(super) const fn acknowledged(&self) -> Seq {
+        Seq(self.ack)
+    }
+
     /// Whether it stands for an ICMP error.
     pub(super) const fn is_quote(&self) -> bool {
         self.kind.contains(Kind::QUOTE)

@@ -45,8 +45,13 @@ impl Ready {
     /// Up to where input `source` can be consumed: if it keeps its own order, only the others
     /// count.
     pub(super) fn of(&self, source: u32) -> Horizon {
-        let leads = self.lowest.source == source && !self.is_shuffled;
-        if leads { self.second } else { self.lowest }
+        if self.leads(source) { self.second } else { self.lowest }
+    }
+
+    /// Whether input `source` keeps its own order, and nothing else will come that stands before what was
+    /// read of it.
+    pub(super) fn leads(&self, source: u32) -> bool {
+        self.lowest.source == source && !self.is_shuffled
     }
 
     /// Whether a segment that stands there can be consumed.

@@ -1,8 +1,10 @@
 //! What a connection learns from its neighbours, from the capture file to the states.
 
+use std::fs;
+
 use tcpautopsy::connection::{CookieSign, State};
 
-use super::captures::{analyse_scenario, options};
+use super::captures::{all, analyse_scenario, assert_same, options};
 
 /// A SYN-ACK of a host that may answer with SYN cookies, which nobody acknowledges and which does not
 /// come again, while a listener of that port answers somebody else `later`: what is said of it, and the
@@ -58,4 +60,21 @@ fn who_found_the_queue_empty_got_no_cookie_and_ended_with_its_listener() {
         (None, ended),
         "who was reset left its place"
     );
+}
+
+/// Which acknowledgments are looked at depends on what of a flow is read with them.
+#[test]
+fn what_settings_tell_of_neighbours_is_the_same_for_every_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "net.ipv4.tcp_syncookies = 1\nnet.ipv4.tcp_max_tw_buckets = 3\n\
+                    net.core.somaxconn = 4\nnet.ipv4.tcp_fin_timeout = 60\n";
+    for (name, bytes) in all() {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        assert_same(std::slice::from_ref(&path), name, |mut options| {
+            let host = &options.settings.default;
+            options.settings.default = host.clone().with_sysctl(settings).unwrap();
+            options
+        });
+    }
 }

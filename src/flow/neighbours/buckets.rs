@@ -155,6 +155,14 @@ impl Buckets {
         self.unanswered.iter().copied()
     }
 
+    /// Where the FIN ends of which an acknowledgment counts that travels as `tuple`.
+    pub(super) fn awaits(&self, tuple: FourTuple) -> Option<Seq> {
+        let (canonical, orientation) = tuple.canonical();
+        let [one, other] = self.flows.get(&canonical)?.fins;
+        let fin = if orientation == Orientation::Forward { other } else { one };
+        fin.filter(|fin| !fin.acknowledged).map(|fin| fin.end)
+    }
+
     /// Whether the socket at the source of `tuple` might have asked in vain between two times.
     pub(super) fn may_have_had_none(&self, tuple: FourTuple, from: Time, until: Time) -> bool {
         self.perhaps.has(tuple, from, until)

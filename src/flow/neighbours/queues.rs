@@ -114,6 +114,11 @@ impl Queues {
         self.unanswered.iter().copied()
     }
 
+    /// Whether an acknowledgment that travels as `tuple` counts.
+    pub(super) fn awaits(&self, tuple: FourTuple) -> bool {
+        self.unanswered.contains(&tuple)
+    }
+
     fn ask(&mut self, turn: &Turn, settings: &Settings) {
         let listener = turn.tuple.destination;
         if !is_known(settings.of(listener.address)) {
