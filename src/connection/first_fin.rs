@@ -42,9 +42,10 @@ struct FirstFin {
     /// One segment may have filled its sender's window: after a SYN or SYN-ACK was lost (RFC 5681
     /// 3.1), or something else (3.1, equation 4).
     narrow: bool,
-    /// The same may be, of what was lost before the tap; and it comes behind an acknowledgment of the peer's
-    /// FIN.
+    /// The same may be, of what was lost before the tap.
     may_be_narrow: bool,
+    /// It comes behind an acknowledgment of the peer's FIN.
+    behind_answer: bool,
     /// Much is in flight; or was just sent by a sender far away: what of it was still in flight there,
     /// the tap does not show.
     bulk: bool,
@@ -103,7 +104,8 @@ impl Connection {
             room_within,
             knew: peer.stream.fin.is_some_and(|fin| peer.stream.offset(segment.ack) > fin),
             narrow: lost || repeated,
-            may_be_narrow: is_lossy && peer.stream.fin.is_some_and(|fin| acknowledged > fin),
+            may_be_narrow: is_lossy,
+            behind_answer: peer.stream.fin.is_some_and(|fin| acknowledged > fin),
             bulk: hindered || (path > BESIDE && just_before && me.stream.end > UNHINDERED),
             // Of what comes from afar, only the clock there tells.
             is_together: path <= BESIDE || peer.acks_of_fin.left_just_before(before, segment),
@@ -263,9 +265,13 @@ impl Endpoint {
     fn waited_for_fin(&self, fin: &FirstFin, received: &Entry) -> bool {
         let instant = if fin.path > BESIDE { INSTANT_AFAR } else { INSTANT };
         let made_room = if fin.narrow {
-            (Span::ZERO..=SOON).contains(&self.released.since(received.at))
+            // In FIN-WAIT-1 a FIN is acknowledged at once, which is seen at the tap.
+            (fin.behind_answer || fin.path > BESIDE)
+                && (Span::ZERO..=SOON).contains(&self.released.since(received.at))
         } else {
-            fin.may_be_narrow && Some(self.stream.advanced.frame) == received.frame
+            fin.may_be_narrow
+                && fin.behind_answer
+                && Some(self.stream.advanced.frame) == received.frame
         };
         made_room
             && fin.is_together
