@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use super::Context;
 
-/// How far ahead: a wave or two.
-const DISTANCE: u64 = 32 << 20;
+/// How far ahead: a wave at least, the pieces of which are read at the same time.
+const DISTANCE: u64 = 64 << 20;
 
 /// Asked for at once: the kernel takes no more of one request than it may read ahead of a reader
 /// (`force_page_cache_ra`), 128 KiB by default.
