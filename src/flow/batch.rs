@@ -224,6 +224,7 @@ impl Batch {
         packed.kind = packed.kind.with(Kind::QUOTE);
         packed.extras = index_of(self.quotes.len());
         self.quotes.push(*error);
+        self.last.quotes += 1;
         self.append(shard, packed, None);
     }
 

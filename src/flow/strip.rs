@@ -32,6 +32,8 @@ pub struct Strip {
     /// The highest time in the range.
     pub(super) latest: Time,
     pub(super) segments: u64,
+    /// ICMP errors that quote segments.
+    pub(super) quotes: u64,
     /// Where its late frames stand in the batch's list of them.
     pub(super) late: Range<usize>,
 }
@@ -46,6 +48,7 @@ impl Default for Strip {
             watched_from: Time::MAX,
             latest: Time::MIN,
             segments: 0,
+            quotes: 0,
             late: 0..usize::MAX,
         }
     }
@@ -62,6 +65,12 @@ impl Strip {
     #[must_use]
     pub const fn segments(&self) -> u64 {
         self.segments
+    }
+
+    /// It holds neither segments nor ICMP errors.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.segments == 0 && self.quotes == 0
     }
 
     /// What the segment's frame is called in the run.

@@ -52,7 +52,7 @@ impl Held {
         self.done = wave.ready;
         let ready = wave.ready;
         let waits = |chunk: &Chunk| {
-            let mut filled = chunk.batch.strips().filter(|strip| strip.segments() > 0);
+            let mut filled = chunk.batch.strips().filter(|strip| !strip.is_empty());
             filled.any(|strip| !ready.includes(end(strip)))
         };
         self.chunks.retain(waits);
@@ -70,9 +70,9 @@ fn end(strip: &Strip) -> Horizon {
 }
 
 impl<'a> Part<'a> {
-    /// The ranges of a batch that hold segments.
+    /// The ranges of a batch that hold anything.
     fn of(batch: &'a Batch, begun: bool) -> impl Iterator<Item = Self> + Clone {
-        let strips = batch.strips().zip(0..).filter(|(strip, _)| strip.segments() > 0);
+        let strips = batch.strips().zip(0..).filter(|(strip, _)| !strip.is_empty());
         strips.map(move |(_, strip)| Self { batch, strip, begun })
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use tcpautopsy::analysis::Analysis;
 use tcpautopsy::pipeline::Options;
@@ -62,6 +63,23 @@ fn every_cut_of_many_files_tells_the_same() {
     let told_before = told(&analyse(&paths, &options(2, 1 << 20, 1 << 26)));
     paths.reverse();
     assert_eq!(told_before, told(&analyse(&paths, &options(2, 1 << 20, 1 << 26))));
+}
+
+/// What both hosts of a run captured, ICMP errors among it, is merged.
+#[test]
+fn every_cut_of_two_taps_tells_the_same() {
+    let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kernel");
+    let mut merged = 0;
+    for run in fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = run.file_name().unwrap().to_string_lossy().into_owned();
+        let taps = ["client.pcap", "server.pcap"].map(|tap| run.join(tap));
+        let is_short = |tap: &PathBuf| tap.metadata().is_ok_and(|it| it.len() < 10_000);
+        if name.starts_with("icmp_") && taps.iter().all(is_short) {
+            assert_same(&taps, &name, |options| options);
+            merged += 1;
+        }
+    }
+    assert!(merged > 5, "only {merged} runs");
 }
 
 #[test]
