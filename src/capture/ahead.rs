@@ -94,7 +94,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_was_just_written_is_at_hand_and_what_is_not_there_is_not() {
+    fn what_was_just_written_is_at_hand_and_may_be_asked_for() {
         let path = std::env::temp_dir().join(format!("tcpautopsy-ahead-{}", std::process::id()));
         std::fs::write(&path, [7; 8_192]).unwrap();
         let file = File::open(&path).unwrap();

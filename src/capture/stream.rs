@@ -140,6 +140,17 @@ impl Stream {
         filled
     }
 
+    /// Reads on until `head`, which holds the member's bytes so far, has `want` of them, if it had fewer;
+    /// whether that was the member's end, of whatever kind.
+    pub fn fill_up(&mut self, head: &mut Vec<u8>, want: usize) -> bool {
+        let before = head.len();
+        head.resize(before.max(want), 0);
+        let filled = before + self.fill(head.get_mut(before..).unwrap_or_default());
+        let at_end = filled < head.len();
+        head.truncate(filled);
+        at_end
+    }
+
     /// It is an archive, and nothing is packed around it.
     #[must_use]
     pub const fn is_open_archive(&self) -> bool {

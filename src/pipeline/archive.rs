@@ -136,9 +136,7 @@ fn look_within(path: &Path, range: (u64, u64), head: &mut Vec<u8>) -> Result<boo
             head.clear();
             // An archive within an archive stays closed.
             if stream.next_member().is_some_and(|member| member.name.is_none()) {
-                head.resize(Context::HEAD, 0);
-                let count = stream.fill(head);
-                head.truncate(count);
+                stream.fill_up(head, Context::HEAD);
             }
         }
     }
@@ -156,12 +154,11 @@ pub(super) fn packed(path: &Path, head: &mut Vec<u8>) -> Option<Listing> {
             return None;
         }
         starts.push(start);
-        head.resize(Context::HEAD, 0);
-        let count = stream.fill(head);
-        head.truncate(count);
+        head.clear();
+        let at_end = stream.fill_up(head, Context::HEAD);
         let name = member.name.unwrap_or_default();
         let place = Place { index, alone: false, name, range: None, is_cut: false };
-        listing.look(path, place, head, count < Context::HEAD, 0);
+        listing.look(path, place, head, at_end, 0);
     }
     if let Some(damage) = stream.damage() {
         listing.stop(path, damage.offset, damage.reason.clone());

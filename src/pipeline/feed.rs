@@ -15,7 +15,7 @@ use super::plan::{Pipe, Planned, compression_name, is_shuffled, likely_end, open
 use super::reading::Reading;
 use super::wave::Wave;
 use crate::analysis::{Input as InputReport, InputDamage};
-use crate::capture::{CaptureError, Context, Input, Source, Window};
+use crate::capture::{CaptureError, Context, Input, Source, StreamDamage, Window};
 use crate::stamp::{FrameId, Time};
 
 /// Chunks of a wave at most, where inputs are tiny.
@@ -268,13 +268,10 @@ impl Reading<'_> {
                 Some(name) => format!("{path}:{name}"),
                 None => path.to_owned(),
             };
-            let read = pipe.head.len();
-            pipe.head.resize(read.max(Context::HEAD), 0);
-            let more = pipe.head.get_mut(read..).unwrap_or_default();
-            let filled = read + pipe.stream.fill(more);
-            let at_end = filled < pipe.head.len();
-            pipe.head.truncate(filled);
-            match Opening::of(&pipe.head, at_end) {
+            let at_end = pipe.stream.fill_up(&mut pipe.head, Context::HEAD);
+            // Of what was unpacked already there may be more.
+            let head = pipe.head.get(..Context::HEAD).unwrap_or(&pipe.head);
+            match Opening::of(head, at_end) {
                 Ok(opening) => {
                     let input = InputReport {
                         path: name,
@@ -291,12 +288,12 @@ impl Reading<'_> {
                 Err(error) if pipe.member.name.is_some() && error.is_no_capture() => {
                     self.plan.passed_over += 1;
                     pipe.found |= pipe.stream.damage().is_some();
-                    self.note_stream_damage(&pipe, &name, None);
+                    self.note_stream_damage(pipe.stream.damage(), &name, None);
                 }
                 Err(error) => {
                     pipe.found = true;
                     self.plan.refuse(Unreadable::new(&name, 0, &error));
-                    self.note_stream_damage(&pipe, &name, None);
+                    self.note_stream_damage(pipe.stream.damage(), &name, None);
                 }
             }
             pipe.head.clear();
@@ -308,7 +305,7 @@ impl Reading<'_> {
                     let reason = "no capture in it".to_owned();
                     self.plan.refuse(Unreadable { path: path.to_owned(), offset: 0, reason });
                 }
-                self.note_stream_damage(&pipe, path, None);
+                self.note_stream_damage(pipe.stream.damage(), path, None);
                 return None;
             };
             pipe.member = member;
@@ -357,7 +354,7 @@ impl Reading<'_> {
         match from {
             From::File(source) => self.bytes_done += source.len(),
             From::Stream { mut pipe, .. } => {
-                self.note_stream_damage(&pipe, &path, Some(input));
+                self.note_stream_damage(pipe.stream.damage(), &path, Some(input));
                 let stored = pipe.stream.stored_offset();
                 if let Some(account) = self.accounts.get_mut(input as usize) {
                     account.input.bytes = stored;
@@ -373,17 +370,23 @@ impl Reading<'_> {
                     self.lanes.push(Lane::new(feeding, Time::MIN, true));
                     return Some(next);
                 }
-                self.note_stream_damage(&pipe, &path, None);
+                self.note_stream_damage(pipe.stream.damage(), &path, None);
                 self.bytes_done += stored;
             }
         }
         None
     }
 
-    fn note_stream_damage(&mut self, pipe: &Pipe, path: &str, input: Option<u32>) {
-        let Some(damage) = pipe.stream.damage() else { return };
-        let (offset, reason) = (damage.offset, damage.reason.clone());
-        self.note_cut(input, Unreadable { path: path.to_owned(), offset, reason });
+    /// Notes where a stream ended too early, if it did.
+    pub(super) fn note_stream_damage(
+        &mut self,
+        damage: Option<&StreamDamage>,
+        path: &str,
+        input: Option<u32>,
+    ) {
+        let Some(StreamDamage { offset, reason, .. }) = damage else { return };
+        let (path, offset, reason) = (path.to_owned(), *offset, reason.clone());
+        self.note_cut(input, Unreadable { path, offset, reason });
     }
 
     /// Notes where an input ended too early, or what it lies in.

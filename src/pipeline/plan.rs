@@ -4,6 +4,7 @@
 //! a process may have open; streams that cannot be opened twice stay open. Files that are no longer
 //! than their head are kept, up to a bound, and not opened again.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -283,7 +284,8 @@ fn look_at_stream(
     may_be_other: bool,
     head: &mut Vec<u8>,
 ) -> Result<Option<Planned>, CaptureError> {
-    let is_file = path.is_file();
+    let stored = path.metadata().ok().filter(Metadata::is_file).map(|it| it.len());
+    let is_file = stored.is_some();
     let Some(member) = stream.next_member() else {
         if may_be_other {
             return Ok(None);
@@ -293,11 +295,11 @@ fn look_at_stream(
     };
     let archive = member.name.is_some();
     head.clear();
-    let mut at_end = read_on(&mut stream, head, Context::EARLY);
+    let mut at_end = stream.fill_up(head, Context::EARLY);
     let early = if at_end || archive { None } else { Context::open_early(head) };
     let early = early.and_then(|(context, used)| first_time(context, used, head, false));
     if early.is_none() && !at_end {
-        at_end = read_on(&mut stream, head, Context::HEAD);
+        at_end = stream.fill_up(head, Context::HEAD);
     }
     if archive && is_file {
         let listing =
@@ -319,26 +321,17 @@ fn look_at_stream(
     };
     let pipe = || Pipe { stream, member, head: head.clone(), found: false, only: None };
     let open = (!is_file).then(|| Opened::new(pipe()));
-    let packed = if is_file && !archive { path.metadata().ok() } else { None };
-    let packed = packed.map(|metadata| metadata.len());
+    let packed = stored.filter(|_| !archive);
     Ok(Some(Planned { open, archive, packed, ..Planned::new(path, begins) }))
-}
-
-/// Reads a stream's member until `head` has so many bytes of it; whether that was its end.
-fn read_on(stream: &mut Stream, head: &mut Vec<u8>, want: usize) -> bool {
-    let read = head.len();
-    head.resize(want, 0);
-    let filled = read + stream.fill(head.get_mut(read..).unwrap_or_default());
-    head.truncate(filled);
-    filled < want
 }
 
 /// Whether one of the archive's further members is a capture, be it in a format that is not read.
 fn holds_capture(stream: &mut Stream) -> bool {
-    let mut head = vec![0; Context::HEAD];
+    let mut head = Vec::new();
     while stream.next_member().is_some() {
-        let count = stream.fill(&mut head);
-        match Context::open(head.get(..count).unwrap_or_default()) {
+        head.clear();
+        stream.fill_up(&mut head, Context::HEAD);
+        match Context::open(&head) {
             Err(error) if error.is_no_capture() => {}
             _ => return true,
         }

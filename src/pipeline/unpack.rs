@@ -15,16 +15,20 @@ pub(super) const LIKELY_RATIO: u64 = 6;
 #[derive(Debug)]
 pub(super) enum Unpacked {
     /// All of it is in the buffer.
-    All {
-        len: usize,
-        /// Bytes of the file.
-        stored: u64,
-        compression: &'static str,
-        /// Why it ended before its end.
-        damage: Option<StreamDamage>,
-    },
+    All(Content),
     /// What was unpacked so far, and how to go on.
     TooLong(Opened),
+}
+
+/// What is in the buffer.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) len: usize,
+    /// Bytes of the file.
+    pub(super) stored: u64,
+    pub(super) compression: &'static str,
+    /// Why it ended before its end.
+    pub(super) damage: Option<StreamDamage>,
 }
 
 /// Unpacks the one capture of a file into the buffer, if it has no more than `most` bytes.
@@ -50,7 +54,7 @@ pub(super) fn unpack(
         if count < room {
             let compression = compression_name(&member.compression);
             let (stored, damage) = (stream.stored_offset(), stream.damage().cloned());
-            return Ok(Unpacked::All { len, stored, compression, damage });
+            return Ok(Unpacked::All(Content { len, stored, compression, damage }));
         }
         if len > most {
             let head = buffer.get(..len).unwrap_or_default().to_vec();

@@ -14,7 +14,7 @@ use super::lane::Lane;
 use super::look::Look;
 use super::plan::{Opened, Planned};
 use super::reading::Reading;
-use super::unpack::{LIKELY_RATIO, Unpacked, unpack};
+use super::unpack::{Content, LIKELY_RATIO, Unpacked, unpack};
 use super::view::{READ, View};
 use super::wave::Wave;
 use super::{Options, Unreadable};
@@ -64,26 +64,24 @@ struct Read {
 pub(super) fn read(wholes: &mut [Whole], batch: &mut Batch, buffers: &Buffers, look: Look<'_>) {
     let mut buffer = buffers.take();
     for (index, whole) in wholes.iter_mut().enumerate() {
-        let unpacked = whole.planned.packed.map(|_| whole.unpack(&mut buffer));
-        if let Some(Ok(Unpacked::TooLong(pipe))) = unpacked {
-            whole.outcome = Outcome::TooLong(pipe);
-            break;
-        }
+        let Planned { path, packed, .. } = &whole.planned;
+        let unpacked = match packed.map(|_| unpack(path, whole.most, &mut buffer)) {
+            Some(Ok(Unpacked::TooLong(pipe))) => {
+                whole.outcome = Outcome::TooLong(pipe);
+                break;
+            }
+            Some(Ok(Unpacked::All(unpacked))) => Ok(Some(unpacked)),
+            Some(Err(error)) => Err(error),
+            None => Ok(None),
+        };
         if index > 0 {
             batch.begin();
         }
         let mut read = Box::<Read>::default();
-        let result = match unpacked {
+        let result = unpacked.and_then(|unpacked| match unpacked {
+            Some(unpacked) => whole.walk(&mut read, batch, unpacked, &buffer, look),
             None => whole.read_plain(&mut read, batch, &mut buffer, look),
-            Some(Ok(Unpacked::All { len, stored, compression, damage })) => {
-                (read.stored, read.compression, read.damage) = (stored, compression, damage);
-                whole.len = len as u64;
-                let bytes = buffer.get(..len).unwrap_or_default();
-                whole.walk(&mut read, batch, bytes, look)
-            }
-            Some(Ok(Unpacked::TooLong(_))) => Ok(()),
-            Some(Err(error)) => Err(error),
-        };
+        });
         read.refused = result.err();
         whole.outcome = Outcome::Read(read);
     }
@@ -91,10 +89,6 @@ pub(super) fn read(wholes: &mut [Whole], batch: &mut Batch, buffers: &Buffers, l
 }
 
 impl Whole {
-    fn unpack(&self, buffer: &mut Vec<u8>) -> Result<Unpacked, CaptureError> {
-        unpack(&self.planned.path, self.most, buffer)
-    }
-
     fn read_plain(
         &mut self,
         read: &mut Read,
@@ -117,14 +111,19 @@ impl Whole {
         Ok(())
     }
 
-    /// Walks a capture that is in memory.
+    /// Walks a capture that lies unpacked in the buffer.
     fn walk(
-        &self,
+        &mut self,
         read: &mut Read,
         batch: &mut Batch,
-        bytes: &[u8],
+        unpacked: Content,
+        buffer: &[u8],
         look: Look<'_>,
     ) -> Result<(), CaptureError> {
+        let Content { len, stored, compression, damage } = unpacked;
+        (read.stored, read.compression, read.damage) = (stored, compression, damage);
+        self.len = len as u64;
+        let bytes = buffer.get(..len).unwrap_or_default();
         let (mut context, header) = open(bytes, read)?;
         let mut visitor = Visitor::new(self.input, batch, &mut read.found, look);
         let window = Window { bytes, base: 0, at_end: true };
@@ -207,15 +206,12 @@ impl Reading<'_> {
                 (report.format, report.compression) = (read.format, read.compression);
                 report.bytes = read.stored;
             }
+            let path = whole.planned.path.to_string_lossy();
             let error = read.found.error.take().map(CaptureError::from);
             if let Some(error) = read.refused.take().or(error) {
-                let path = whole.planned.path.to_string_lossy();
                 self.plan.refuse(Unreadable::new(&path, read.found.end, &error));
             }
-            if let Some(StreamDamage { offset, reason, .. }) = read.damage.take() {
-                let path = whole.planned.path.to_string_lossy().into_owned();
-                self.note_cut(Some(input), Unreadable { path, offset, reason });
-            }
+            self.note_stream_damage(read.damage.as_ref(), &path, Some(input));
             self.stamp((&mut chunk.batch, strip), &mut read.found, input);
             self.bytes_done += read.stored;
         }

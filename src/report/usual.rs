@@ -5,7 +5,6 @@
 //! what it is made of.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
@@ -21,7 +20,7 @@ pub(super) trait Usual<S: 'static> {
     fn is_usual(of: &S, default: &S) -> bool;
 
     /// What the default is, and its text.
-    fn known() -> &'static LazyLock<Known<S>>;
+    fn known() -> &'static Known<S>;
 }
 
 /// A default, and its text.
@@ -61,7 +60,7 @@ macro_rules! usual {
                 $is_usual(of, default)
             }
 
-            fn known() -> &'static std::sync::LazyLock<$crate::report::usual::Known<$source>> {
+            fn known() -> &'static $crate::report::usual::Known<$source> {
                 static KNOWN: std::sync::LazyLock<$crate::report::usual::Known<$source>> =
                     std::sync::LazyLock::new($crate::report::usual::Known::of::<$document>);
                 &KNOWN
@@ -89,7 +88,7 @@ impl<'a, D, S> From<&'a S> for Part<'a, D, S> {
 impl<D: Usual<S>, S: 'static> Serialize for Part<'_, D, S> {
     #[inline]
     fn serialize<T: Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
-        let known = LazyLock::force(D::known());
+        let known = D::known();
         if D::is_usual(self.of, &known.default) {
             let written = Written { of: self.of, text: &known.text, document: self.document };
             serializer.serialize_newtype_struct(SHORT, &written)

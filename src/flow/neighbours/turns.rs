@@ -151,10 +151,7 @@ impl Batch {
             if !packed.acknowledges_alone() || !marked.has(flow) {
                 return false;
             }
-            let Flow::Narrow(key) = flow else { return true };
-            if !in_order {
-                return true;
-            }
+            let (Flow::Narrow(key), true) = (flow, in_order) else { return true };
             let of_flow =
                 awaited.entry(key).or_insert_with(|| neighbours.awaited(key, flow.tuple()));
             let is_forward = packed.kind.contains(packed::Kind::FORWARD);

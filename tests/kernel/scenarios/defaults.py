@@ -27,6 +27,15 @@ def orphan(net, wait=0.0, **words):
     return names, server
 
 
+def shut_down(net):
+    """A connection whose client is shut down, but not closed: (client, server)."""
+    client, server = net.pair()
+    net.exchange(client, server)
+    client.shutdown(WRITE)
+    net.reach(client, "FIN-WAIT-2")
+    return client, server
+
+
 def later(net):
     """Shows that time went on."""
     net.reach(net.dial(81), "CLOSED")
@@ -93,10 +102,7 @@ def default_fin_wait_2_gets_keep_alives(net):
 @scenario(families=BOTH, seconds=75, sysctl=DEFAULTS, poll=0.05)
 def default_shutdown_waits_longer(net):
     """A socket that is only shut down stays in FIN-WAIT-2 beyond the minute; then the FIN comes."""
-    client, server = net.pair()
-    net.exchange(client, server)
-    client.shutdown(WRITE)
-    net.reach(client, "FIN-WAIT-2")
+    client, server = shut_down(net)
     net.wait(66)
     server.close()
     net.await_table(net.client, "TIME-WAIT")
@@ -105,10 +111,7 @@ def default_shutdown_waits_longer(net):
 @scenario(families=BOTH, seconds=80, sysctl=DEFAULTS, poll=0.05)
 def default_shutdown_waits_and_reads(net):
     """A socket that is only shut down gets data after 10, 30 and 66 s; then the FIN comes."""
-    client, server = net.pair()
-    net.exchange(client, server)
-    client.shutdown(WRITE)
-    net.reach(client, "FIN-WAIT-2")
+    client, server = shut_down(net)
     for seconds in (10, 20, 36):
         net.wait(seconds)
         server.sendall(b"a" * 100)
