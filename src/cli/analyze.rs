@@ -175,8 +175,9 @@ pub(super) fn run(arguments: &Arguments, color: Color) -> anyhow::Result<Outcome
         segments: Vec::new(),
         conn_logs: ConnLogs::default(),
     };
+    let mut taken = Vec::new();
     for output in &outputs {
-        let opened = output.open(&survey)?;
+        let opened = output.open(&survey, &mut taken)?;
         match output.format {
             Format::Json => open.push(opened),
             Format::NdJson => lines.outputs.push(opened),

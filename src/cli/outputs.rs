@@ -118,8 +118,12 @@ impl Output {
     /// Opens the file, so that a path that cannot be written fails before anything is read.
     ///
     /// # Errors
-    /// The file cannot be created, or is one of the inputs.
-    pub(super) fn open(&self, inputs: &Survey) -> anyhow::Result<OpenOutput> {
+    /// The file cannot be created, is one of the inputs, or is `taken` by another report already.
+    pub(super) fn open(
+        &self,
+        inputs: &Survey,
+        taken: &mut Vec<PathBuf>,
+    ) -> anyhow::Result<OpenOutput> {
         let Target::File(path) = &self.target else {
             return Ok(OpenOutput::new(Box::new(io::stdout()), "standard output".to_owned()));
         };
@@ -128,6 +132,14 @@ impl Output {
         }
         let name = path.display().to_string();
         let file = File::create(path).with_context(|| format!("creating {name}"))?;
+        // A pipe or a device may take any number of them.
+        if path.is_file() {
+            let place = path.canonicalize().with_context(|| format!("finding {name}"))?;
+            if taken.contains(&place) {
+                bail!("two reports cannot both go to {name}");
+            }
+            taken.push(place);
+        }
         Ok(OpenOutput::new(Box::new(file), name))
     }
 }

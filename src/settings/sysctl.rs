@@ -31,14 +31,14 @@ impl HostSettings {
     /// These settings with those that `text` names put in their place.
     ///
     /// Understands `key = value` (Linux), `key: value` (BSD) and the forms of `sysctl.conf`:
-    /// comments, slashes in keys, a leading minus.
+    /// comments, slashes in keys, a leading minus. A byte order mark before it all is passed over.
     ///
     /// # Errors
     /// A known setting has an impossible value, or there is no known setting at all.
     pub fn with_sysctl(&self, text: &str) -> Result<Self, SysctlError> {
         let mut settings = self.clone();
         let mut known = 0_usize;
-        for (index, line) in text.lines().enumerate() {
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let Some((key, value)) = assignment(line) else { continue };
             match settings.assign(&key, value) {
                 Assigned::Unknown => {}
@@ -240,6 +240,8 @@ mod tests {
         .unwrap();
         assert_eq!(settings.fin_timeout, Span::from_secs(15));
         assert_eq!(settings.time_wait, Span::from_secs(30));
+        let marked = parse("\u{feff}net.ipv4.tcp_fin_timeout = 7\n").unwrap();
+        assert_eq!(marked.fin_timeout, Span::from_secs(7));
     }
 
     #[test]

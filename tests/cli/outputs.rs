@@ -104,6 +104,19 @@ fn an_input_is_never_overwritten() {
 }
 
 #[test]
+fn two_reports_never_share_a_file() {
+    let desk = Desk::new();
+    desk.refused("web.pcap");
+    let both = ["analyze", "web.pcap", "-o", "x.json", "-o", "ndjson:./x.json"];
+    let (code, _, errors) = desk.run(&both);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("two reports cannot both go to ./x.json"), "{errors}");
+    let (code, ..) =
+        desk.run(&["analyze", "web.pcap", "-o", "json:/dev/null", "-o", "ndjson:/dev/null"]);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let desk = Desk::new();
     desk.refused("web.pcap");
