@@ -12,9 +12,11 @@
 
 mod account;
 mod archive;
+mod begin;
 mod chunk;
 mod collect;
 mod consume;
+mod effort;
 mod extent;
 mod feed;
 mod gathered;
@@ -34,6 +36,7 @@ mod sink;
 mod survey;
 mod threads;
 mod unpack;
+mod upcoming;
 mod verify;
 mod view;
 mod watch;
@@ -41,6 +44,7 @@ mod wave;
 mod whole;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
@@ -96,6 +100,10 @@ pub struct Options {
     /// Segments of a capture of several interfaces that may wait for those which overtake them; beyond
     /// that it is taken in the order of its frames.
     pub waiting_segments: u64,
+    /// Whether compressed files are unpacked ahead of their turn: where that pays, if it is not said.
+    pub reads_ahead: Option<bool>,
+    /// Segments of compressed files that may wait for the turn of those, at most.
+    pub ahead_segments: u64,
     /// Listeners, hosts and pairs that the analysis has totals of, at most.
     pub summary_limit: usize,
     /// Groups of each detector that are kept.
@@ -123,6 +131,9 @@ impl Options {
     pub const WAVE_SEGMENTS: u64 = 1 << 18;
     /// Segments of a capture that may wait for those which overtake them, by default: 64 MiB of them.
     pub const WAITING_SEGMENTS: u64 = 1 << 20;
+    /// Segments of compressed files that may wait, and those for each thread: 32 MiB.
+    pub const AHEAD_SEGMENTS: u64 = 1 << 22;
+    const AHEAD_OF_THREAD: u64 = 1 << 19;
     /// The least memory that a run can be held to.
     pub const LEAST_MEMORY: u64 = 64 << 20;
     /// Bytes that a run takes whatever the capture: the program, read buffers, what the allocator
@@ -171,6 +182,8 @@ impl Options {
             zeek: ZeekRules::default(),
             wave_segments: Self::WAVE_SEGMENTS,
             waiting_segments: Self::WAITING_SEGMENTS,
+            reads_ahead: None,
+            ahead_segments: Self::AHEAD_SEGMENTS,
             summary_limit: Summary::MAX_LISTENERS,
             group_limit: Accumulator::MAX_GROUPS,
             max_flagged: Self::MAX_FLAGGED,
@@ -186,6 +199,7 @@ impl Options {
             threads,
             wave_size: self.wave_size.min(at_least_two * Self::WAVE_OF_THREAD),
             wave_segments: self.wave_segments.min(at_least_two * Self::SEGMENTS_OF_THREAD),
+            ahead_segments: self.ahead_segments.min(threads as u64 * Self::AHEAD_OF_THREAD),
             ..self
         }
     }
@@ -199,6 +213,7 @@ impl Options {
         Self {
             wave_segments,
             waiting_segments: self.waiting_segments.min(rest / 3 / Self::SEGMENT).max(1 << 14),
+            ahead_segments: self.ahead_segments.min(rest / 12 / Self::SEGMENT),
             wave_size: self.wave_size.min(rest / 12).max(Self::SMALL_FILE),
             limits: Limits::within(rest / 2),
             max_flagged: self
@@ -357,8 +372,15 @@ fn drive(
             start: &start,
         };
         let read = reading.progress();
+        let effort = Arc::clone(&reading.effort);
+        effort.begin();
         let (is_merged, ()) = rayon::join(
-            || consume::consume(&mut workers, &mut whole, &held, &current, terms, sink),
+            || {
+                let merged =
+                    consume::consume(&mut workers, &mut whole, &held, &current, terms, sink);
+                effort.end();
+                merged
+            },
             || reading.fill(&mut next),
         );
         let is_merged = is_merged.map_err(PipelineError::Sink)?;

@@ -70,6 +70,11 @@ impl Batch {
         (self.last, self.syns, self.is_ordered) = (Strip::default(), 0, false);
     }
 
+    /// Gives back the memory that it does not need, since it will wait.
+    pub fn fit(&mut self) {
+        self.buckets.iter_mut().for_each(Bucket::fit);
+    }
+
     /// Begins the range of another input; frames count from 0 again.
     pub fn begin(&mut self) {
         let late = self.late.len();

@@ -18,6 +18,12 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
+    /// Gives back the memory that it does not need, since it will wait.
+    pub(super) fn fit(&mut self) {
+        self.segments.shrink_to_fit();
+        self.extras.shrink_to_fit();
+    }
+
     /// Empties the bucket. It keeps its memory, but for what only a burst had needed: there are
     /// thousands of buckets, and each of them sees one some day.
     pub(super) fn clear(&mut self) {

@@ -45,6 +45,8 @@ pub(super) struct Order {
 pub(super) enum Bytes {
     /// In a file, to be read by position.
     File(Arc<Source>),
+    /// Nowhere any more: they were walked ahead.
+    Walked,
     /// In the wave's memory: at these indexes.
     Memory {
         place: Range<usize>,
@@ -114,6 +116,9 @@ pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
 impl Chunk {
     /// Reads and decodes what was ordered.
     pub(super) fn read(&mut self, memory: &[u8], buffers: &Buffers, look: Look<'_>) {
+        if self.is_walked() {
+            return;
+        }
         self.batch.clear();
         self.found = Found::default();
         if !self.wholes.is_empty() {
@@ -136,9 +141,37 @@ impl Chunk {
                 let window = Window { bytes, base: *base, at_end: *at_end };
                 visitor.walk_memory(order, &mut context, window);
             }
+            Bytes::Walked => {}
         }
         visitor.finish();
         self.found.context = Some(context);
+    }
+
+    /// Walks the records of a piece of an input of which the context before it is known, ahead of its
+    /// turn: all that are whole.
+    pub(super) fn walk_ahead(
+        &mut self,
+        input: u32,
+        window: Window<'_>,
+        context: &mut Context,
+        look: Look<'_>,
+    ) {
+        self.batch.clear();
+        self.found = Found::default();
+        let before = context.clone();
+        let range = window.base..window.base + window.bytes.len() as u64;
+        let mut visitor = Visitor::new(input, &mut self.batch, &mut self.found, look);
+        visitor.walk_held(context, window, range);
+        visitor.finish();
+        let range = window.base..self.found.end;
+        let start = Some(range.start);
+        self.order = Some(Order { input, bytes: Bytes::Walked, range, start, context: before });
+        self.found.context = Some(context.clone());
+    }
+
+    /// Everything that is in its range was found ahead.
+    fn is_walked(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| matches!(order.bytes, Bytes::Walked))
     }
 
     /// Makes the chunk hold nothing: a record of the chunk before covers it.

@@ -4,68 +4,52 @@
 //! others begin where they guess. Streams are read into the wave's memory, where what was left of
 //! the wave before comes first.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::Unreadable;
-use super::account::Account;
-use super::chunk::{Bytes, Order};
+use super::chunk::{Bytes, Chunk, Order};
 use super::lane::Lane;
-use super::plan::{Pipe, Planned, compression_name, is_shuffled, likely_end, open};
+use super::plan::Pipe;
 use super::reading::Reading;
 use super::wave::Wave;
-use crate::analysis::{Input as InputReport, InputDamage};
-use crate::capture::{CaptureError, Context, Input, Source, StreamDamage, Window};
-use crate::stamp::{FrameId, Time};
+use crate::analysis::InputDamage;
+use crate::capture::{Context, Source, StreamDamage};
+use crate::stamp::Time;
 
 /// Chunks of a wave at most, where inputs are tiny.
 const MAX_CHUNKS: usize = 4096;
 
 /// The most that is read from a stream at once, whatever size of wave was asked for: two waves of it
 /// lie in memory. A run over a stream of 3.3 GB took 415 MB with 64 MiB, and 272 with 24.
-const MAX_PIECE: usize = 12 << 20;
-
-/// The smallest record of any format in bytes.
-pub(super) const MIN_RECORD: u64 = 12;
-
-/// More frames than a stream can have, for names of frames that do not collide.
-pub(super) const MAX_STREAM_FRAMES: u64 = 1 << 36;
+pub(super) const MAX_PIECE: usize = 12 << 20;
 
 /// Bytes of a stream in a wave at least.
-const MIN_PIECE: usize = 4 << 10;
+pub(super) const MIN_PIECE: usize = 4 << 10;
 
 /// An input that is being cut into chunks.
 #[derive(Debug)]
 pub(super) struct Feeding {
-    path: String,
+    pub(super) path: String,
     /// Index of the input.
     pub(super) input: u32,
-    from: From,
+    pub(super) from: From,
     /// Where the next chunk begins.
-    next: u64,
+    pub(super) next: u64,
     /// Where the next chunk's first record begins, if that is known.
-    start: Option<u64>,
+    pub(super) start: Option<u64>,
     /// What stands there, or is likely to.
-    context: Context,
+    pub(super) context: Context,
     /// What is likely to stand before the chunks behind the first one.
-    likely: Option<Context>,
+    pub(super) likely: Option<Context>,
     /// Its interfaces may have been written in blocks, one after the other.
     pub(super) is_shuffled: bool,
 }
 
-/// How a capture begins.
+/// Where the bytes of an input come from.
 #[derive(Debug)]
-struct Opening {
-    format: &'static str,
-    /// Length of the file header.
-    header: usize,
-    context: Context,
-    /// The context behind the first records, which often describe the interfaces.
-    likely: Context,
-}
-
-#[derive(Debug)]
-enum From {
+pub(super) enum From {
     File(Arc<Source>),
     Stream {
         pipe: Box<Pipe>,
@@ -75,6 +59,8 @@ enum From {
         /// Bytes of it that no wave has walked; `next` is the offset of the first.
         rest: Vec<u8>,
         ended: bool,
+        /// What was read of it ahead, before the rest, and how much of the file had been used before each.
+        walked: VecDeque<(Chunk, u64)>,
     },
 }
 
@@ -83,16 +69,23 @@ impl Feeding {
     pub(super) fn stored_offset(&self) -> u64 {
         match &self.from {
             From::File(_) => self.next,
-            From::Stream { pipe, .. } => pipe.stream.stored_offset(),
+            From::Stream { pipe, walked, .. } => {
+                let before = walked.front().map(|(_, before)| *before);
+                before.unwrap_or_else(|| pipe.stream.stored_offset())
+            }
         }
     }
 }
 
 impl Reading<'_> {
+    /// Goes on where the last wave ended, and begins with what has to be read now.
+    pub(super) fn go_on(&mut self) {
+        self.resume();
+        while (self.next_is_due() || self.next_is_upcoming()) && self.begin_next() {}
+    }
+
     /// Orders chunks until the wave is full or nothing is left that is to be read now.
     pub(super) fn feed(&mut self, wave: &mut Wave) {
-        self.resume();
-        while self.next_is_due() && self.begin_next() {}
         let mut budget = self.wave_budget();
         let hungry = self.lanes.iter().filter(|lane| lane.is_hungry()).count();
         // Those that wait keep what they hold: the room of a wave is everybody's.
@@ -111,7 +104,7 @@ impl Reading<'_> {
                 continue;
             }
             // Behind what may be put back comes nothing that cannot be.
-            if wave.may_be_put_back || !self.begin_next() {
+            if wave.may_be_put_back || self.next_is_away() || !self.begin_next() {
                 return;
             }
             let Some(input) = self.lanes.last().map(|lane| lane.input) else { return };
@@ -127,7 +120,12 @@ impl Reading<'_> {
             let Some(feeding) = lane.and_then(|lane| lane.feeding.as_mut()) else { return };
             let more = match &feeding.from {
                 From::File(_) => feed_file(feeding, wave, chunk_size, budget),
-                From::Stream { .. } => feed_stream(feeding, wave, chunk_size, budget),
+                From::Stream { walked, .. } if !walked.is_empty() => {
+                    feed_walked(feeding, wave, budget)
+                }
+                From::Stream { .. } => {
+                    self.effort.unpack(|| feed_stream(feeding, wave, chunk_size, budget))
+                }
             };
             if !more {
                 match self.end_input(input) {
@@ -179,170 +177,6 @@ impl Reading<'_> {
             // A walk gets on with this much, or never does.
             position.broken = walked == 0 && place.len() > 4 * feeding.context.lookahead();
             (*place, *base) = (0..0, position.at);
-        }
-    }
-
-    /// Begins to read the next input; false if it cannot be read.
-    fn begin_next(&mut self) -> bool {
-        let Some(planned) = self.plan.inputs.pop() else { return false };
-        let path = planned.path.to_string_lossy().into_owned();
-        let (first_time, alone) = (planned.earliest(), planned.is_alone());
-        match self.begin(planned, &path) {
-            Ok(Some(feeding)) => {
-                // What is read alone overlaps with nothing.
-                if let Some(account) = self.accounts.get_mut(feeding.input as usize)
-                    && !alone
-                {
-                    account.expected = Some(first_time);
-                }
-                self.lanes.push(Lane::new(feeding, first_time, alone));
-                return true;
-            }
-            Ok(None) => {}
-            Err(error) => self.plan.refuse(Unreadable::new(&path, 0, &error)),
-        }
-        false
-    }
-
-    fn begin(&mut self, planned: Planned, path: &str) -> Result<Option<Feeding>, CaptureError> {
-        if let Some(pipe) = planned.open {
-            return Ok(self.begin_member(pipe.go_on(), path));
-        }
-        if let Some(place) = planned.place {
-            return self.begin_placed(&planned.path, &place);
-        }
-        match open(&planned.path)? {
-            Input::File(source) if planned.is_outside => {
-                self.pass_over(&source, path)?;
-                Ok(None)
-            }
-            Input::File(source) => self.begin_file(source, path).map(Some),
-            Input::Stream(mut stream) => {
-                let Some(member) = stream.next_member() else { return Ok(None) };
-                let pipe = Pipe { stream, member, head: Vec::new(), found: false, only: None };
-                Ok(self.begin_member(Box::new(pipe), path))
-            }
-        }
-    }
-
-    /// Lists a file that need not be read.
-    fn pass_over(&mut self, source: &Source, path: &str) -> Result<(), CaptureError> {
-        let mut head = vec![0; Context::HEAD];
-        let count = source.read_at(0, &mut head)?;
-        let opening = Opening::of(head.get(..count).unwrap_or_default(), false)?;
-        self.accounts.push(Account::of_unread(InputReport {
-            path: path.to_owned(),
-            format: opening.format,
-            compression: "none",
-            bytes: source.len(),
-            not_read: true,
-            ..InputReport::default()
-        }));
-        self.bytes_done += source.len();
-        Ok(())
-    }
-
-    pub(super) fn begin_file(
-        &mut self,
-        source: Source,
-        path: &str,
-    ) -> Result<Feeding, CaptureError> {
-        let mut head = vec![0; Context::HEAD];
-        let count = source.read_at(0, &mut head)?;
-        head.truncate(count);
-        let at_end = count as u64 >= source.len();
-        let opening = Opening::of(&head, at_end)?;
-        let input = InputReport {
-            path: path.to_owned(),
-            compression: "none",
-            bytes: source.len(),
-            ..InputReport::default()
-        };
-        Ok(self.feeding(input, From::File(Arc::new(source)), path, opening))
-    }
-
-    /// Begins the stream's current member, or the first one behind it that is a capture.
-    pub(super) fn begin_member(&mut self, mut pipe: Box<Pipe>, path: &str) -> Option<Feeding> {
-        loop {
-            let name = match &pipe.member.name {
-                Some(name) => format!("{path}:{name}"),
-                None => path.to_owned(),
-            };
-            let at_end = pipe.stream.fill_up(&mut pipe.head, Context::HEAD);
-            // Of what was unpacked already there may be more.
-            let head = pipe.head.get(..Context::HEAD).unwrap_or(&pipe.head);
-            match Opening::of(head, at_end) {
-                Ok(opening) => {
-                    let input = InputReport {
-                        path: name,
-                        compression: compression_name(&pipe.member.compression),
-                        ..InputReport::default()
-                    };
-                    let rest = pipe.head.get(opening.header..).unwrap_or_default().to_vec();
-                    pipe.head.clear();
-                    pipe.found = true;
-                    let from = From::Stream { pipe, piece: (0..0, 0), rest, ended: at_end };
-                    return Some(self.feeding(input, from, path, opening));
-                }
-                // Of what lies in an archive, as in a folder, only the captures count.
-                Err(error) if pipe.member.name.is_some() && error.is_no_capture() => {
-                    self.plan.passed_over += 1;
-                    pipe.found |= pipe.stream.damage().is_some();
-                    self.note_stream_damage(pipe.stream.damage(), &name, None);
-                }
-                Err(error) => {
-                    pipe.found = true;
-                    self.plan.refuse(Unreadable::new(&name, 0, &error));
-                    self.note_stream_damage(pipe.stream.damage(), &name, None);
-                }
-            }
-            pipe.head.clear();
-            if pipe.only.is_some() {
-                return None;
-            }
-            let Some(member) = pipe.stream.next_member() else {
-                if !pipe.found {
-                    let reason = "no capture in it".to_owned();
-                    self.plan.refuse(Unreadable { path: path.to_owned(), offset: 0, reason });
-                }
-                self.note_stream_damage(pipe.stream.damage(), path, None);
-                return None;
-            };
-            pipe.member = member;
-        }
-    }
-
-    /// Takes an input that has at most `bound` records into the list; returns its index.
-    pub(super) fn register(&mut self, input: InputReport, bound: u64, expected: Time) -> u32 {
-        let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
-        debug_assert!(self.accounts.len() < FrameId::MAX_FILES, "more inputs than frames can name");
-        self.accounts.push(Account::new(input, bound, expected));
-        index
-    }
-
-    fn feeding(
-        &mut self,
-        mut input: InputReport,
-        from: From,
-        path: &str,
-        opening: Opening,
-    ) -> Feeding {
-        input.format = opening.format;
-        let bound = match &from {
-            From::File(source) => source.len() / MIN_RECORD,
-            From::Stream { .. } => MAX_STREAM_FRAMES,
-        };
-        let index = self.register(input, bound, Time::MAX);
-        let next = opening.header as u64;
-        Feeding {
-            path: path.to_owned(),
-            input: index,
-            from,
-            next,
-            start: Some(next),
-            is_shuffled: is_shuffled(&opening.likely),
-            context: opening.context,
-            likely: Some(opening.likely),
         }
     }
 
@@ -418,17 +252,6 @@ impl Feeding {
     }
 }
 
-impl Opening {
-    fn of(head: &[u8], at_end: bool) -> Result<Self, CaptureError> {
-        let (context, header) = Context::open(head)?;
-        let mut likely = context.clone();
-        let window = Window { bytes: head, base: 0, at_end };
-        likely.walk(window, header..likely_end(head, at_end), &mut |_| {});
-        let format = context.format().name();
-        Ok(Self { format, header, context, likely })
-    }
-}
-
 /// Orders one chunk of a file; false when that was the last one.
 fn feed_file(feeding: &mut Feeding, wave: &mut Wave, chunk_size: u64, budget: &mut u64) -> bool {
     let From::File(source) = &feeding.from else { return false };
@@ -442,9 +265,30 @@ fn feed_file(feeding: &mut Feeding, wave: &mut Wave, chunk_size: u64, budget: &m
     end < len
 }
 
+/// Hands on what was read of a stream ahead. There is more of it, if only its end.
+fn feed_walked(feeding: &mut Feeding, wave: &mut Wave, budget: &mut u64) -> bool {
+    let From::Stream { walked, .. } = &mut feeding.from else { return false };
+    while *budget > 0
+        && wave.len() < MAX_CHUNKS
+        && let Some((mut chunk, _)) = walked.pop_front()
+    {
+        if let Some(order) = &mut chunk.order {
+            order.input = feeding.input;
+            *budget = budget.saturating_sub(order.range.end - order.range.start);
+            feeding.next = order.range.end;
+        }
+        wave.push_walked(chunk);
+    }
+    if walked.is_empty() {
+        // What comes behind it begins where this was verified to end.
+        *budget = 0;
+    }
+    true
+}
+
 /// Reads as much of a stream as the wave has room for; false when that was all of it.
 fn feed_stream(feeding: &mut Feeding, wave: &mut Wave, chunk_size: u64, budget: &mut u64) -> bool {
-    let From::Stream { pipe, piece, rest, ended } = &mut feeding.from else { return false };
+    let From::Stream { pipe, piece, rest, ended, .. } = &mut feeding.from else { return false };
     let (from, kept) = (wave.memory.len(), rest.len());
     wave.memory.append(rest);
     // Twice what one wave could not walk: a record longer than a wave becomes whole at some time.

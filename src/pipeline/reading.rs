@@ -3,14 +3,19 @@
 //!
 //! Everything here is serial but the reading of the chunks themselves. Knows nothing of shards.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use super::account::{self, Account};
 use super::archive::Idle;
 use super::chunk::Buffers;
+use super::effort::Effort;
 use super::feed::Feeding;
 use super::joins::Joins;
 use super::lane::Lane;
 use super::look::Look;
 use super::plan::Plan;
+use super::upcoming::Upcoming;
 use super::wave::Wave;
 use super::{Options, Progress};
 use crate::analysis::Input;
@@ -35,6 +40,12 @@ pub(super) struct Reading<'a> {
     pub(super) decoded: Decoded,
     /// Archives that were read up to the end of a member.
     pub(super) idle: Idle,
+    /// Files that are read ahead.
+    pub(super) upcoming: Upcoming,
+    /// The paths of those, while others go on with them.
+    pub(super) away: Vec<PathBuf>,
+    /// How much of all work is unpacking.
+    pub(super) effort: Arc<Effort>,
     /// Stored bytes of the inputs that are done.
     pub(super) bytes_done: u64,
     /// Bytes of an input for a segment, in the last wave.
@@ -61,6 +72,9 @@ impl<'a> Reading<'a> {
             frames: 0,
             decoded: Decoded::default(),
             idle: Idle::default(),
+            upcoming: Upcoming::default(),
+            away: Vec::new(),
+            effort: Arc::default(),
             bytes_done: 0,
             bytes_per_segment: FEW_BYTES,
             has_few_syns: false,
@@ -91,8 +105,8 @@ impl<'a> Reading<'a> {
     pub(super) fn fill(&mut self, wave: &mut Wave) {
         wave.clear();
         while wave.is_empty() && self.is_unfinished() {
-            self.feed(wave);
-            wave.read(&self.buffers, self.look);
+            self.go_on();
+            self.read(wave);
             self.verify(wave);
             self.unwatch(wave);
             self.keep_rest(wave);
@@ -102,6 +116,29 @@ impl<'a> Reading<'a> {
             self.has_few_syns = syns.saturating_mul(Options::SEGMENTS_A_SYN) < segments;
             self.bytes_per_segment = (bytes / segments.max(1)).max(FEW_BYTES);
         }
+    }
+
+    /// Reads the wave, and beside it files whose turn comes later.
+    fn read(&mut self, wave: &mut Wave) {
+        self.look_out();
+        let (mut upcoming, look) = (std::mem::take(&mut self.upcoming), self.look);
+        if upcoming.is_empty() {
+            self.feed(wave);
+            return wave.read(&self.buffers, look);
+        }
+        let (step, effort) = (self.step(), Arc::clone(&self.effort));
+        self.away = upcoming.paths();
+        effort.begin();
+        rayon::join(
+            || {
+                self.feed(wave);
+                wave.read(&self.buffers, look);
+                effort.end();
+            },
+            || upcoming.go_on(step, &effort, look),
+        );
+        self.away.clear();
+        self.upcoming = upcoming;
     }
 
     fn is_unfinished(&self) -> bool {

@@ -87,6 +87,14 @@ impl Wave {
         }
     }
 
+    /// Appends a chunk that was walked ahead.
+    pub(super) fn push_walked(&mut self, walked: Chunk) {
+        if let Some(chunk) = self.next() {
+            *chunk = walked;
+            self.used += 1;
+        }
+    }
+
     /// Appends a chunk of whole files, if there are any.
     pub(super) fn push_wholes(&mut self, wholes: Vec<Whole>) -> bool {
         let is_any = !wholes.is_empty();

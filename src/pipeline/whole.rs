@@ -8,8 +8,8 @@
 //! Compressed files that are likely to be short are unpacked so as well, side by side. One that
 //! turns out to be longer is read as a stream instead, and what was to follow it is put back.
 
+use super::begin::{MAX_STREAM_FRAMES, MIN_RECORD};
 use super::chunk::{Buffers, Chunk, Found, Visitor};
-use super::feed::{MAX_STREAM_FRAMES, MIN_RECORD};
 use super::lane::Lane;
 use super::look::Look;
 use super::plan::{Opened, Planned};
@@ -149,8 +149,12 @@ impl Reading<'_> {
     /// Length of the next input, if it is a file that can be read whole: of a compressed one, as long
     /// as it is likely to be at most.
     fn next_whole(&self) -> Option<u64> {
+        self.length_of_whole(self.plan.inputs.last().filter(|_| self.next_is_free())?)
+    }
+
+    /// The same of an input whose turn may come later.
+    pub(super) fn length_of_whole(&self, next: &Planned) -> Option<u64> {
         let longest = self.options.chunk_size.min(Options::SMALL_FILE);
-        let next = self.plan.inputs.last().filter(|_| self.next_is_free())?;
         let fits = next.place.is_none()
             && next.open.is_none()
             && !next.is_alone()

@@ -149,6 +149,48 @@ fn compressed_files_tell_the_same_however_they_are_unpacked() {
     assert_eq!(seen(&plain.analysis), seen(&packed.analysis));
 }
 
+/// Files that are too long to be unpacked at once, between others and whatever is wrong with them: read
+/// ahead or not, and as far as there is room.
+#[test]
+fn compressed_files_tell_the_same_however_far_they_are_read_ahead() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = generated("mix", 5_000);
+    let records = records(&whole);
+    let mut paths = Vec::new();
+    for (index, part) in records.chunks(600).enumerate() {
+        let path = folder.path().join(format!("{index}"));
+        let bytes = with_records(&whole, part.iter().copied());
+        let mut packed = gzip(&bytes);
+        let middle = packed.len() / 2;
+        match index {
+            1 => packed = bytes,
+            2 => packed.truncate(middle),
+            4 => packed[middle] ^= 0x55,
+            // Inside a record.
+            5 => packed = gzip(&bytes[..bytes.len() - 9]),
+            // Damage in the capture, not in what packs it.
+            6 => {
+                let mut bytes = bytes;
+                let at = bytes.len() / 3;
+                bytes[at..at + 40].fill(0xa7);
+                packed = gzip(&bytes);
+            }
+            _ => {}
+        }
+        fs::write(&path, packed).unwrap();
+        paths.push(path);
+    }
+    paths.insert(3, folder.path().join("missing.gz"));
+    let mut told_before = None;
+    for ahead_segments in [0, 1, 1_000, Options::AHEAD_SEGMENTS] {
+        let reads_ahead = Some(ahead_segments > 0);
+        let change = |options| Options { reads_ahead, ahead_segments, ..options };
+        assert_same(&paths, &format!("{ahead_segments} ahead"), change);
+        let now = told(&analyse(&paths, &change(options(4, 3_000, 20_000))));
+        assert_eq!(*told_before.get_or_insert_with(|| now.clone()), now);
+    }
+}
+
 /// What is told of each connection, but for what numbers of frames follow from.
 fn seen(analysis: &Analysis) -> impl PartialEq + std::fmt::Debug {
     let facts = analysis.connections.iter().map(|judged| {
