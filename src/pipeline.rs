@@ -425,10 +425,11 @@ fn watch_neighbours(neighbours: &mut Neighbours, wave: &Wave, settings: &Setting
         leads && sources.all(|other| other == one) && neighbours.are_of(one)
     });
     let known = &*neighbours;
-    let acks = wave.chunks().par_iter().map(|chunk| chunk.batch.acknowledgments(known, in_order));
-    let acks: Vec<Vec<Turn>> = acks.collect();
+    let is_ready = |place| wave.ready.includes(place);
+    let acks_of = |chunk: &chunk::Chunk| chunk.batch.acknowledgments(known, in_order, is_ready);
+    let acks: Vec<Vec<Turn>> = wave.chunks().par_iter().map(acks_of).collect();
     neighbours.read(acks.into_iter().flatten());
-    neighbours.settle(|place| wave.ready.includes(place), settings);
+    neighbours.settle(is_ready, settings);
 }
 
 fn conclude(

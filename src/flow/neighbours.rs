@@ -20,7 +20,7 @@ use crate::tcp::{Endpoint, FourTuple};
 use awaited::{Awaited, Sign, Signs};
 use buckets::Buckets;
 use queues::Queues;
-use turns::{Kind, Marked};
+use turns::Marked;
 
 /// What the connections of a host, and those of a listener, have in common.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Neighbours {
         let first = self.waiting.len();
         self.waiting.extend(turns);
         for turn in self.waiting.get(first..).unwrap_or_default() {
-            if !matches!(turn.kind, Kind::Ack | Kind::Rst) {
+            if turn.asks_for_acknowledgment() {
                 self.marked.add(turn.tuple);
                 self.signs.add(turn);
             }
@@ -97,7 +97,8 @@ impl Neighbours {
             return;
         }
         self.marked.clear();
-        let later = self.waiting.iter().map(|turn| turn.tuple);
+        let later = self.waiting.iter().filter(|turn| turn.asks_for_acknowledgment());
+        let later = later.map(|turn| turn.tuple);
         for tuple in self.buckets.unanswered().chain(self.queues.unanswered()).chain(later) {
             self.marked.add(tuple);
         }

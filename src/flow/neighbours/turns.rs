@@ -73,6 +73,11 @@ impl Turn {
             ip_id: tuple.source.address.is_ipv4().then_some(segment.ip_id),
         })
     }
+
+    /// Whether an acknowledgment of its flow may count that comes behind it.
+    pub(super) const fn asks_for_acknowledgment(&self) -> bool {
+        !matches!(self.kind, Kind::Ack | Kind::Rst)
+    }
 }
 
 /// Flows whose acknowledgments count. One may be marked for another.
@@ -136,20 +141,29 @@ impl Batch {
     }
 
     /// Its acknowledgments that count, once the SYNs, FINs and RSTs of all that is read with it are known;
-    /// where something may come that stands before them, whatever may be one.
+    /// where something may come that stands before them, as it may where `is_ready` denies it, whatever may
+    /// be one.
     // Perf: with `--sysctl`, snaplen 96: an acknowledgment that is handed on takes 1,600 instructions, and one in
     // two was of a flow of which something waits.
     #[must_use]
-    pub fn acknowledgments(&self, neighbours: &Neighbours, in_order: bool) -> Vec<Turn> {
+    pub fn acknowledgments(
+        &self,
+        neighbours: &Neighbours,
+        in_order: bool,
+        is_ready: impl Fn(Horizon) -> bool,
+    ) -> Vec<Turn> {
         let marked = neighbours.marked();
-        if marked.is_empty() {
+        if in_order && marked.is_empty() {
             return Vec::new();
         }
         let mut awaited = HashMap::<[u32; 3], Awaited, RandomState>::default();
         self.turns_of(|strip, packed| {
-            let flow = self.flow_of(packed);
-            if !packed.acknowledges_alone() || !marked.has(flow) {
+            if !packed.acknowledges_alone() {
                 return false;
+            }
+            let flow = self.flow_of(packed);
+            if !marked.has(flow) {
+                return !in_order && !is_ready(self.place(strip, packed));
             }
             let (Flow::Narrow(key), true) = (flow, in_order) else { return true };
             let of_flow =
