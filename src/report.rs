@@ -12,6 +12,7 @@ mod finding;
 mod input;
 mod json;
 mod list;
+mod lone;
 mod ndjson;
 mod reference;
 mod schema;
@@ -27,6 +28,7 @@ mod zeek;
 mod tests;
 
 pub use json::write_json;
+pub use lone::LONE_VALUES;
 #[cfg(any(test, feature = "testkit"))]
 pub use ndjson::write_connection_by_serde_json;
 pub use ndjson::{write_connection, write_rest};

@@ -9,6 +9,7 @@ mod merge;
 mod neighbours;
 mod offload;
 mod oracle;
+mod retold;
 mod selection;
 mod sinks;
 mod sleep;

@@ -21,7 +21,7 @@ use crate::analysis::{Analysis, JudgedConnection, JudgedSegment};
 use crate::detect::{Detectors, Selection, Thresholds, rule};
 use crate::finding::{Code, Finding, Severity};
 use crate::flow::{ZeekRow, ZeekRules};
-use crate::pipeline::{self, Keep, Options, Sink, Threads};
+use crate::pipeline::{self, Keep, LoneValue, Options, Sink, Threads};
 use crate::report::{self, Connections, Detail, TextOptions};
 
 /// What `analyze` was asked.
@@ -379,6 +379,10 @@ impl Sink for Lines {
         if self.connections.holds(connection) {
             report::write_connection(connection, into);
         }
+    }
+
+    fn lone_values(&self) -> &'static [LoneValue] {
+        report::LONE_VALUES
     }
 
     fn write(&mut self, formatted: &[u8]) -> io::Result<()> {

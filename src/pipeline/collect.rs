@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use super::consume::Work;
 use super::kept::Kept;
 use super::pending::Pending;
+use super::retold::Retold;
 use super::rows::Rows;
 use super::segments::Segments;
 use super::{Keep, Options, Progress, Sink};
@@ -18,8 +19,8 @@ use crate::analysis::JudgedConnection;
 use crate::connection::Begun;
 use crate::detect::Accumulator;
 use crate::flow::{
-    Answers, Ending, Finished, Lone, LoneKind, Moment, Names, Neighbours, Observer, Placed,
-    Portion, Shard, Start, ZeekRules,
+    Answers, Ending, Finished, Lone, Moment, Names, Neighbours, Observer, Placed, Portion, Shard,
+    Start, ZeekRules,
 };
 use crate::stamp::{FrameId, Time};
 use crate::summary::Tray;
@@ -72,10 +73,8 @@ pub(super) struct Collector {
     pub(super) kept: Kept,
     /// Formatted connections.
     pub(super) pending: Pending,
-    /// The latest SYN that nothing followed, if such are written.
-    // Perf: a flood, NDJSON of every attempt: building a record takes 2,300 instructions, judging and adding
-    // it up 4,500.
-    lone: Option<(LoneKind, Box<JudgedConnection>)>,
+    /// What lines of SYNs that nothing followed are made of.
+    retold: Retold,
 }
 
 /// What a shard tells when it has come to the end.
@@ -105,7 +104,7 @@ impl Worker {
                 accumulator: Accumulator::with_limit(options.group_limit),
                 kept: Kept::default(),
                 pending: Pending::with_room(options.line_room),
-                lone: None,
+                retold: Retold::default(),
             },
             segments: Segments::new(hasher.clone()),
             rows: zeek.map(|rules| Rows::new(index, rules, options.line_room, hasher.clone())),
@@ -298,7 +297,8 @@ impl Observer for Desk<'_> {
         tray.add_lone_syn(lone.at, &lone.syn, lone.tunnel);
         if self.sink.is_wanted() {
             let begun = self.begun(lone.syn.mark.frame);
-            self.collector.write_lone(lone, begun, self.sink);
+            let Collector { pending, retold, .. } = &mut *self.collector;
+            pending.push(lone.at, |bytes| retold.write(lone, begun, self.sink, bytes));
         }
     }
 
@@ -306,23 +306,6 @@ impl Observer for Desk<'_> {
 }
 
 impl Collector {
-    /// Writes the line of a SYN that nothing followed and of which no detector says anything.
-    fn write_lone(&mut self, lone: &Lone<'_>, begun: Option<Begun>, sink: &dyn Sink) {
-        let kind = lone.kind(begun);
-        let is_alike = |(latest, judged): &&mut (LoneKind, Box<JudgedConnection>)| {
-            *latest == kind && judged.record.tunnel == lone.tunnel
-        };
-        let judged = if let Some((_, judged)) = self.lone.as_mut().filter(is_alike) {
-            lone.syn.retell(&mut judged.record);
-            judged
-        } else {
-            let (record, findings) = (lone.record(begun), Vec::new());
-            let judged = Box::new(JudgedConnection { record, findings });
-            &mut self.lone.insert((kind, judged)).1
-        };
-        self.pending.push(lone.at, |bytes| sink.format(judged, bytes));
-    }
-
     /// Whether it is better to hand over what waits here before there is more of it.
     fn is_full(&self, options: &Options) -> bool {
         self.pending.is_full() || self.tray.is_full() || self.kept.is_full(options.keep)

@@ -6,13 +6,24 @@
 use std::io;
 
 use crate::analysis::{JudgedConnection, JudgedSegment};
+use crate::connection::LoneSyn;
 use crate::flow::ZeekRow;
+
+/// Puts what a text says of a SYN that nothing followed where a room begins, as the text has it, and
+/// returns how long it is, if the room is large enough.
+pub type LoneValue = fn(&LoneSyn, &mut [u8]) -> Option<usize>;
 
 /// Takes every connection of a run, and every segment if it wants them.
 pub trait Sink: Send + Sync {
     /// Appends what is to be written about one connection. Called by many threads at once, in no
     /// order.
     fn format(&self, connection: &JudgedConnection, into: &mut Vec<u8>);
+
+    /// All values that differ in what [`Sink::format`] appends about SYNs that nothing followed and that look
+    /// the same. Where they are known, most of these texts are not formatted, but made of one of them.
+    fn lone_values(&self) -> &'static [LoneValue] {
+        &[]
+    }
 
     /// Writes what [`Sink::format`] appended for one connection after the other, in the order in
     /// which the connections ended. Of those that ended at the same time, the ones that a frame

@@ -38,28 +38,19 @@ fn key(endpoint: Endpoint) -> (IpAddr, u16) {
     (endpoint.address, endpoint.port)
 }
 
+/// The digits of Base64.
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// Appends the Base64 of `bytes` with padding (RFC 4648 4).
 fn base64(bytes: &[u8], text: &mut String) {
     for chunk in bytes.chunks(3) {
         let byte = |index| chunk.get(index).map_or(0, |&byte: &u8| u32::from(byte));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         for digit in 0..4 {
-            let shown = digit <= chunk.len();
-            text.push(if shown { base64_digit(bits >> (18 - 6 * digit) & 63) } else { '=' });
+            let index = (bits >> (18 - 6 * digit)) as usize & 63;
+            let shown = DIGITS.get(index).filter(|_| digit <= chunk.len());
+            text.push(shown.map_or('=', |shown| char::from(*shown)));
         }
-    }
-}
-
-/// The character of six bits.
-#[expect(clippy::cast_possible_truncation, reason = "six bits of a base64 digit")]
-fn base64_digit(bits: u32) -> char {
-    let offset = |start: u8, from: u32| char::from(start + (bits - from) as u8);
-    match bits {
-        0..26 => offset(b'A', 0),
-        26..52 => offset(b'a', 26),
-        52..62 => offset(b'0', 52),
-        62 => '+',
-        _ => '/',
     }
 }
 

@@ -57,6 +57,13 @@ pub(super) fn append(
     written
 }
 
+/// Puts a value in one line where a room begins, and returns how long it is, if the room is large enough.
+pub(super) fn put(value: &impl Serialize, room: &mut [u8]) -> Option<usize> {
+    let length = room.len();
+    let rest = value.serialize(Line::of(room)).ok()?;
+    Some(length - rest.len())
+}
+
 /// Writes a value whose `indented` outer levels have a line for each of their elements.
 ///
 /// # Errors

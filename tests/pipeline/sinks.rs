@@ -8,9 +8,10 @@ use tcpautopsy::analysis::JudgedConnection;
 use tcpautopsy::compat::zeek::Timers;
 use tcpautopsy::flow::{Limits, SHARDS, ZeekRow, ZeekRules};
 use tcpautopsy::pipeline::{Discard, Keep, Options, Sink, run};
-use tcpautopsy::report::{write_connection, write_zeek_row};
+use tcpautopsy::report::write_zeek_row;
 
 use super::captures::{all, at_one_moment, generated, options, records, tight, told, with_records};
+use super::retold::Written;
 use crate::segment_lines::SegmentLines;
 
 #[derive(Default)]
@@ -137,21 +138,6 @@ fn two_taps_that_saw_the_same_give_the_rows_of_one() {
     assert_eq!(rows(&paths), alone);
 }
 
-/// The lines of all connections, as they come.
-#[derive(Default)]
-struct Written(Vec<Vec<u8>>);
-
-impl Sink for Written {
-    fn format(&self, connection: &JudgedConnection, into: &mut Vec<u8>) {
-        write_connection(connection, into);
-    }
-
-    fn write(&mut self, formatted: &[u8]) -> io::Result<()> {
-        self.0.push(formatted.to_vec());
-        Ok(())
-    }
-}
-
 /// The same capture with two bytes fewer of each frame.
 fn cut_short(capture: &[u8]) -> Vec<u8> {
     let (header, mut rest) = capture.split_at(24);
@@ -169,7 +155,7 @@ fn cut_short(capture: &[u8]) -> Vec<u8> {
 }
 
 /// Unless all records are kept, SYNs that nothing followed are added up without one, and their lines are made
-/// of the record of another.
+/// of the line of another.
 #[test]
 fn an_analysis_tells_the_same_with_and_without_records_of_lone_syns() {
     let folder = tempfile::tempdir().unwrap();
@@ -187,7 +173,7 @@ fn an_analysis_tells_the_same_with_and_without_records_of_lone_syns() {
             let [built, made] = &mut lines;
             let with = run(paths, &whole, built, &|_| {}).unwrap();
             let without = run(paths, &brief, made, &|_| {}).unwrap();
-            assert!(built.0 == made.0, "{name}");
+            assert!(built.lines == made.lines, "{name}");
             let plain = run(paths, &brief, &mut Discard, &|_| {}).unwrap();
             let [with, without, plain] = [with, without, plain].map(|mut outcome| {
                 outcome.analysis.connections.clear();

@@ -62,13 +62,20 @@ impl Bits {
 
     /// 96 of the bits.
     fn name(self) -> String {
+        const TEN_DIGITS: u128 = 62_u128.pow(10);
+        // Perf: the bits are divided once, each half in a register from then on; both fit one.
+        let bits = self.0 >> 32;
+        let halves = [bits % TEN_DIGITS, bits / TEN_DIGITS];
+        let [mut low, mut high] = halves.map(|half| u64::try_from(half).unwrap_or_default());
         let mut name = String::with_capacity(18);
         name.push('C');
-        let mut rest = self.0 >> 32;
-        while rest > 0 {
-            let digit = usize::try_from(rest % 62).ok().and_then(|at| DIGITS.get(at));
+        while low > 0 || high > 0 {
+            if name.len() == 11 {
+                low = std::mem::take(&mut high);
+            }
+            let digit = usize::try_from(low % 62).ok().and_then(|at| DIGITS.get(at));
             name.push(char::from(digit.copied().unwrap_or(b'A')));
-            rest /= 62;
+            low /= 62;
         }
         name
     }
