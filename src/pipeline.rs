@@ -147,6 +147,8 @@ impl Options {
     const FLAGGED: u64 = 12 * 8 * 3_500;
     /// Bytes of lines that wait in a shard, by default: of all shards 16 MiB.
     pub const LINE_ROOM: usize = 256 << 10;
+    /// The same for each thread: of all shards 2 MiB, which stay in its own cache until they are written.
+    const LINE_ROOM_OF_THREAD: usize = 32 << 10;
     /// Bytes of a compressed file that are unpacked at once, at most: by each thread.
     const MOST_UNPACKED: u64 = 8 << 20;
     /// Bytes for which a file counts at least, so that a wave has a bounded number of them.
@@ -200,6 +202,7 @@ impl Options {
             threads,
             wave_size: self.wave_size.min(at_least_two * Self::WAVE_OF_THREAD),
             wave_segments: self.wave_segments.min(at_least_two * Self::SEGMENTS_OF_THREAD),
+            line_room: self.line_room.min(threads * Self::LINE_ROOM_OF_THREAD),
             ahead_segments: self.ahead_segments.min(threads as u64 * Self::AHEAD_OF_THREAD),
             ..self
         }

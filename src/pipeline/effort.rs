@@ -56,7 +56,10 @@ impl Effort {
     /// Whether one thread that unpacks would be busy for longer than all of them with everything,
     /// shared out evenly. For whoever looks from time to time.
     pub(super) fn is_unpacking(&self, threads: usize) -> bool {
-        let now = system::of_program();
+        self.was_unpacking(system::of_program(), threads)
+    }
+
+    fn was_unpacking(&self, now: u64, threads: usize) -> bool {
         let unpacking = self.unpacking.swap(0, Ordering::Relaxed);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.unpacking = recent.unpacking / 8 * 7 + unpacking;
@@ -117,9 +120,12 @@ mod tests {
     #[test]
     fn what_unpacks_counts() {
         let effort = Effort::default();
-        assert!(!effort.is_unpacking(64));
         let mut sum = 0_u64;
-        effort.unpack(|| (0..20_000_000_u64).for_each(|it| sum = sum.wrapping_mul(31) ^ it));
-        assert!(effort.is_unpacking(64), "{sum}");
+        effort.unpack(|| (0..5_000_000_u64).for_each(|it| sum = sum.wrapping_mul(31) ^ it));
+        let used = effort.unpacking.load(Ordering::Relaxed);
+        assert!(used > 0 && sum > 0);
+        assert!(effort.was_unpacking(used, 2));
+        // Nothing was unpacked since, while much was done.
+        assert!(!effort.was_unpacking(20 * used, 2));
     }
 }
