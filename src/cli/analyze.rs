@@ -278,6 +278,9 @@ fn options(arguments: &Arguments, outputs: &[Output]) -> anyhow::Result<Options>
         thresholds.set(assignment).context("--set-threshold")?;
     }
     let selected = Selection::new(&arguments.only, &arguments.skip)?;
+    if selected.is_empty() && !arguments.only.is_empty() {
+        bail!("--skip leaves none of the detectors that --only names");
+    }
     let detectors = Detectors::new(settings.clone(), thresholds, &selected);
     let detectors = detectors.telling(arguments.max_findings);
     let mut options = Options::new(settings, detectors);

@@ -41,17 +41,28 @@ pub(super) struct SysctlFile {
     path: PathBuf,
 }
 
-impl FromStr for SysctlFile {
-    type Err = NetworkError;
+/// Why an argument names no file of settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum SysctlFileError {
+    #[error(transparent)]
+    Host(#[from] NetworkError),
+    #[error("no file is named")]
+    NoFile,
+}
 
-    fn from_str(text: &str) -> Result<Self, NetworkError> {
-        match text.split_once('=') {
+impl FromStr for SysctlFile {
+    type Err = SysctlFileError;
+
+    fn from_str(text: &str) -> Result<Self, SysctlFileError> {
+        let (of, path) = match text.split_once('=') {
             // A file's name may hold an equals sign as well.
-            Some((of, path)) if !Path::new(text).exists() => {
-                Ok(Self { of: Some(of.parse()?), path: path.into() })
-            }
-            _ => Ok(Self { of: None, path: text.into() }),
+            Some((of, path)) if !Path::new(text).exists() => (Some(of.parse()?), path),
+            _ => (None, text),
+        };
+        if path.is_empty() {
+            return Err(SysctlFileError::NoFile);
         }
+        Ok(Self { of, path: path.into() })
     }
 }
 
@@ -105,5 +116,12 @@ mod tests {
     fn a_host_that_is_no_address_is_refused_by_name() {
         let error = "web01=/nowhere/sysctl".parse::<SysctlFile>().unwrap_err();
         assert!(error.to_string().contains("\"web01\" is neither an address"), "{error}");
+    }
+
+    #[test]
+    fn a_host_without_a_file_is_refused() {
+        for text in ["10.0.0.2=", ""] {
+            assert_eq!(text.parse::<SysctlFile>(), Err(SysctlFileError::NoFile), "{text}");
+        }
     }
 }

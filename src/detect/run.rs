@@ -55,6 +55,12 @@ impl Selection {
         Ok(Self { only: codes(only)?, skip: codes(skip)? })
     }
 
+    /// Whether no detector is to run.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !RULES.iter().any(|rule| self.holds(rule.code))
+    }
+
     fn holds(&self, code: Code) -> bool {
         (self.only.is_empty() || self.only.contains(&code)) && !self.skip.contains(&code)
     }
