@@ -86,7 +86,7 @@ pub use before::{Blocked, TimeWaitBefore};
 pub use cookie::CookieSign;
 pub use effects::{Effects, Proof, ProofKind, Repeat, RepeatCause, RepeatCounts};
 pub use first_syn::Begun;
-pub use lone_syn::LoneSyn;
+pub use lone_syn::{LoneSyn, LoneValue};
 pub(crate) use opening::DEFERRED;
 pub(crate) use path::NEAR;
 pub use record::{

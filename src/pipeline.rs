@@ -65,7 +65,7 @@ use look::Look;
 use merge::Held;
 pub use period::{Moment, NoMoment, Period};
 use reading::Reading;
-pub use sink::{Discard, LoneValue, Sink};
+pub use sink::{Discard, Sink};
 pub use survey::{Candidate, Survey};
 use threads::AllHands;
 pub use threads::Threads;

@@ -18,10 +18,11 @@ use super::settings::{self, ProfileName, SysctlFile};
 use super::size;
 use super::terminal::{self, Color};
 use crate::analysis::{Analysis, JudgedConnection, JudgedSegment};
+use crate::connection::LoneValue;
 use crate::detect::{Detectors, Selection, Thresholds, rule};
 use crate::finding::{Code, Finding, Severity};
 use crate::flow::{ZeekRow, ZeekRules};
-use crate::pipeline::{self, Keep, LoneValue, Options, Sink, Threads};
+use crate::pipeline::{self, Keep, Options, Sink, Threads};
 use crate::report::{self, Connections, Detail, TextOptions};
 
 /// What `analyze` was asked.

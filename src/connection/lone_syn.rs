@@ -9,6 +9,10 @@ use crate::settings::Settings;
 use crate::stamp::Time;
 use crate::tcp::{Endpoint, FourTuple, Segment};
 
+/// Puts what a text says of a SYN that nothing followed where a room begins, as the text has it, and
+/// returns how long it is, if the room is large enough.
+pub type LoneValue = fn(&LoneSyn, &mut [u8]) -> Option<usize>;
+
 /// An attempt of one sound and whole SYN without payload, never repeated and never answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoneSyn {

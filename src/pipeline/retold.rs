@@ -6,9 +6,8 @@
 //! formatted. Knows nothing of any output format.
 
 use super::Sink;
-use super::sink::LoneValue;
 use crate::analysis::JudgedConnection;
-use crate::connection::{Begun, LoneSyn, Mark};
+use crate::connection::{Begun, LoneSyn, LoneValue, Mark};
 use crate::flow::{Lone, LoneKind};
 use crate::stamp::{FrameId, Time};
 use crate::tcp::Endpoint;

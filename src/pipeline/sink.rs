@@ -6,12 +6,8 @@
 use std::io;
 
 use crate::analysis::{JudgedConnection, JudgedSegment};
-use crate::connection::LoneSyn;
+use crate::connection::LoneValue;
 use crate::flow::ZeekRow;
-
-/// Puts what a text says of a SYN that nothing followed where a room begins, as the text has it, and
-/// returns how long it is, if the room is large enough.
-pub type LoneValue = fn(&LoneSyn, &mut [u8]) -> Option<usize>;
 
 /// Takes every connection of a run, and every segment if it wants them.
 pub trait Sink: Send + Sync {

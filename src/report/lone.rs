@@ -6,10 +6,7 @@ use super::community_id::community_id;
 use super::value::{Frame, Peer, Stamp};
 use super::writer::put;
 use super::zeek::uid;
-use crate::connection::LoneSyn;
-
-/// Puts a value.
-pub(super) type LoneValue = fn(&LoneSyn, &mut [u8]) -> Option<usize>;
+use crate::connection::LoneValue;
 
 /// The values: each is put where a room begins, and says how long it is, if the room is large enough.
 pub const LONE_VALUES: &[LoneValue] = &[

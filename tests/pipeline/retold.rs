@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use tcpautopsy::analysis::JudgedConnection;
-use tcpautopsy::pipeline::{Keep, LoneValue, Options, Sink, run};
+use tcpautopsy::connection::LoneValue;
+use tcpautopsy::pipeline::{Keep, Options, Sink, run};
 use tcpautopsy::report::{LONE_VALUES, write_connection};
 use tcpautopsy::testkit::Scenario;
 
