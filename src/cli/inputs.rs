@@ -53,8 +53,12 @@ impl Inputs {
         Ok(survey)
     }
 
+    /// What a file is shows when it is opened, and standard input can be opened but once.
     fn add(&mut self, path: &Path) {
-        self.candidates.push(path.into());
+        let is_stdin = |path: &Path| path.as_os_str() == STDIN;
+        if !is_stdin(path) || !self.candidates.iter().any(|it| is_stdin(&it.path)) {
+            self.candidates.push(path.into());
+        }
     }
 
     /// Every capture below the folder. Links to folders are not followed: they may form a circle.
@@ -161,6 +165,14 @@ mod tests {
         let folder = folder();
         let typed = [folder.path().join("b.pcap"), folder.path().join("*.pcap")];
         assert_eq!(names(&typed, folder.path()), ["a.pcap", "b.pcap"]);
+    }
+
+    #[test]
+    fn standard_input_named_twice_counts_once() {
+        let inputs = Inputs::find(&["-".into(), "/nowhere/x.pcap".into(), "-".into()]).unwrap();
+        let paths: Vec<_> =
+            inputs.candidates.iter().map(|it| it.path.display().to_string()).collect();
+        assert_eq!(paths, ["-", "/nowhere/x.pcap"]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::certainty::Certainty;
 use crate::detect::advice::{number, setting, text};
 use crate::detect::rule::{Check, Draft, Rule, Scope, Spot, Whole};
 use crate::detect::words;
-use crate::finding::{Code, Severity, Subject};
+use crate::finding::{Code, Finding, Severity, Subject};
 use crate::input::{Input, InputDamage};
 use crate::stamp::FrameId;
 use crate::tcp::Overlay;
@@ -63,7 +63,9 @@ fn judge_input(input: &Input, index: u32, whole: &Whole<'_>) -> Option<(Spot, Dr
     let is_cut = places == 1 && first.kind == CUT_RECORD;
     let skipped: u64 = input.damage.iter().map(|place| place.skipped_bytes).sum();
     let frames = input.damage.iter().filter(|place| place.after_frame > 0);
-    let frames = frames.map(|place| FrameId::new(index, place.after_frame));
+    let mut frames: Vec<_> = frames.map(|it| FrameId::new(index, it.after_frame)).collect();
+    frames.dedup();
+    frames.truncate(Finding::MAX_FRAMES);
     let spot = Spot {
         variant: if is_cut { "cut" } else { "damaged" },
         subject: Subject::Capture(input.path.clone()),
@@ -71,7 +73,7 @@ fn judge_input(input: &Input, index: u32, whole: &Whole<'_>) -> Option<(Spot, Dr
         first: input.first_time.unwrap_or_else(|| whole.start()),
         last: input.last_time.unwrap_or_else(|| whole.end()),
         count: places,
-        frames: frames.take(crate::finding::Finding::MAX_FRAMES).collect(),
+        frames,
     };
     let read = words::counted(input.frames, "frame");
     let more = if input.damage_total > input.damage.len() as u64 { "at least " } else { "" };
@@ -159,6 +161,12 @@ mod tests {
     fn the_frame_names_the_file_that_is_damaged() {
         let finding = Run::inputs(&[input(Vec::new()), input(vec![place(CUT_RECORD)])]).only(CODE);
         assert_eq!(finding.frames, [FrameId::new(1, 12)]);
+    }
+
+    #[test]
+    fn a_frame_with_two_places_of_damage_behind_it_is_named_once() {
+        let damage = vec![place("bad_record"), place(CUT_RECORD)];
+        assert_eq!(Run::inputs(&[input(damage)]).only(CODE).frames, [FrameId::new(0, 12)]);
     }
 
     #[test]
