@@ -256,7 +256,7 @@ impl Connection {
         let gap = self.note_gap(segment);
         self.sides.of_mut(from.peer()).unanswered = 0;
         self.sides.of_mut(from).clock.read(segment);
-        if self.is_seen_twice(from, segment, &mut effects) {
+        if self.is_seen_twice(from, segment, extras, &mut effects) {
             self.last = Mark::of(segment);
             return effects;
         }

@@ -4,7 +4,7 @@
 use super::attempts::Attempts;
 use super::{Connection, Effects, Mark, Repeat, RepeatCause, Rule, SAME_FRAME};
 use crate::stamp::Span;
-use crate::tcp::{Control, Segment, Side};
+use crate::tcp::{Control, Extras, Segment, Side};
 
 /// The least that passes before a timer repeats a SYN-ACK: 1 s (Linux `TCP_TIMEOUT_INIT`), but for the
 /// coarseness of its clock.
@@ -17,10 +17,12 @@ impl Connection {
         &mut self,
         from: Side,
         segment: &Segment,
+        extras: &Extras,
         effects: &mut Effects,
     ) -> bool {
         let is_plain = matches!(segment.control(), Control::None | Control::Rst);
-        if is_plain && !self.sides.of(from).stream.is_same_packet(segment) {
+        let (me, peer) = (self.sides.of(from), self.sides.of(from.peer()));
+        if is_plain && (!me.stream.is_same_packet(segment) || peer.stream.is_told_more(extras)) {
             return false;
         }
         effects.repeat = self.repeated_packet(from, segment);

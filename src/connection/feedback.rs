@@ -179,6 +179,18 @@ impl Stream {
         duplicate.and_then(|(left, right)| repair.on_duplicate_report(left, right))
     }
 
+    /// Whether the peer reports bytes behind a hole that it had not reported before.
+    #[cold]
+    pub(super) fn is_told_more(&self, extras: &Extras) -> bool {
+        let mut sacked =
+            self.repair.as_ref().map(|repair| repair.sacked.clone()).unwrap_or_default();
+        sacked.forget_before(self.acknowledged);
+        extras.sack.as_slice().iter().any(|block| {
+            let (left, right) = (self.offset(block.left), self.offset(block.right));
+            left >= self.acknowledged && left < right && sacked.add(left, right).new > 0
+        })
+    }
+
     /// The peer's window, once it has closed or filled, or closes now.
     #[cold]
     fn note_window(&mut self, segment: &Segment) {

@@ -192,10 +192,13 @@ impl Stream {
             seen.or_else(|| original.map(|sent| (sent.mark(), sent.timestamp, sent.place)))?;
         let after = suspect.mark.time.since(mark.time);
         let elsewhere = place != segment.place() && after < ELSEWHERE;
-        // Without an IP identification the timestamp has to tell a copy from a repetition.
+        // Without an IP identification the timestamp has to tell a copy from a repetition, or that nobody
+        // has asked for one.
         let same_clock = segment.timestamps().is_some_and(|stamps| stamps.value == timestamp);
-        let is_copy =
-            segment.ip_id != 0 || after.abs() < SAME_FRAME || (same_clock && after > OLD_TIMESTAMP);
+        let is_asked_for = self.last_ack > mark.time && self.is_asked_for(suspect.start);
+        let is_copy = self.is_numbered(segment)
+            || (after.abs() < SAME_FRAME && !is_asked_for)
+            || (same_clock && after > OLD_TIMESTAMP);
         (is_copy || elsewhere).then_some((after, elsewhere))
     }
 

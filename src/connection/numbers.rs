@@ -13,6 +13,9 @@ use crate::tcp::Segment;
 /// Further apart than this, and by more than was seen, they are not counted by the socket.
 const UNSEEN: u16 = 16;
 
+/// So many sightings of one packet a capture has at most: on each interface of a host that passes it on.
+const COPIES: u16 = 4;
+
 /// Hosts that count for all connections together begin with a higher time to live (128, 255).
 pub(super) const LIMIT: u8 = 64;
 
@@ -68,6 +71,13 @@ impl Stream {
         (is_told && segment.ip_id != 0).then_some(segment.ip_id)
     }
 
+    /// Whether the identification of `segment` tells it from others that look like it: it has one, and
+    /// this side does not give the same to all.
+    #[cold]
+    pub(super) fn is_numbered(&self, segment: &Segment) -> bool {
+        segment.ip_id != 0 && !self.numbers.stand_still(segment.ip_id, self.segments())
+    }
+
     /// How many segments were seen.
     #[expect(clippy::cast_possible_truncation, reason = "identifications count modulo 2^16")]
     const fn segments(&self) -> u16 {
@@ -110,6 +120,12 @@ impl Numbers {
     pub(super) const fn has_overtaken(self, ip_id: u16) -> bool {
         let behind = self.last.wrapping_sub(ip_id);
         ip_id != 0 && self.last != 0 && behind != 0 && behind <= UNSEEN * 4
+    }
+
+    /// Whether more segments than a tap makes of one had the same identification from the first one on.
+    const fn stand_still(self, ip_id: u16, segments: u16) -> bool {
+        let all_same = self.first == ip_id && self.latest == ip_id && self.last == ip_id;
+        all_same && segments.wrapping_sub(self.before) > COPIES
     }
 
     fn sender(self, segment: &Segment, segments: u16) -> Option<Sender> {

@@ -94,7 +94,7 @@ impl Stream {
     }
 
     /// Whether the receiver has reported that it lacks the byte at `offset`.
-    fn is_asked_for(&self, offset: i64) -> bool {
+    pub(super) fn is_asked_for(&self, offset: i64) -> bool {
         let repair = self.repair.as_ref();
         self.dup_acks > 0 || repair.is_some_and(|repair| repair.sacked_behind(offset) > 0)
     }

@@ -302,11 +302,11 @@ impl Stream {
                 .is_some_and(|last| segment.time.since(last.time).abs() < within)
     }
 
-    /// Whether `segment` has what tells packets apart from this side's last one: without an IP
-    /// identification, only at another place.
+    /// Whether `segment` has what tells packets apart from this side's last one: where no IP
+    /// identification tells, only at another place.
     #[inline]
     pub(super) fn resembles_last(&self, segment: &Segment) -> bool {
-        self.print == print(segment) && (segment.ip_id != 0 || self.place != segment.place())
+        self.print == print(segment) && (self.place != segment.place() || self.is_numbered(segment))
     }
 
     /// Whether `seq` comes after the last byte sent.
@@ -481,17 +481,17 @@ impl Stream {
     }
 }
 
-/// What tells a packet from others, IP identification, checksum and sequence number; and its place.
-/// Without an identification, whatever it acknowledges has to tell: a checksum that is left to the
-/// network card is the same for all acknowledgments.
+/// What tells a packet from others: what is in its headers. An identification need not (some systems give
+/// the same to all), nor a checksum that is left to the network card, the same for all of one length.
 #[inline]
 fn print(segment: &Segment) -> u64 {
-    let mut low = u32::from(segment.ip_id) << 16 | u32::from(segment.checksum);
-    if segment.ip_id == 0 {
-        let stamps = segment.timestamps;
-        let clocks = stamps.value.rotate_left(8) ^ stamps.echo.rotate_left(20);
-        low ^= segment.ack.0.wrapping_mul(0x9e37_79b1) ^ clocks ^ u32::from(segment.window) << 16;
-    }
+    let stamps = segment.timestamps;
+    let low = (u32::from(segment.ip_id) << 16 | u32::from(segment.checksum))
+        ^ segment.ack.0.wrapping_mul(0x9e37_79b1)
+        ^ stamps.value.rotate_left(8)
+        ^ stamps.echo.rotate_left(20)
+        ^ u32::from(segment.window) << 16
+        ^ segment.payload_len.rotate_left(11);
     u64::from(segment.seq.0) << 32 | u64::from(low)
 }
 
