@@ -1,6 +1,7 @@
-//! Handshakes that have not advanced beyond SYN and SYN-ACK, in a few dozen bytes each.
+//! Handshakes that have not advanced beyond SYN and SYN-ACK, and flows of which nothing but one segment
+//! without timestamps was seen, in a few dozen bytes each.
 //!
-//! A flood leaves millions of these. An embryo keeps the segments themselves and understands none
+//! Floods leave millions of these. An embryo keeps the segments themselves and understands none
 //! of them: the connection is built by replaying them, so it cannot differ from one that was
 //! built at once.
 
@@ -29,8 +30,8 @@ const MAX_HALF_OPEN: Span = Span::from_secs(120);
 /// An index that stands for none.
 const NONE: u32 = u32::MAX;
 
-/// A first SYN, and what followed it: one cache line, in which every field of the SYN that can
-/// matter to a connection is kept.
+/// A first segment, and what followed it if it is a SYN: one cache line, in which every field of the
+/// segment that can matter to a connection is kept.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Embryo {
@@ -41,7 +42,8 @@ pub(super) struct Embryo {
     options: u64,
     flow: [u32; 3],
     seq: u32,
-    timestamp: u32,
+    /// The timestamp of a SYN; of what is none, and has no timestamps, what it acknowledges.
+    timestamp_or_ack: u32,
     /// The last held segment behind the first.
     last: u32,
     payload_len: u16,
@@ -87,15 +89,17 @@ impl Embryo {
         }
     }
 
-    /// The SYN, as the first of the held segments. What a SYN without ACK would acknowledge or
-    /// echo is not kept: it has no meaning (RFC 9293 3.1, RFC 7323 3.2).
+    /// The first of the held segments. What a SYN without ACK would acknowledge or echo is not kept: it
+    /// has no meaning (RFC 9293 3.1, RFC 7323 3.2).
     const fn first(&self) -> Held {
+        let (value, ack) =
+            if self.is_syn() { (self.timestamp_or_ack, 0) } else { (0, self.timestamp_or_ack) };
         let segment = Segment {
             time: self.time,
             frame: self.frame,
             seq: Seq(self.seq),
-            ack: Seq(0),
-            timestamps: Timestamps { value: self.timestamp, echo: 0 },
+            ack: Seq(ack),
+            timestamps: Timestamps { value, echo: 0 },
             payload_len: self.payload_len as u32,
             header_len: self.header_len,
             window: self.window,
@@ -113,6 +117,11 @@ impl Embryo {
     #[expect(clippy::cast_possible_truncation, reason = "there are no more bits than these")]
     const fn interface(&self) -> u8 {
         (self.options >> Self::INTERFACE) as u8
+    }
+
+    /// It is a handshake.
+    const fn is_syn(&self) -> bool {
+        Flags(self.flags).syn()
     }
 
     /// A SYN-ACK answered it.
@@ -190,19 +199,24 @@ impl Embryos {
         self.heads.iter()
     }
 
-    /// The packed options of a segment with which a flow can begin as an embryo: a SYN that the
-    /// capture clock agrees with and whose options can be held.
+    /// The packed options of a segment with which a flow can begin as an embryo: one that the capture clock
+    /// agrees with and whose options can be held, a SYN, or of those in the middle of a connection, which
+    /// no timer ends, one without timestamps.
     #[inline]
     pub(super) fn accepts(arrival: &Arrival<'_>) -> Option<u64> {
         let Arrival { segment, extras, options, clock, .. } = arrival;
-        let is_accepted = segment.control() == Control::Syn
-            && !segment.flags.fin()
+        let is_kind = match segment.control() {
+            Control::Syn => !segment.flags.fin(),
+            Control::None => segment.timestamps == Timestamps { value: 0, echo: 0 },
+            Control::SynAck | Control::Fin | Control::Rst => false,
+        };
+        let is_accepted = is_kind
             && segment.time == *clock
             && u16::try_from(segment.payload_len).is_ok();
         if is_accepted { options.or_else(|| pack(extras)) } else { None }
     }
 
-    /// Stores an accepted first SYN with its packed options.
+    /// Stores an accepted first segment with its packed options.
     pub(super) fn begin(
         &mut self,
         key: Key,
@@ -222,7 +236,11 @@ impl Embryos {
             options: options | direction | wide | interface,
             flow,
             seq: segment.seq.0,
-            timestamp: segment.timestamps.value,
+            timestamp_or_ack: if segment.flags.syn() {
+                segment.timestamps.value
+            } else {
+                segment.ack.0
+            },
             last: NONE,
             payload_len: u16::try_from(segment.payload_len).unwrap_or(u16::MAX),
             header_len: segment.header_len,
@@ -362,6 +380,7 @@ impl Embryos {
         let embryo = self.heads.get(index)?;
         let is_sound = embryo.marks & Self::UNSOUND == 0;
         let is_lone = embryo.count == NonZeroU8::MIN && embryo.payload_len == 0 && is_sound;
+        let is_lone = is_lone && embryo.is_syn();
         is_lone.then(|| (embryo, embryo.first().segment, embryo.is_forward()))
     }
 
@@ -373,6 +392,7 @@ impl Embryos {
     fn belongs(&self, head: &Embryo, forward: bool, segment: &Segment) -> bool {
         let same_side = forward == head.is_forward();
         match segment.control() {
+            _ if !head.is_syn() => false,
             Control::Syn => same_side && segment.seq.0 == head.seq,
             Control::SynAck => {
                 !same_side
