@@ -58,6 +58,7 @@ mod lone_syn;
 mod numbers;
 mod opening;
 mod path;
+mod print;
 mod record;
 mod recut;
 mod repair;

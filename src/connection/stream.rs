@@ -10,11 +10,10 @@ use super::coverage::Coverage;
 use super::flight::{Flight, Sent};
 use super::numbers::Numbers;
 use super::path::Legs;
+use super::print::print;
 use super::repair::Repair;
 use super::rtt::Rtt;
-use super::{
-    ELSEWHERE, Effects, Mark, OfferedOptions, Repeat, RepeatCause, Rule, SAME_FRAME, Unacknowledged,
-};
+use super::{Effects, Mark, OfferedOptions, Repeat, RepeatCause, Rule, Unacknowledged};
 use crate::near;
 use crate::stamp::{Span, Time};
 use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq, Side};
@@ -43,10 +42,10 @@ pub(super) struct Stream {
     pub(super) traffic: Counters,
     last_data_sent: Option<Mark>,
     repeated_unacknowledged: u32,
-    /// IP identification, checksum and sequence number of the last segment.
-    print: u64,
+    /// What tells the last segment from others.
+    pub(super) print: u64,
     /// Its place.
-    place: u16,
+    pub(super) place: u16,
     pub(super) numbers: Numbers,
     /// The acknowledgment that last moved `acknowledged`, and the time of the last one of any kind.
     pub(super) advanced: Mark,
@@ -291,24 +290,6 @@ impl Stream {
         self.fin.is_some_and(|fin| self.acknowledged > fin)
     }
 
-    /// Whether `segment` is the packet that this side sent last, delivered twice by the tap: same IP
-    /// identification, checksum and sequence number, almost the same time.
-    pub(super) fn is_same_packet(&self, segment: &Segment) -> bool {
-        let within = if self.place == segment.place() { SAME_FRAME } else { ELSEWHERE };
-        self.resembles_last(segment)
-            && self
-                .traffic
-                .last_segment
-                .is_some_and(|last| segment.time.since(last.time).abs() < within)
-    }
-
-    /// Whether `segment` has what tells packets apart from this side's last one: where no IP
-    /// identification tells, only at another place.
-    #[inline]
-    pub(super) fn resembles_last(&self, segment: &Segment) -> bool {
-        self.print == print(segment) && (self.place != segment.place() || self.is_numbered(segment))
-    }
-
     /// Whether `seq` comes after the last byte sent.
     #[inline]
     pub(super) fn is_next(&self, seq: Seq) -> bool {
@@ -479,20 +460,6 @@ impl Stream {
     pub(super) fn last_time(&self) -> Option<Time> {
         self.traffic.last_segment.map(|mark| mark.time)
     }
-}
-
-/// What tells a packet from others: what is in its headers. An identification need not (some systems give
-/// the same to all), nor a checksum that is left to the network card, the same for all of one length.
-#[inline]
-fn print(segment: &Segment) -> u64 {
-    let stamps = segment.timestamps;
-    let low = (u32::from(segment.ip_id) << 16 | u32::from(segment.checksum))
-        ^ segment.ack.0.wrapping_mul(0x9e37_79b1)
-        ^ stamps.value.rotate_left(8)
-        ^ stamps.echo.rotate_left(20)
-        ^ u32::from(segment.window) << 16
-        ^ segment.payload_len.rotate_left(11);
-    u64::from(segment.seq.0) << 32 | u64::from(low)
 }
 
 #[cfg(test)]

@@ -210,9 +210,8 @@ impl Embryos {
             Control::None => segment.timestamps == Timestamps { value: 0, echo: 0 },
             Control::SynAck | Control::Fin | Control::Rst => false,
         };
-        let is_accepted = is_kind
-            && segment.time == *clock
-            && u16::try_from(segment.payload_len).is_ok();
+        let is_accepted =
+            is_kind && segment.time == *clock && u16::try_from(segment.payload_len).is_ok();
         if is_accepted { options.or_else(|| pack(extras)) } else { None }
     }
 

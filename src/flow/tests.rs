@@ -644,6 +644,23 @@ fn an_evicted_embryo_says_so_and_comes_out_as_a_record() {
 }
 
 #[test]
+fn a_lone_segment_takes_no_more_room_than_a_lone_syn_until_another_one_comes() {
+    let lone = conversation(&[(true, ACK, 101, 501)]);
+    let answered = conversation(&[(true, ACK, 101, 501), (false, ACK, 501, 101)]);
+    let held = |capture: &[Sent]| {
+        let batch = batches(capture, 10).remove(0);
+        let mut held = (0, 0);
+        for index in 0..SHARDS {
+            let mut shard = Shard::new(index, ROOMY, RandomState::default());
+            shard.take(&batch, &Settings::default(), &mut |_: Finished| ());
+            held = (held.0 + shard.embryos.len(), held.1 + shard.live.len());
+        }
+        held
+    };
+    assert_eq!((held(&lone), held(&answered)), ((1, 0), (0, 1)));
+}
+
+#[test]
 fn a_syn_retried_after_minutes_stays_in_its_connection() {
     let all = records(finished(&[syn(0, 0), syn(0, 90_000), syn(0, 200_000)], 1, ROOMY));
     assert_eq!(all.iter().map(|it| it.handshake.syn_retransmissions).collect::<Vec<_>>(), [2]);
