@@ -27,6 +27,7 @@ mod look;
 mod merge;
 mod pending;
 mod period;
+mod piece;
 mod plan;
 mod quality;
 mod reading;

@@ -7,6 +7,7 @@ use super::Unreadable;
 use super::account::Account;
 use super::feed::{Feeding, From};
 use super::lane::Lane;
+use super::piece::Piece;
 use super::plan::{Pipe, Planned, compression_name, is_shuffled, likely_end, open};
 use super::reading::Reading;
 use super::upcoming::Ahead;
@@ -134,8 +135,8 @@ impl Reading<'_> {
                     let rest = pipe.head.get(opening.header..).unwrap_or_default().to_vec();
                     pipe.head.clear();
                     pipe.found = true;
-                    let (piece, walked) = ((0..0, 0), VecDeque::new());
-                    let from = From::Stream { pipe, piece, rest, ended: at_end, walked };
+                    let (piece, walked) = (Piece::new(rest, at_end), VecDeque::new());
+                    let from = From::Stream { pipe, piece, walked };
                     return Some(self.feeding(input, from, path, opening));
                 }
                 // Of what lies in an archive, as in a folder, only the captures count.
@@ -171,8 +172,8 @@ impl Reading<'_> {
         let Ahead { pipe, chunks, mut buffer, left, ended: is_all, .. } = ahead;
         buffer.truncate(left);
         let mut feeding = self.begin_member(pipe, path)?;
-        if let From::Stream { rest, ended, walked, .. } = &mut feeding.from {
-            (*rest, *ended, *walked) = (buffer, is_all, chunks);
+        if let From::Stream { piece, walked, .. } = &mut feeding.from {
+            (*piece, *walked) = (Piece::new(buffer, is_all), chunks);
         }
         Some(feeding)
     }

@@ -45,11 +45,12 @@ pub(super) struct Order {
 pub(super) enum Bytes {
     /// In a file, to be read by position.
     File(Arc<Source>),
-    /// Nowhere any more: they were walked ahead.
+    /// Nowhere any more: they were walked.
     Walked,
-    /// In the wave's memory: at these indexes.
+    /// In memory: the first so many of a buffer.
     Memory {
-        place: Range<usize>,
+        buffer: Arc<Vec<u8>>,
+        held: usize,
         /// Offset in the input of the first of them.
         base: u64,
         /// The input ends where they end.
@@ -115,7 +116,7 @@ pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Chunk {
     /// Reads and decodes what was ordered.
-    pub(super) fn read(&mut self, memory: &[u8], buffers: &Buffers, look: Look<'_>) {
+    pub(super) fn read(&mut self, buffers: &Buffers, look: Look<'_>) {
         if self.is_walked() {
             return;
         }
@@ -136,8 +137,8 @@ impl Chunk {
                 visitor.found.error = read.err();
                 buffers.give(buffer);
             }
-            Bytes::Memory { place, base, at_end } => {
-                let bytes = memory.get(place.clone()).unwrap_or_default();
+            Bytes::Memory { buffer, held, base, at_end } => {
+                let bytes = buffer.get(..*held).unwrap_or_default();
                 let window = Window { bytes, base: *base, at_end: *at_end };
                 visitor.walk_memory(order, &mut context, window);
             }
@@ -172,6 +173,13 @@ impl Chunk {
     /// Everything that is in its range was found ahead.
     fn is_walked(&self) -> bool {
         self.order.as_ref().is_some_and(|order| matches!(order.bytes, Bytes::Walked))
+    }
+
+    /// Lets go of the bytes: all that is in them was found.
+    pub(super) fn let_go(&mut self) {
+        if let Some(order) = &mut self.order {
+            order.bytes = Bytes::Walked;
+        }
     }
 
     /// Makes the chunk hold nothing: a record of the chunk before covers it.

@@ -1,6 +1,6 @@
 //! How much of what a run does is unpacking, and whether there is something else to do.
 //!
-//! A compressed input is unpacked by one thread, beside which the others do all the rest. Where that is
+//! A compressed input is unpacked by one thread at a time, beside which the others do all the rest. Where that is
 //! less than they could do, they wait for it. Measured in processor time, so that what else runs on the
 //! machine does not count; decides only who does what when, never what comes out.
 
@@ -53,10 +53,10 @@ impl Effort {
         unpacked
     }
 
-    /// Whether one thread that unpacks would be busy for longer than all of them with everything,
-    /// shared out evenly. For whoever looks from time to time.
-    pub(super) fn is_unpacking(&self, threads: usize) -> bool {
-        self.was_unpacking(system::of_program(), threads)
+    /// Whether the threads that unpack so many streams would be busy for longer than all of them with
+    /// everything, shared out evenly. For whoever looks from time to time.
+    pub(super) fn is_unpacking(&self, streams: usize, threads: usize) -> bool {
+        self.was_unpacking(system::of_program(), threads.div_ceil(streams.max(1)))
     }
 
     fn was_unpacking(&self, now: u64, threads: usize) -> bool {
@@ -69,7 +69,7 @@ impl Effort {
     }
 }
 
-/// Whether unpacking alone takes longer than everything on so many threads.
+/// Whether unpacking alone takes longer than everything on so many threads for each that unpacks.
 const fn is_longer(unpacking: u64, all: u64, threads: usize) -> bool {
     let shared_out = unpacking.saturating_mul(threads as u64);
     shared_out.saturating_mul(100) > all.saturating_mul(Effort::MARGIN)

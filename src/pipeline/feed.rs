@@ -1,16 +1,15 @@
 //! Cuts inputs into chunks until a wave is full.
 //!
 //! The first chunk of an input in a wave begins where the wave before was verified to end; the
-//! others begin where they guess. Streams are read into the wave's memory, where what was left of
-//! the wave before comes first.
+//! others begin where they guess.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::Unreadable;
 use super::chunk::{Bytes, Chunk, Order};
 use super::lane::Lane;
+use super::piece::Piece;
 use super::plan::Pipe;
 use super::reading::Reading;
 use super::wave::Wave;
@@ -21,8 +20,8 @@ use crate::stamp::Time;
 /// Chunks of a wave at most, where inputs are tiny.
 const MAX_CHUNKS: usize = 4096;
 
-/// The most that is read from a stream at once, whatever size of wave was asked for: two waves of it
-/// lie in memory. A run over a stream of 3.3 GB took 415 MB with 64 MiB, and 272 with 24.
+/// The most that is read from a stream at once, whatever size of wave was asked for: it lies
+/// in memory. A run over a stream of 3.3 GB took 415 MB with 64 MiB, and 272 with 24, twice each.
 pub(super) const MAX_PIECE: usize = 12 << 20;
 
 /// Bytes of a stream in a wave at least.
@@ -53,13 +52,8 @@ pub(super) enum From {
     File(Arc<Source>),
     Stream {
         pipe: Box<Pipe>,
-        /// The part of the present wave's memory that holds the stream, and the offset in the
-        /// stream of its first byte.
-        piece: (Range<usize>, u64),
-        /// Bytes of it that no wave has walked; `next` is the offset of the first.
-        rest: Vec<u8>,
-        ended: bool,
-        /// What was read of it ahead, before the rest, and how much of the file had been used before each.
+        piece: Piece,
+        /// What was read of it ahead, before the piece, and how much of the file had been used before each.
         walked: VecDeque<(Chunk, u64)>,
     },
 }
@@ -87,12 +81,10 @@ impl Reading<'_> {
     /// Orders chunks until the wave is full or nothing is left that is to be read now.
     pub(super) fn feed(&mut self, wave: &mut Wave) {
         let mut budget = self.wave_budget();
-        let hungry = self.lanes.iter().filter(|lane| lane.is_hungry()).count();
-        // Those that wait keep what they hold: the room of a wave is everybody's.
-        let share = budget.div_ceil(self.lanes.len().max(1) as u64);
-        let share = if hungry == 1 && self.lanes.len() == 1 { budget } else { share };
-        let inputs: Vec<u32> =
-            self.lanes.iter().filter(|lane| lane.is_hungry()).map(|lane| lane.input).collect();
+        let share = self.share(budget);
+        let hungry = self.lanes.iter_mut().filter(|lane| lane.is_hungry());
+        let inputs: Vec<u32> = hungry.map(Lane::turn).collect();
+        self.fill_streams(share);
         for input in inputs {
             let mut part = share.min(budget.max(1));
             budget = budget.saturating_sub(part);
@@ -124,7 +116,7 @@ impl Reading<'_> {
                     feed_walked(feeding, wave, budget)
                 }
                 From::Stream { .. } => {
-                    self.effort.unpack(|| feed_stream(feeding, wave, chunk_size, budget))
+                    self.effort.unpack(|| feeding.feed_stream(wave, chunk_size, budget))
                 }
             };
             if !more {
@@ -155,28 +147,6 @@ impl Reading<'_> {
         }
         for input in over {
             self.end_input(input);
-        }
-    }
-
-    /// Keeps the bytes of streams that the wave could not walk, for the next one.
-    pub(super) fn keep_rest(&mut self, wave: &Wave) {
-        for lane in &mut self.lanes {
-            let (Some(feeding), Some(position)) = (&mut lane.feeding, &mut lane.position) else {
-                continue;
-            };
-            let From::Stream { piece: (place, base), rest, .. } = &mut feeding.from else {
-                continue;
-            };
-            if place.start == place.end {
-                continue;
-            }
-            let walked = usize::try_from(position.at - *base).unwrap_or(usize::MAX);
-            let left = wave.memory.get(place.start.saturating_add(walked)..place.end);
-            rest.clear();
-            rest.extend_from_slice(left.unwrap_or_default());
-            // A walk gets on with this much, or never does.
-            position.broken = walked == 0 && place.len() > 4 * feeding.context.lookahead();
-            (*place, *base) = (0..0, position.at);
         }
     }
 
@@ -241,7 +211,7 @@ impl Reading<'_> {
 
 impl Feeding {
     /// Orders the next chunk, which ends at `end`.
-    fn order(&mut self, wave: &mut Wave, bytes: Bytes, end: u64) {
+    pub(super) fn order(&mut self, wave: &mut Wave, bytes: Bytes, end: u64) {
         let (range, start) = (self.next..end, self.start.take());
         let context = self.context.clone();
         wave.push(Order { input: self.input, bytes, range, start, context });
@@ -284,32 +254,4 @@ fn feed_walked(feeding: &mut Feeding, wave: &mut Wave, budget: &mut u64) -> bool
         *budget = 0;
     }
     true
-}
-
-/// Reads as much of a stream as the wave has room for; false when that was all of it.
-fn feed_stream(feeding: &mut Feeding, wave: &mut Wave, chunk_size: u64, budget: &mut u64) -> bool {
-    let From::Stream { pipe, piece, rest, ended, .. } = &mut feeding.from else { return false };
-    let (from, kept) = (wave.memory.len(), rest.len());
-    wave.memory.append(rest);
-    // Twice what one wave could not walk: a record longer than a wave becomes whole at some time.
-    let asked = usize::try_from(*budget).unwrap_or(MAX_PIECE).min(MAX_PIECE);
-    let room = asked.max(2 * kept).max(MIN_PIECE);
-    if !*ended && room > kept {
-        wave.memory.resize(from + room, 0);
-        let free = wave.memory.get_mut(from + kept..).unwrap_or_default();
-        let filled = pipe.stream.fill(free);
-        wave.memory.truncate(from + kept + filled);
-        *ended = kept + filled < room;
-    }
-    let (place, base, at_end) = (from..wave.memory.len(), feeding.next, *ended);
-    *piece = (place.clone(), base);
-    // What comes behind it in the stream has to lie behind it in memory, so it waits.
-    *budget = if at_end { budget.saturating_sub((place.len() as u64).max(1)) } else { 0 };
-    // One more than there is: the walk of the last chunk shall see the end of the stream.
-    let end = base + place.len() as u64 + u64::from(at_end);
-    while feeding.next < end {
-        let until = feeding.next.saturating_add(chunk_size).min(end);
-        feeding.order(wave, Bytes::Memory { place: place.clone(), base, at_end }, until);
-    }
-    !at_end
 }

@@ -2,8 +2,9 @@
 //!
 //! A lane's clock is the highest time that its input has shown; segments are merged by it. What
 //! lies before the lowest clock of all lanes, and before the first time of the next input, can be
-//! consumed: nothing earlier can come any more. The lane that is behind is read on, the others
-//! wait, so no lane holds more than its share of one wave. Inputs that follow one another in time
+//! consumed: nothing earlier can come any more. The lane that is behind is read on, and so are those of
+//! which no more waits than what was read last; the others wait, so no lane holds more than two shares
+//! of one wave. Inputs that follow one another in time
 //! are one lane after the other, and nothing is ever held.
 //!
 //! A capture of several interfaces is written a block of one after a block of the other. Its segments
@@ -42,8 +43,10 @@ pub(super) struct Lane {
     alone: bool,
     /// Its first chunk has been verified, or is about to be.
     entered: bool,
-    /// Not all that was read of it can be consumed yet.
+    /// It is not read on until more of what was read can be consumed.
     waits: bool,
+    /// Before which place nothing came of what was read of it last.
+    before: Horizon,
     /// The highest time that it has shown.
     pub(super) clock: Time,
     /// How far behind that its segments may be and still be put in their place.
@@ -62,6 +65,7 @@ impl Lane {
         Self {
             slack,
             recent: VecDeque::new(),
+            before: Horizon::new(first_time, feeding.input),
             input: feeding.input,
             feeding: Some(feeding),
             position: None,
@@ -79,6 +83,7 @@ impl Lane {
         Self {
             slack: Span::ZERO,
             recent: VecDeque::new(),
+            before: Horizon::new(first_time, input),
             input,
             feeding: None,
             position: None,
@@ -94,6 +99,12 @@ impl Lane {
     /// It is to be read on.
     pub(super) const fn is_hungry(&self) -> bool {
         self.feeding.is_some() && !self.waits
+    }
+
+    /// It is about to be read on.
+    pub(super) fn turn(&mut self) -> u32 {
+        self.before = self.horizon();
+        self.input
     }
 
     /// Something of it has come, and more will.
@@ -133,6 +144,14 @@ impl Lane {
 }
 
 impl Reading<'_> {
+    /// Bytes of a wave for each lane. Of each, as much may wait.
+    pub(super) fn share(&self, budget: u64) -> u64 {
+        match self.lanes.len() as u64 {
+            0 | 1 => budget,
+            lanes => budget.div_ceil(2 * lanes),
+        }
+    }
+
     /// The next input has to be read now: the lanes that there are have come to its first time.
     pub(super) fn next_is_due(&mut self) -> bool {
         let Some(next) = self.next_horizon() else { return false };
@@ -212,7 +231,8 @@ impl Reading<'_> {
             clock: lowest.map_or(Time::MAX, |lowest| lowest.time).min(self.joins.latest),
         };
         for lane in &mut self.lanes {
-            lane.waits = lane.entered && lane.horizon() != ready.lowest;
+            lane.waits =
+                lane.entered && lane.horizon() != ready.lowest && lane.before > ready.lowest;
         }
         ready
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::account::{self, Account};
 use super::archive::Idle;
-use super::chunk::Buffers;
+use super::chunk::{Buffers, Chunk};
 use super::effort::Effort;
 use super::feed::Feeding;
 use super::joins::Joins;
@@ -109,7 +109,8 @@ impl<'a> Reading<'a> {
             self.read(wave);
             self.verify(wave);
             self.unwatch(wave);
-            self.keep_rest(wave);
+            wave.chunks_mut().iter_mut().for_each(Chunk::let_go);
+            self.keep_rest();
             wave.ready = self.settle();
             wave.begun.append(&mut self.begun);
             let (bytes, segments, syns) = wave.extent();
@@ -165,6 +166,8 @@ impl<'a> Reading<'a> {
     /// The inputs as they were read, and what could not be read.
     pub(super) fn finish(mut self) -> (Vec<Input>, Plan) {
         self.joins.finish(&mut self.accounts);
+        // Those of inputs that were read side by side were found as waves had it.
+        self.plan.unreadable.sort_by(|one, other| one.path.cmp(&other.path));
         (account::finish(self.accounts), self.plan)
     }
 }

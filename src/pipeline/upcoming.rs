@@ -81,7 +81,8 @@ impl Reading<'_> {
     /// Looks out for files that can be read ahead.
     pub(super) fn look_out(&mut self) {
         let threads = self.options.threads;
-        if !self.options.reads_ahead.unwrap_or_else(|| self.effort.is_unpacking(threads)) {
+        let streams = self.count_streams();
+        if !self.options.reads_ahead.unwrap_or_else(|| self.effort.is_unpacking(streams, threads)) {
             return;
         }
         let next = self.plan.inputs.iter().rev().take(SIGHT * threads);

@@ -35,11 +35,8 @@ impl Reading<'_> {
     pub(super) fn verify(&mut self, wave: &mut Wave) {
         let mut restarts = 0;
         for index in 0..wave.len() {
-            let (chunks, memory) = wave.parts_mut();
-            let Some((chunk, later)) = chunks.get_mut(index..).and_then(<[_]>::split_first_mut)
-            else {
-                return;
-            };
+            let rest = wave.chunks_mut().get_mut(index..);
+            let Some((chunk, later)) = rest.and_then(<[_]>::split_first_mut) else { return };
             if !chunk.wholes.is_empty() {
                 if let Some(taken) = self.take_over_wholes(chunk) {
                     let rest = wave.chunks_mut().get_mut(index..).unwrap_or_default();
@@ -66,13 +63,13 @@ impl Reading<'_> {
                 order.start = Some(position.at);
                 order.context.clone_from(&position.context);
                 let context = position.context.clone();
-                chunk.read(memory, &self.buffers, self.look);
+                chunk.read(&self.buffers, self.look);
                 let context = chunk.found.context.as_ref().unwrap_or(&context);
                 let changed = other_context
                     || chunk.order.as_ref().is_some_and(|order| order.context != *context);
                 if changed && restarts < MAX_RESTARTS {
                     restarts += 1;
-                    self.read_again(later, input, context, memory);
+                    self.read_again(later, input, context);
                 }
             }
             self.take_over(chunk);
@@ -80,7 +77,7 @@ impl Reading<'_> {
     }
 
     /// Reads the later chunks of an input again, now that what stands before them is known.
-    fn read_again(&self, later: &mut [Chunk], input: u32, context: &Context, memory: &[u8]) {
+    fn read_again(&self, later: &mut [Chunk], input: u32, context: &Context) {
         let of_input = later.iter_mut().filter_map(|chunk| {
             let order = chunk.order.as_mut().filter(|order| order.input == input)?;
             if order.context == *context {
@@ -91,7 +88,7 @@ impl Reading<'_> {
         });
         let chunks: Vec<&mut Chunk> = of_input.collect();
         let (buffers, look) = (&self.buffers, self.look);
-        chunks.into_par_iter().for_each(|chunk| chunk.read(memory, buffers, look));
+        chunks.into_par_iter().for_each(|chunk| chunk.read(buffers, look));
     }
 
     /// Accepts a chunk: the walk has come to its end.

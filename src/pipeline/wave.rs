@@ -13,8 +13,6 @@ use crate::stamp::Time;
 pub(super) struct Wave {
     chunks: Vec<Chunk>,
     used: usize,
-    /// Bytes of inputs that cannot be read by position.
-    pub(super) memory: Vec<u8>,
     pub(super) ready: Ready,
     /// There is something in it that may have to be read otherwise, and what follows then.
     pub(super) may_be_put_back: bool,
@@ -62,13 +60,11 @@ impl Ready {
 
 impl Wave {
     pub(super) fn clear(&mut self) {
-        // What was ordered keeps a file open.
         for chunk in &mut self.chunks {
             chunk.order = None;
             chunk.wholes.clear();
         }
         (self.used, self.may_be_put_back) = (0, false);
-        self.memory.clear();
         self.begun.clear();
     }
 
@@ -122,11 +118,6 @@ impl Wave {
         self.chunks.get(..self.used).unwrap_or_default()
     }
 
-    /// The chunks, to change, and the memory that their orders point to.
-    pub(super) fn parts_mut(&mut self) -> (&mut [Chunk], &[u8]) {
-        (self.chunks.get_mut(..self.used).unwrap_or_default(), &self.memory)
-    }
-
     /// Bytes of inputs in the wave, segments, and SYNs among them.
     pub(super) fn extent(&self) -> (u64, u64, u64) {
         self.chunks().iter().fold((0, 0, 0), |(bytes, segments, syns), chunk| {
@@ -138,14 +129,14 @@ impl Wave {
         })
     }
 
-    /// The chunks, to take out.
+    /// The chunks, to change or take out.
     pub(super) fn chunks_mut(&mut self) -> &mut [Chunk] {
         self.chunks.get_mut(..self.used).unwrap_or_default()
     }
 
     /// Reads every chunk, in parallel.
     pub(super) fn read(&mut self, buffers: &Buffers, look: Look<'_>) {
-        let (chunks, memory) = self.parts_mut();
-        chunks.par_iter_mut().with_max_len(1).for_each(|chunk| chunk.read(memory, buffers, look));
+        let chunks = self.chunks_mut().par_iter_mut().with_max_len(1);
+        chunks.for_each(|chunk| chunk.read(buffers, look));
     }
 }

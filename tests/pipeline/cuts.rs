@@ -191,6 +191,59 @@ fn compressed_files_tell_the_same_however_far_they_are_read_ahead() {
     }
 }
 
+/// Two series beside each other, one of them of few frames: unpacked side by side, whatever is wrong with
+/// them, and read ahead or not.
+#[test]
+fn compressed_files_of_the_same_time_tell_the_same_as_plain_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, packed) = (folder.path().join("plain"), folder.path().join("packed"));
+    fs::create_dir(&plain).unwrap();
+    fs::create_dir(&packed).unwrap();
+    let whole = generated("mix", 5_000);
+    let records: Vec<(usize, &[u8])> = records(&whole).into_iter().enumerate().collect();
+    let mut paths = (Vec::new(), Vec::new());
+    for (series, part) in records.chunks(1_300).enumerate() {
+        for (tap, is_its) in [|at| at % 3 != 0, |at| at % 3 == 0 && at % 11 != 0, |at| at % 33 == 0]
+            .into_iter()
+            .enumerate()
+        {
+            let is_its: fn(usize) -> bool = is_its;
+            let its = part.iter().filter(|(at, _)| is_its(*at)).map(|(_, record)| *record);
+            let bytes = with_records(&whole, its);
+            let name = format!("{series}{tap}");
+            paths.0.push(plain.join(&name));
+            paths.1.push(packed.join(&name));
+            fs::write(plain.join(&name), &bytes).unwrap();
+            fs::write(packed.join(&name), gzip(&bytes)).unwrap();
+        }
+    }
+    for reads_ahead in [Some(false), Some(true)] {
+        let cut = Options { reads_ahead, ..options(2, 3_000, 20_000) };
+        let [plain, packed] = [&paths.0, &paths.1].map(|paths| analyse(paths, &cut).analysis);
+        assert!(seen(&plain) == seen(&packed));
+    }
+    // Cut, and damaged.
+    for (path, is_cut) in [(&paths.1[3], true), (&paths.1[4], false), (&paths.1[7], true)] {
+        let mut bytes = fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        if is_cut {
+            bytes.truncate(middle);
+        } else {
+            bytes[middle] ^= 0x55;
+        }
+        fs::write(path, bytes).unwrap();
+    }
+    let mut told_before = None;
+    for reads_ahead in [Some(false), Some(true)] {
+        let change = |options| Options { reads_ahead, ..options };
+        assert_same(&paths.1, &format!("{reads_ahead:?}"), change);
+        let outcome = analyse(&paths.1, &change(options(4, 3_000, 20_000)));
+        assert_eq!(outcome.unreadable.len(), 3);
+        let now = told(&outcome);
+        assert_eq!(*told_before.get_or_insert_with(|| now.clone()), now);
+    }
+}
+
 /// What is told of each connection, but for what numbers of frames follow from.
 fn seen(analysis: &Analysis) -> impl PartialEq + std::fmt::Debug {
     let facts = analysis.connections.iter().map(|judged| {
