@@ -5,6 +5,8 @@
 //! is counted there. So a coarse peak is a true value, and can only miss spikes shorter than
 //! [`Concurrency::resolution`].
 
+use std::iter;
+
 use super::sparse::Sparse;
 use crate::connection::State;
 use crate::near;
@@ -166,27 +168,29 @@ impl Concurrency {
     /// The highest value in each of `buckets` equal parts of the time from `from` to `until`.
     #[must_use]
     pub fn timeline(&self, from: Time, until: Time, buckets: usize) -> Vec<u64> {
-        let points = self.points();
-        let mut points = points.iter().peekable();
-        let mut value = 0;
-        while let Some((_, count)) = points.next_if(|(at, _)| *at < from) {
-            value = *count;
+        let mut ends = parts(from, until, buckets);
+        let mut timeline = Vec::with_capacity(buckets);
+        let (mut value, mut highest, mut end) = (0, 0, ends.next());
+        self.each_point(|at, count| {
+            if at < from {
+                (value, highest) = (count, count);
+                return;
+            }
+            // The last part includes its end.
+            while let Some(behind) = end
+                && at >= behind
+                && (at > behind || timeline.len() + 1 < buckets)
+            {
+                timeline.push(highest);
+                (highest, end) = (value, ends.next());
+            }
+            (value, highest) = (count, highest.max(count));
+        });
+        if timeline.len() < buckets {
+            timeline.push(highest);
         }
-        let part = |index: usize| part_of(from, until, index, buckets);
-        (1..=buckets)
-            .map(|index| {
-                let end = part(index);
-                let mut highest = value;
-                let is_last = index == buckets;
-                while let Some((_, count)) =
-                    points.next_if(|(at, _)| *at < end || (is_last && *at == end))
-                {
-                    value = *count;
-                    highest = highest.max(value);
-                }
-                highest
-            })
-            .collect()
+        timeline.resize(buckets, value);
+        timeline
     }
 
     /// The values at `count` + 1 evenly spaced moments, the first at `from` and the last at `until`.
@@ -195,9 +199,9 @@ impl Concurrency {
         let points = self.points();
         let mut points = points.iter().peekable();
         let mut value = 0;
-        (0..=count)
-            .map(|index| {
-                let moment = part_of(from, until, index, count);
+        iter::once(from)
+            .chain(parts(from, until, count))
+            .map(|moment| {
                 while let Some((_, count)) = points.next_if(|(at, _)| *at <= moment) {
                     value = *count;
                 }
@@ -239,17 +243,21 @@ fn later(one: Option<(Time, i64)>, other: Option<(Time, i64)>) -> Option<(Time, 
     }
 }
 
-/// `from` plus `index` / `count` of the way to `until`, without overflow.
-fn part_of(from: Time, until: Time, index: usize, count: usize) -> Time {
-    let short = until.nanos().checked_sub(from.nanos()).zip(i64::try_from(index).ok());
-    let short = short.and_then(|(length, index)| length.checked_mul(index));
-    if let (Some(way), Ok(count)) = (short, i64::try_from(count.max(1))) {
-        return from + Span::from_nanos(way / count);
-    }
-    let length = i128::from(until.nanos()) - i128::from(from.nanos());
-    let (index, count) = (index as i128, count.max(1) as i128);
-    let nanos = i128::from(from.nanos()) + length * index / count;
-    Time::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+/// The ends of `count` equal parts of the time from `from` to `until`, without overflow.
+fn parts(from: Time, until: Time, count: usize) -> impl Iterator<Item = Time> {
+    let (from, until, parts) = (from.nanos(), until.nanos(), (count as u64).max(1));
+    let length = until.max(from).abs_diff(from);
+    let (step, rest) = (length / parts, length % parts);
+    // How far the end is, and how many parts of a nanosecond farther.
+    let ends = (0..count).scan((0, 0), move |(nanos, more), _| {
+        *nanos += step;
+        *more += rest;
+        if *more >= parts {
+            (*nanos, *more) = (*nanos + 1, *more - parts);
+        }
+        Some(*nanos)
+    });
+    ends.map(move |nanos: u64| Time::from_nanos(from.saturating_add_unsigned(nanos)))
 }
 
 /// One [`Concurrency`] for each state that ever occurred; nothing is stored for the others.

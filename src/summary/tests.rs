@@ -172,6 +172,14 @@ fn what_is_open_at_the_end_counts_up_to_the_end() {
     let open = listener.concurrency.of(State::Established).unwrap();
     assert_eq!((open.at_end(), open.at(at(500)), open.at(at(501))), (3, 3, 0));
     assert_eq!(open.timeline(at(0), at(500), 5), [3, 3, 3, 3, 3]);
+    assert_eq!(open.timeline(at(-20), at(22), 6), [0, 0, 0, 1, 2, 3]);
+    assert_eq!(open.timeline(at(15), at(21), 3), [2, 2, 3]);
+    assert_eq!(open.timeline(at(498), at(504), 3), [3, 3, 0]);
+    // Ends that fall between two nanoseconds, and the whole of time.
+    let nanos = |offset| at(11) + Span::from_nanos(offset);
+    assert_eq!(open.timeline(nanos(-5), nanos(2), 7), [1, 1, 1, 1, 1, 2, 2]);
+    assert_eq!(open.timeline(nanos(-2), nanos(1), 7), [1, 1, 1, 1, 1, 1, 2]);
+    assert_eq!(open.timeline(Time::MIN, Time::MAX, 2), [0, 3]);
     assert_eq!(open.samples(at(0), at(30), 3), [0, 1, 2, 3]);
     let above = open.above(2).unwrap();
     assert_eq!((above.first, above.total.nanos()), (at(11), 489_000_001));
