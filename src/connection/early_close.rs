@@ -12,7 +12,8 @@ impl Connection {
     /// A server that took data with the SYN may close or reset before the acknowledgment of its SYN-ACK
     /// comes; what it echoes tells that it had not come.
     pub(super) fn take_back_early_open(&mut self, from: Side, segment: &Segment) {
-        let known = self.opening.last_ack_number.filter(|_| self.opening.fast_open);
+        let may_be_early = self.opening.may_be_early(&self.sides.client.stream);
+        let known = self.opening.last_ack_number.filter(|_| may_be_early);
         let Some((_, value)) = known.filter(|(_, value)| *value > 0) else { return };
         let is_older = segment.timestamps().is_some_and(|stamps| newer(value, stamps.echo));
         let me = self.sides.of_mut(from);

@@ -51,7 +51,9 @@ impl Connection {
             ..Reason::of(&received).corrected(Some(segment.frame))
         };
         let Stream { end, acknowledged, window_edge, .. } = me.stream;
-        let has_no_room = end > acknowledged || window_edge <= end;
+        // What the FIN's own segment acknowledged was in flight when it came.
+        let was_in_flight = Some(me.stream.advanced.frame) == received.frame;
+        let has_no_room = end > acknowledged || was_in_flight || window_edge <= end;
         let waits = end - acknowledged > UNHINDERED || (has_no_room && has_read);
         if waited.is_some() || waits {
             me.revert(State::LastAck);

@@ -10,6 +10,8 @@ use super::attempts::{Attempt, Attempts};
 use super::cookie::Baker;
 use super::late_copy::LateCopy;
 use super::numbers::Sender;
+use super::path::NEAR;
+use super::stream::Stream;
 use super::unheard::Tries;
 use super::{
     Blocked, CROSSING_SLACK, Cause, Connection, Event, Mark, Reason, State, StraySyn,
@@ -18,6 +20,9 @@ use super::{
 use crate::settings::Settings;
 use crate::stamp::Span;
 use crate::tcp::{Extras, Segment, Seq, Side, Sides};
+
+/// No acknowledgment is delayed as long (RFC 9293 3.8.6.3).
+const LONGEST_DELAY: Span = Span::from_millis(500);
 
 /// What the capture shows of a handshake.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +85,8 @@ impl Opening {
     }
 
     /// The SYN-ACK that `segment` of its receiver answers: the echo tells, or what the `sender` of the
-    /// segment had sent before, or else that `side` did not send its SYN again after it.
+    /// segment had sent before, or else that `side` did not send its SYN again after it. One that is beside the
+    /// tap, where its answers pass, had not heard what it left unanswered until the SYN-ACK came again.
     fn syn_ack_that_reached(
         &self,
         side: Side,
@@ -93,7 +99,18 @@ impl Opening {
         }
         let last_syn = self.syns.of(side).last().map(|syn| syn.mark.time);
         let told = last_syn.and_then(|syn| syn_acks.answered_by_number(syn, sender));
-        told.or_else(|| syn_acks.last())
+        let after = |syn_ack: &Attempt| segment.time.since(syn_ack.mark.time);
+        let at_once = syn_acks.last().filter(|last| after(last) < NEAR);
+        let unheard = |told: &Attempt| at_once.is_some() && after(told) > LONGEST_DELAY;
+        let is_seen = !matches!(sender, Some(Sender::Socket { unseen: 1.. }));
+        told.filter(|told| !(is_seen && unheard(told))).or(at_once).or_else(|| syn_acks.last())
+    }
+
+    /// Whether the server may go on before its SYN-ACK is acknowledged: it took data with the SYN, or the SYN
+    /// asks for Fast Open or brings a cookie (RFC 7413 4.1.3; servers may do without: Linux
+    /// `tcp_fastopen_no_cookie`).
+    pub(super) fn may_be_early(&self, client: &Stream) -> bool {
+        self.fast_open || client.options.fast_open.is_some()
     }
 }
 
@@ -359,9 +376,10 @@ impl Connection {
         if self.is_of_late_copy(from) {
             return;
         }
-        let covers_syn_data = self.opening.fast_open && self.opening.last_ack.is_none();
+        let may_be_early =
+            self.opening.may_be_early(&self.sides.client.stream) && self.opening.last_ack.is_none();
         if self.sides.of(from).state != State::SynReceived
-            || covers_syn_data
+            || may_be_early
             || self.goes_on_half_open(from, segment)
         {
             return;

@@ -76,9 +76,18 @@ pub(super) struct Sending {
     pub(super) rtt: Rtt,
     /// Acknowledgments up to here may belong to a repetition, or have waited for one.
     pub(super) ambiguous_until: i64,
+    /// How long its first segment with payload was, if the capture begins before that.
+    pub(super) first_piece: u32,
 }
 
-compact!(struct Sending { flight, rtt, ambiguous_until });
+compact!(struct Sending { flight, rtt, ambiguous_until, first_piece });
+
+impl Sending {
+    #[cold]
+    fn begun(first_piece: u32) -> Box<Self> {
+        Box::new(Self { first_piece, ..Self::default() })
+    }
+}
 
 /// Counts of every segment.
 #[derive(Clone, Debug, Default)]
@@ -397,7 +406,8 @@ impl Stream {
         self.last_data_sent = Some(mark);
         let flight = u64::try_from(end - self.acknowledged).unwrap_or(0);
         traffic.max_in_flight = traffic.max_in_flight.max(flight);
-        let flight = &mut self.sending.get_or_insert_default().flight;
+        let flight =
+            &mut self.sending.get_or_insert_with(|| Sending::begun(segment.payload_len)).flight;
         flight.push_made(segment.time, troubled, || Sent::new(start, segment));
         if end >= self.window_edge {
             self.fill_window(mark);

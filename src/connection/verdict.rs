@@ -25,6 +25,7 @@ impl Connection {
         settings: &Settings,
     ) -> ConnectionRecord {
         let known_until = replaced_by.map_or(clock, |mark| mark.time).max(self.last.time);
+        self.settle_deferred(settings);
         let retries = settings.of(self.addresses.server.address).synack_retries;
         self.settle_opening(known_until, retries);
         self.settle_closing(known_until);

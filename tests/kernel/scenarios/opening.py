@@ -1,5 +1,6 @@
 """Handshakes: answered, refused, ignored, repeated, crossed, deferred, with cookies, with data."""
 
+import contextlib
 import socket
 
 from host import Missing
@@ -102,6 +103,19 @@ def syn_ack_lost_once(net):
     client = net.dial(80)
     server = net.accept(listener)
     net.exchange(client, server)
+
+
+@scenario(families=BOTH, seconds=6, sysctl={"tcp_timestamps": 0})
+def syn_acks_eaten_until_the_timer(net):
+    """The client's firewall eats SYN-ACKs behind the tap, and opens before the server's timer repeats one:
+    without timestamps, only the time of the acknowledgment tells which one came."""
+    net.client.drop_input("tcp flags & (syn|ack) == (syn|ack)")
+    net.listen()
+    client = net.dial(80)
+    net.wait(1.5)
+    net.client.allow()
+    net.reach(client, "ESTABLISHED")
+    net.wait(0.05)
 
 
 @scenario(families=BOTH, seconds=9, server={"tcp_synack_retries": 1}, client={"tcp_syn_retries": 1})
@@ -320,6 +334,43 @@ def deferred_accept_told_by_another(net):
     net.accept(listener)
 
 
+@scenario(families=BOTH)
+def deferred_accept_and_a_long_answer(net):
+    """TCP_DEFER_ACCEPT: clients speak after 30 and 200 ms. The server takes that for the round trip, and hands
+    its answer to the card in small pieces."""
+    listener = net.listen(setup=lambda s: s.setsockopt(socket.IPPROTO_TCP,
+                                                       socket.TCP_DEFER_ACCEPT, 3))
+    for wait, size in ((0.03, 6_000), (0.2, 20_000)):
+        client = net.dial(80, block=True)
+        net.wait(wait)
+        client.sendall(b"q" * 80)
+        server = net.accept(listener)
+        net.read(server, 80)
+        server.sendall(b"a" * size)
+        net.read(client, size)
+        client.close()
+        net.reach(server, "CLOSE-WAIT")
+        server.close()
+    net.wait(0.05)
+
+
+@scenario(families=BOTH)
+def long_answer_to_a_late_question(net):
+    """The same without TCP_DEFER_ACCEPT: the answer goes out in large pieces."""
+    listener = net.listen()
+    for wait, size in ((0.03, 6_000), (0.2, 20_000)):
+        client, server = net.pair(listener=listener)
+        net.wait(wait)
+        client.sendall(b"q" * 80)
+        net.read(server, 80)
+        server.sendall(b"a" * size)
+        net.read(client, size)
+        client.close()
+        net.reach(server, "CLOSE-WAIT")
+        server.close()
+    net.wait(0.05)
+
+
 @scenario(seconds=12)
 def deferred_accept_runs_out(net):
     """TCP_DEFER_ACCEPT without data: SYN-ACKs are repeated at the end, then the ACK is taken."""
@@ -372,6 +423,28 @@ def fast_open_cookie_then_data(net):
     net.reach(server, "CLOSE-WAIT")
     server.close()
     net.wait(0.05)
+
+
+@scenario(families=BOTH, relay=True, delay=0.006, sysctl={"tcp_fastopen": 0x603})
+def fast_open_without_cookie(net):
+    """TFO: a listener that wants no cookie (TFO_SERVER_COOKIE_NOT_REQD) answers before the final ACK comes, in
+    SYN-RECEIVED; another client has given up by then."""
+    listener = net.listen()
+    for leaves in (False, True):
+        client = net.client.socket(net.family)
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            client.sendto(b"", socket.MSG_FASTOPEN, net.at(net.server, 80))
+        if leaves:
+            client.close()
+        server = net.accept(listener)
+        server.sendall(b"a" * 200)
+        net.wait(0.05)
+        server.close()
+        net.wait(0.05)
+        if not leaves:
+            client.close()
+    net.wait(0.1)
 
 
 @scenario(families=BOTH, relay=True)
