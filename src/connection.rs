@@ -16,7 +16,7 @@
 //! | ends by RST, ICMP, timer, or for want of a place in TIME-WAIT | `reset`, `reset_crossed`, `icmp`, `timers`, `buckets` |
 //! | where one connection of a port pair ends and the next begins | `stray`, `before`, `begun_late` |
 //! | one direction's bytes, windows and round trips | `stream`, `coverage`, `flight`, `feedback`, `window`, `rtt` |
-//! | why a segment was sent again | `judge`, `rule`, `repair`, `recut`, `effects` |
+//! | why a segment was sent again, or only seen twice | `judge`, `rule`, `repair`, `recut`, `print`, `effects` |
 //! | who was heard when, and what the tap never saw | `path`, `clock`, `unaware`, `numbers` |
 //! | what is told when all is over | `verdict`, `record`, `traffic`, `tally`, `lone_syn` |
 //! | speed and room: the short way, and sleep | `calm`, `asleep`, `several` |
