@@ -121,7 +121,7 @@ impl Embryo {
 
     /// It is a handshake.
     const fn is_syn(&self) -> bool {
-        Flags(self.flags).syn()
+        matches!(Flags(self.flags).control(), Control::Syn)
     }
 
     /// A SYN-ACK answered it.
@@ -200,15 +200,13 @@ impl Embryos {
     }
 
     /// The packed options of a segment with which a flow can begin as an embryo: one that the capture clock
-    /// agrees with and whose options can be held, a SYN, or of those in the middle of a connection, which
-    /// no timer ends, one without timestamps.
+    /// agrees with and whose options can be held, a SYN, or any other without timestamps.
     #[inline]
     pub(super) fn accepts(arrival: &Arrival<'_>) -> Option<u64> {
         let Arrival { segment, extras, options, clock, .. } = arrival;
         let is_kind = match segment.control() {
             Control::Syn => !segment.flags.fin(),
-            Control::None => segment.timestamps == Timestamps { value: 0, echo: 0 },
-            Control::SynAck | Control::Fin | Control::Rst => false,
+            _ => segment.timestamps == Timestamps { value: 0, echo: 0 },
         };
         let is_accepted =
             is_kind && segment.time == *clock && u16::try_from(segment.payload_len).is_ok();
@@ -235,10 +233,9 @@ impl Embryos {
             options: options | direction | wide | interface,
             flow,
             seq: segment.seq.0,
-            timestamp_or_ack: if segment.flags.syn() {
-                segment.timestamps.value
-            } else {
-                segment.ack.0
+            timestamp_or_ack: match segment.control() {
+                Control::Syn => segment.timestamps.value,
+                _ => segment.ack.0,
             },
             last: NONE,
             payload_len: u16::try_from(segment.payload_len).unwrap_or(u16::MAX),

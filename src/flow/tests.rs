@@ -645,7 +645,7 @@ fn an_evicted_embryo_says_so_and_comes_out_as_a_record() {
 
 #[test]
 fn a_lone_segment_takes_no_more_room_than_a_lone_syn_until_another_one_comes() {
-    let lone = conversation(&[(true, ACK, 101, 501)]);
+    let lone = |flags| conversation(&[(true, flags, 101, 501)]);
     let answered = conversation(&[(true, ACK, 101, 501), (false, ACK, 501, 101)]);
     let held = |capture: &[Sent]| {
         let batch = batches(capture, 10).remove(0);
@@ -657,7 +657,10 @@ fn a_lone_segment_takes_no_more_room_than_a_lone_syn_until_another_one_comes() {
         }
         held
     };
-    assert_eq!((held(&lone), held(&answered)), ((1, 0), (0, 1)));
+    for flags in [ACK, SYN_ACK, Flags::RST, Flags::FIN | ACK, Flags(0)] {
+        assert_eq!(held(&lone(flags)), (1, 0), "{flags:?}");
+    }
+    assert_eq!(held(&answered), (0, 1));
 }
 
 #[test]
