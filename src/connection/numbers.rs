@@ -14,7 +14,7 @@ use crate::tcp::Segment;
 const UNSEEN: u16 = 16;
 
 /// So many sightings of one packet a capture has at most: on each interface of a host that passes it on.
-const COPIES: u16 = 4;
+const COPIES: u8 = 4;
 
 /// Hosts that count for all connections together begin with a higher time to live (128, 255).
 pub(super) const LIMIT: u8 = 64;
@@ -31,9 +31,11 @@ pub(super) struct Numbers {
     last: u16,
     /// The last one is larger than what the wire carries: it becomes several, which are counted each.
     is_large: bool,
+    /// How many segments in a row had the last one as well.
+    again: u8,
 }
 
-compact!(struct Numbers { first, before, latest, last, is_large });
+compact!(struct Numbers { first, before, latest, last, is_large, again });
 
 /// What the usual frame carries at most.
 const FRAME: u32 = 1_500;
@@ -75,7 +77,7 @@ impl Stream {
     /// this side does not give the same to all.
     #[cold]
     pub(super) fn is_numbered(&self, segment: &Segment) -> bool {
-        segment.ip_id != 0 && !self.numbers.stand_still(segment.ip_id, self.segments())
+        segment.ip_id != 0 && !self.numbers.stand_still(segment.ip_id)
     }
 
     /// How many segments were seen.
@@ -89,6 +91,7 @@ impl Numbers {
     /// Keeps that of the segment that becomes the last one, unless it was overtaken.
     #[inline]
     pub(super) const fn take(&mut self, segment: &Segment) {
+        self.again = if segment.ip_id == self.last { self.again.saturating_add(1) } else { 0 };
         if !self.has_overtaken(segment.ip_id) {
             (self.last, self.is_large) = (segment.ip_id, segment.payload_len > FRAME);
         }
@@ -122,10 +125,9 @@ impl Numbers {
         ip_id != 0 && self.last != 0 && behind != 0 && behind <= UNSEEN * 4
     }
 
-    /// Whether more segments than a tap makes of one had the same identification from the first one on.
-    const fn stand_still(self, ip_id: u16, segments: u16) -> bool {
-        let all_same = self.first == ip_id && self.latest == ip_id && self.last == ip_id;
-        all_same && segments.wrapping_sub(self.before) > COPIES
+    /// Whether more segments in a row had this identification than a tap makes of one.
+    const fn stand_still(self, ip_id: u16) -> bool {
+        ip_id == self.last && self.again >= COPIES
     }
 
     fn sender(self, segment: &Segment, segments: u16) -> Option<Sender> {
