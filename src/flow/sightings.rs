@@ -27,8 +27,9 @@ use crate::tcp::Segment;
 /// what is retransmitted sooner has another IP identification or timestamp as a rule.
 pub const WINDOW: Span = Span::from_millis(200);
 
-/// Segments remembered by a shard; the oldest leaves first.
-const MAX_SIGHTINGS: usize = 4_096;
+/// Segments remembered by a shard; the oldest leaves first. Half of what fits into a table of 8,192 places, so
+/// that it makes room among what was removed and never grows beyond that.
+const MAX_SIGHTINGS: usize = 3_584;
 
 /// Inputs that are told apart for one segment; further ones count as repeating it.
 const MAX_SOURCES: usize = 4;
@@ -49,8 +50,8 @@ pub(super) struct Sightings {
     entries: HashTable<Entry>,
     /// Entries in the order in which they were last renewed; outdated ones are told by their
     /// number.
-    queue: VecDeque<(u64, u64)>,
-    next_number: u64,
+    queue: VecDeque<(u64, u32)>,
+    next_number: u32,
     trains: Trains,
     repeated: BTreeMap<u32, u64>,
 }
@@ -59,11 +60,12 @@ pub(super) struct Sightings {
 struct Entry {
     /// Hash of everything that makes two sightings those of one segment.
     print: u64,
-    number: u64,
     clock: Time,
-    group: u32,
-    /// How often which input showed it.
-    sources: [(u32, u32); MAX_SOURCES],
+    number: u32,
+    /// Which inputs showed it.
+    sources: [u32; MAX_SOURCES],
+    /// How often each of them did; none after the first that did not.
+    counts: [u8; MAX_SOURCES],
 }
 
 impl Sightings {
@@ -101,9 +103,7 @@ impl Sightings {
     fn is_repeated(&mut self, seen: Seen, flow: Flow<'_>, segment: &Segment) -> bool {
         self.forget(seen.clock);
         let print = self.print(seen, flow, segment);
-        if let Some(entry) = self.entries.find_mut(print, |entry| entry.print == print)
-            && entry.group == seen.group
-        {
+        if let Some(entry) = self.entries.find_mut(print, |entry| entry.print == print) {
             if entry.count(seen.source) {
                 *self.repeated.entry(seen.source).or_default() += 1;
                 return true;
@@ -115,14 +115,12 @@ impl Sightings {
                 *self.repeated.entry(seen.source).or_default() += 1;
                 return true;
             }
-            let mut sources = [(u32::MAX, 0); MAX_SOURCES];
-            sources[0] = (seen.source, 1);
-            let (number, Seen { group, clock, .. }) = (self.next_number, seen);
-            let entry = Entry { print, number, clock, group, sources };
+            let entry = Entry::new(print, self.next_number, seen);
             self.entries.insert_unique(print, entry, |entry| entry.print);
         }
         self.queue.push_back((print, self.next_number));
-        self.next_number += 1;
+        // Wraps long after an entry of that number has left.
+        self.next_number = self.next_number.wrapping_add(1);
         false
     }
 
@@ -179,18 +177,22 @@ impl Sightings {
 }
 
 impl Entry {
+    fn new(print: u64, number: u32, Seen { source, clock, .. }: Seen) -> Self {
+        let (mut sources, mut counts) = ([u32::MAX; MAX_SOURCES], [0; MAX_SOURCES]);
+        (sources[0], counts[0]) = (source, 1);
+        Self { print, clock, number, sources, counts }
+    }
+
     /// Counts a sighting; true if another input has had as many.
     fn count(&mut self, source: u32) -> bool {
-        let most = |sources: &[(u32, u32)]| {
-            let others = sources.iter().filter(|(other, _)| *other != source);
-            others.map(|(_, count)| *count).max().unwrap_or(0)
-        };
-        let most = most(&self.sources);
-        let own = self.sources.iter_mut().find(|(it, count)| *it == source || *count == 0);
+        let others = self.sources.iter().zip(self.counts).filter(|(other, _)| **other != source);
+        let most = others.map(|(_, count)| count).max().unwrap_or(0);
+        let mut all = self.sources.iter_mut().zip(&mut self.counts);
+        let own = all.find(|(it, count)| **it == source || **count == 0);
         // More inputs than are told apart.
         let Some((it, count)) = own else { return true };
         *it = source;
-        *count += 1;
+        *count = count.saturating_add(1);
         *count <= most
     }
 }
@@ -249,6 +251,8 @@ mod tests {
             assert!(!show(&mut it, 0, 0, seq));
         }
         assert!(it.entries.len() <= MAX_SIGHTINGS && it.queue.len() <= MAX_SIGHTINGS);
+        // What a run can be held to counts on it.
+        assert!(size_of::<Entry>() <= 40 && it.entries.capacity() <= 8_192);
         assert!(show(&mut it, 1, 0, many - 1));
         assert!(!show(&mut it, 1, 0, 0), "forgotten");
     }

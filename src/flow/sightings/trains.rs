@@ -12,8 +12,9 @@ use super::WINDOW;
 use crate::stamp::Time;
 use crate::tcp::{Part, Segment, Seq};
 
-/// Trains remembered by a shard; the oldest leaves first.
-const MAX_TRAINS: usize = 1_024;
+/// Trains remembered by a shard; the oldest leaves first. Half of what fits into a table of 2,048 places, as in
+/// [`super::MAX_SIGHTINGS`].
+const MAX_TRAINS: usize = 896;
 
 /// Bytes that an input showed, of one key.
 #[derive(Clone, Copy, Debug)]
