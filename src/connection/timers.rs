@@ -18,13 +18,24 @@ impl Connection {
     /// When the connection can leave memory if nothing more comes; `Time::MAX` while it is open.
     #[must_use]
     pub fn deadline(&self) -> Time {
+        let end = self.end();
+        if runs(end) { end.max(self.last.time) + LINGER } else { Time::MAX }
+    }
+
+    /// Nobody waits for anything more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.end() <= self.last.time
+    }
+
+    /// When the last timer runs out; `Time::MAX` while it is open.
+    fn end(&self) -> Time {
         let over = |endpoint: &Endpoint| match endpoint.state {
             State::Closed => endpoint.last_entry().map_or(Time::MIN, |entry| entry.at),
             State::Listen => Time::MIN,
             _ => endpoint.timer,
         };
-        let end = over(&self.sides.client).max(over(&self.sides.server));
-        if runs(end) { end.max(self.last.time) + LINGER } else { Time::MAX }
+        over(&self.sides.client).max(over(&self.sides.server))
     }
 
     /// Gives back memory that only late repetitions of early segments would want: to be called when

@@ -1,5 +1,5 @@
-//! Handshakes that have not advanced beyond SYN and SYN-ACK, and flows of which nothing but one segment
-//! without timestamps was seen, in a few dozen bytes each.
+//! Handshakes that have not advanced beyond SYN and SYN-ACK, or were refused at once, and flows of which
+//! nothing but one segment without timestamps was seen, in a few dozen bytes each.
 //!
 //! Floods leave millions of these. An embryo keeps the segments themselves and understands none
 //! of them: the connection is built by replaying them, so it cannot differ from one that was
@@ -251,8 +251,9 @@ impl Embryos {
         })
     }
 
-    /// Stores a segment that leaves the handshake where it is: the same SYN again, or the SYN-ACK
-    /// that answers it. False where the connection has to be built instead.
+    /// Stores a segment that leaves the handshake where it is, the same SYN again, or the SYN-ACK that
+    /// answers it; or the RST that refuses it, after which nothing is stored any more. False where the
+    /// connection has to be built instead.
     pub(super) fn extend(
         &mut self,
         index: u32,
@@ -262,9 +263,12 @@ impl Embryos {
         clock: Time,
     ) -> bool {
         let Some(head) = self.heads.get(index) else { return false };
-        let last = self.followers.get(head.last).map_or(head.time, |held| held.segment.time);
+        let last = self.followers.get(head.last);
+        let is_refused = last.is_some_and(|held| held.segment.flags.rst());
+        let last = last.map_or(head.time, |held| held.segment.time);
         let Some(options) = pack(extras).filter(|_| {
-            head.count.get() < MAX_SEGMENTS
+            !is_refused
+                && head.count.get() < MAX_SEGMENTS
                 && segment.time == clock
                 && clock.since(last) <= MAX_SILENCE
                 && !segment.flags.fin()
@@ -277,7 +281,7 @@ impl Embryos {
         if let Some(head) = self.heads.get_mut(index) {
             head.last = at;
             head.count = head.count.saturating_add(1);
-            if forward != head.is_forward() && !head.is_answered() {
+            if segment.control() == Control::SynAck && !head.is_answered() {
                 head.options |= Embryo::ANSWERED;
                 self.answered += 1;
             }
@@ -395,7 +399,11 @@ impl Embryos {
                     && segment.ack == Seq(head.seq).plus(1)
                     && self.syn_ack(head).is_none_or(|earlier| earlier.segment.seq == segment.seq)
             }
-            Control::None | Control::Fin | Control::Rst => false,
+            Control::Rst => {
+                let accepts = segment.flags.ack() && segment.ack == Seq(head.seq).plus(1);
+                !same_side && accepts && !head.is_answered()
+            }
+            Control::None | Control::Fin => false,
         }
     }
 

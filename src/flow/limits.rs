@@ -7,7 +7,8 @@ use super::table::Slot;
 /// How many connections a shard remembers at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Handshakes that have not advanced beyond SYN and SYN-ACK, and flows of which one segment was seen.
+    /// Handshakes that have not advanced beyond SYN and SYN-ACK or were refused, and flows of which one segment
+    /// was seen.
     pub embryonic: usize,
     /// All other connections.
     pub connections: usize,

@@ -43,6 +43,7 @@ fn sent() -> impl Strategy<Value = Sent> {
         3 => Just(ACK),
         2 => Just(fin_ack),
         1 => Just(Flags::RST),
+        2 => Just(Flags(Flags::RST.0 | Flags::ACK.0)),
         1 => Just(Flags(Flags::SYN.0 | Flags::FIN.0)),
         1 => (0_u16..64).prop_map(Flags),
     ];
@@ -644,7 +645,7 @@ fn an_evicted_embryo_says_so_and_comes_out_as_a_record() {
 }
 
 #[test]
-fn a_lone_segment_takes_no_more_room_than_a_lone_syn_until_another_one_comes() {
+fn a_lone_segment_and_a_refusal_take_little_room_until_another_one_comes() {
     let lone = |flags| conversation(&[(true, flags, 101, 501)]);
     let answered = conversation(&[(true, ACK, 101, 501), (false, ACK, 501, 101)]);
     let held = |capture: &[Sent]| {
@@ -661,6 +662,24 @@ fn a_lone_segment_takes_no_more_room_than_a_lone_syn_until_another_one_comes() {
         assert_eq!(held(&lone(flags)), (1, 0), "{flags:?}");
     }
     assert_eq!(held(&answered), (0, 1));
+    let refused = [(true, SYN, 100, 0), (false, Flags::RST | ACK, 0, 101)];
+    assert_eq!(held(&conversation(&refused)), (1, 0));
+    let dialled_again = [refused[0], refused[1], refused[0]];
+    assert_eq!(held(&conversation(&dialled_again)), (0, 1));
+}
+
+#[test]
+fn what_was_refused_a_while_ago_is_not_let_go_of_early() {
+    let limits = Limits { embryonic: 1, ..ROOMY };
+    let refused = conversation(&[(true, SYN, 100, 0), (false, Flags::RST | ACK, 0, 101)]);
+    let ending = |gap| {
+        let mut capture = refused.clone();
+        // Flow 3 shares its shard.
+        capture.push(syn(3, gap));
+        finished(&capture, 10, limits).first().map(|it| (it.record.id, it.ending))
+    };
+    assert_eq!(ending(1_000), Some((1, Ending::Evicted)));
+    assert_eq!(ending(4_000), Some((1, Ending::Expired)));
 }
 
 #[test]

@@ -10,7 +10,11 @@ use crate::flow::lone::Lone;
 use crate::flow::observer::{Ending, Finished, Observer};
 use crate::flow::table::Slot;
 use crate::settings::Settings;
-use crate::stamp::Time;
+use crate::stamp::{Span, Time};
+
+/// Within so long a client that was refused dials again with the same SYN: Windows does so twice, half a second
+/// later each. What is over leaves nothing behind then.
+const DIALS_AGAIN: Span = Span::from_secs(3);
 
 /// How a connection leaves.
 pub(super) struct Leave {
@@ -156,7 +160,16 @@ impl Shard {
         let Some(hatched) = self.hatch(index, settings, emit) else { return };
         let key = hatched.key;
         let due = hatched.connection.deadline().max(hatched.time);
-        let (known_until, ending) = if due <= at { (due, Ending::Expired) } else { (at, ending) };
+        let (known_until, ending) = if due <= at {
+            (due, Ending::Expired)
+        } else if ending == Ending::Evicted
+            && hatched.connection.is_over()
+            && at.since(hatched.time) > DIALS_AGAIN
+        {
+            (at, Ending::Expired)
+        } else {
+            (at, ending)
+        };
         let mut connection = hatched.connection;
         tell_neighbours(&mut connection, known_until, settings, emit);
         let record = connection.finish(known_until, None, settings);
