@@ -2,7 +2,6 @@
 
 use super::stream::Stream;
 use super::{ELSEWHERE, SAME_FRAME};
-use crate::stamp::Time;
 use crate::tcp::Segment;
 
 impl Stream {
@@ -11,10 +10,7 @@ impl Stream {
     pub(super) fn is_same_packet(&self, segment: &Segment) -> bool {
         let within = if self.place == segment.place() { SAME_FRAME } else { ELSEWHERE };
         self.resembles_last(segment)
-            && self
-                .traffic
-                .last_segment
-                .is_some_and(|last| segment.time.since(last.time).abs() < within)
+            && self.last_time().is_some_and(|last| segment.time.since(last).abs() < within)
     }
 
     /// Whether `segment` has what tells packets apart from this side's last one: where no IP
@@ -24,11 +20,7 @@ impl Stream {
         self.print == print(segment)
             && (self.place != segment.place()
                 || self.is_numbered(segment)
-                || (segment.ip_id != 0 && self.last_was_at(segment.time)))
-    }
-
-    fn last_was_at(&self, time: Time) -> bool {
-        self.traffic.last_segment.is_some_and(|last| last.time == time)
+                || (segment.ip_id != 0 && self.last_time() == Some(segment.time)))
     }
 }
 

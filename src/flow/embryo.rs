@@ -379,8 +379,8 @@ impl Embryos {
     pub(super) fn lone_syn(&self, index: u32) -> Option<(&Embryo, Segment, bool)> {
         let embryo = self.heads.get(index)?;
         let is_sound = embryo.marks & Self::UNSOUND == 0;
-        let is_lone = embryo.count == NonZeroU8::MIN && embryo.payload_len == 0 && is_sound;
-        let is_lone = is_lone && embryo.is_syn();
+        let is_single = embryo.count == NonZeroU8::MIN && embryo.is_syn();
+        let is_lone = is_single && embryo.payload_len == 0 && is_sound;
         is_lone.then(|| (embryo, embryo.first().segment, embryo.is_forward()))
     }
 

@@ -334,6 +334,16 @@ def deferred_accept_told_by_another(net):
     net.accept(listener)
 
 
+def answer_at_length(net, client, server, size):
+    """The server answers the question that it was sent, and the client closes."""
+    net.read(server, 80)
+    server.sendall(b"a" * size)
+    net.read(client, size)
+    client.close()
+    net.reach(server, "CLOSE-WAIT")
+    server.close()
+
+
 @scenario(families=BOTH)
 def deferred_accept_and_a_long_answer(net):
     """TCP_DEFER_ACCEPT: clients speak after 30 and 200 ms. The server takes that for the round trip, and hands
@@ -345,12 +355,7 @@ def deferred_accept_and_a_long_answer(net):
         net.wait(wait)
         client.sendall(b"q" * 80)
         server = net.accept(listener)
-        net.read(server, 80)
-        server.sendall(b"a" * size)
-        net.read(client, size)
-        client.close()
-        net.reach(server, "CLOSE-WAIT")
-        server.close()
+        answer_at_length(net, client, server, size)
     net.wait(0.05)
 
 
@@ -362,12 +367,7 @@ def long_answer_to_a_late_question(net):
         client, server = net.pair(listener=listener)
         net.wait(wait)
         client.sendall(b"q" * 80)
-        net.read(server, 80)
-        server.sendall(b"a" * size)
-        net.read(client, size)
-        client.close()
-        net.reach(server, "CLOSE-WAIT")
-        server.close()
+        answer_at_length(net, client, server, size)
     net.wait(0.05)
 
 
