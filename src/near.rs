@@ -4,6 +4,9 @@
 
 use prefetch_index::prefetch_index;
 
+/// Bytes that come at once.
+pub(crate) const LINE: usize = 64;
+
 /// Asks for the element at `index` of a slice, or of what lies behind it.
 #[inline]
 pub(crate) fn element<T>(slice: &[T], index: usize) {
@@ -13,7 +16,7 @@ pub(crate) fn element<T>(slice: &[T], index: usize) {
 /// Asks for all of a slice.
 #[inline]
 pub(crate) fn slice(bytes: &[u8]) {
-    for index in (0..bytes.len()).step_by(64) {
+    for index in (0..bytes.len()).step_by(LINE) {
         element(bytes, index);
     }
 }

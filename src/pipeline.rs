@@ -159,12 +159,6 @@ impl Options {
     /// Bytes of a wave for each thread at most, and segments: enough chunks to keep it busy.
     const WAVE_OF_THREAD: u64 = 16 << 20;
     const SEGMENTS_OF_THREAD: u64 = 1 << 16;
-    /// Segments of a wave where one thread decodes and consumes them in turn: no more than a chunk,
-    /// so that they are still in the core's own cache.
-    const SEGMENTS_ALONE: u64 = Self::CHUNK_SEGMENTS;
-    /// Segments for each SYN with which a wave is no larger than that; in a flood, a shard's table is
-    /// what should stay in the cache.
-    const SEGMENTS_A_SYN: u64 = 16;
     /// Bytes of a wave at most where segments are written one by one: their lines take up to ten
     /// times as much, and wait for the wave to be over.
     pub const WAVE_OF_SEGMENTS: u64 = 8 << 20;

@@ -5,7 +5,6 @@
 //! counted, never silently lost.
 
 use crate::compact::compact;
-use crate::near;
 
 /// Bytes seen, as one contiguous part and bounded ranges beyond it.
 #[derive(Clone, Debug, Default)]
@@ -54,12 +53,6 @@ impl Coverage {
     /// The first byte not seen.
     pub(super) const fn next(&self) -> i64 {
         self.next
-    }
-
-    /// Asks the memory for what the next segment will need.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        near::value(&self.next);
     }
 
     /// Bytes given up as missing, and those of gaps still open.

@@ -14,30 +14,41 @@ use crate::tcp::Timestamps;
 
 /// One endpoint as the tap's evidence shows it.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Endpoint {
-    /// The state now. LISTEN stands for "nothing proven yet".
-    pub(super) state: State,
-    timeline: Vec<Entry>,
-    dropped: u32,
     /// What this side sent.
     pub(super) stream: Stream,
-    /// When it sent that, by its own clock.
-    pub(super) clock: Clock,
-    /// Segments that may have brought the peer's FIN, complete with everything before it; which one
-    /// did is settled by this side's acknowledgment.
-    pub(super) fin_arrivals: Attempts,
-    /// When the timer of the state runs out; `Time::MAX` while none runs.
-    pub(super) timer: Time,
-    /// How much later than that a segment may come that the timer itself sends.
-    pub(super) timer_grace: Span,
-    /// How often TIME-WAIT was started again.
-    pub(super) time_wait_restarts: u32,
+    /// When that was last over.
+    pub(super) released: Time,
+    /// Data in flight or a closed window may be holding back what the application wrote.
+    pub(super) held: bool,
+    /// Probes and repetitions since the peer was last heard: it may hear nothing either.
+    pub(super) unanswered: u8,
+    /// The state now. LISTEN stands for "nothing proven yet".
+    pub(super) state: State,
+    /// It sent the latest segment before it had heard what its peer had acknowledged before its FIN or RST.
+    pub(super) unaware: bool,
     /// Whether the side was seen to take data after its own FIN: nobody orphaned it.
     pub(super) reads_after_fin: bool,
     /// Sent something after a timer should have ended it: that timer does not run here.
     pub(super) outlived_timer: bool,
     /// How often it went on after an ICMP error that should have ended its attempt.
     pub(super) outlived_icmp: u8,
+    /// When the timer of the state runs out; `Time::MAX` while none runs.
+    pub(super) timer: Time,
+    /// How much later than that a segment may come that the timer itself sends.
+    pub(super) timer_grace: Span,
+    /// First FIN sent.
+    pub(super) fin: Option<Mark>,
+    /// When it sent that, by its own clock.
+    pub(super) clock: Clock,
+    timeline: Vec<Entry>,
+    dropped: u32,
+    /// How often TIME-WAIT was started again.
+    pub(super) time_wait_restarts: u32,
+    /// Segments that may have brought the peer's FIN, complete with everything before it; which one
+    /// did is settled by this side's acknowledgment.
+    pub(super) fin_arrivals: Attempts,
     /// The frame that took back an entry, until the next entry cites it.
     pub(super) correction: Option<FrameId>,
     /// RSTs sent.
@@ -62,16 +73,6 @@ pub(super) struct Endpoint {
     /// The first segment with the highest number of those that show that something before them was
     /// not captured, or was overtaken. Perhaps it was the FIN.
     pub(super) skipped_to: Option<Box<Skip>>,
-    /// Probes and repetitions since the peer was last heard: it may hear nothing either.
-    pub(super) unanswered: u8,
-    /// Data in flight or a closed window may be holding back what the application wrote.
-    pub(super) held: bool,
-    /// When that was last over.
-    pub(super) released: Time,
-    /// It sent the latest segment before it had heard what its peer had acknowledged before its FIN or RST.
-    pub(super) unaware: bool,
-    /// First FIN sent.
-    pub(super) fin: Option<Mark>,
 }
 
 compact!(struct Endpoint {
@@ -239,7 +240,6 @@ impl Endpoint {
     /// Asks the memory for every part that the next segment will need.
     #[inline]
     pub(super) fn prefetch(&self) {
-        near::value(&self.timer);
         self.stream.prefetch();
     }
 

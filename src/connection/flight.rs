@@ -68,19 +68,20 @@ impl Sent {
 
 /// Transmissions in the order of the stream.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(super) struct Flight {
-    /// The ring's places while few are needed.
-    few: [Sent; Self::FEW],
-    /// The ring's places once more are needed, as far as they were ever used: the ring turns only
-    /// when all of them are.
-    many: Vec<Sent>,
-    /// How many places `many` stands for; 0 while few are needed.
-    more: u16,
     /// Where the oldest is.
     head: usize,
     len: usize,
     /// How many of the oldest are acknowledged.
     acknowledged: usize,
+    /// How many places `many` stands for; 0 while few are needed.
+    more: u16,
+    /// The ring's places once more are needed, as far as they were ever used: the ring turns only
+    /// when all of them are.
+    many: Vec<Sent>,
+    /// The ring's places while few are needed.
+    few: [Sent; Self::FEW],
 }
 
 impl Flight {
@@ -97,10 +98,10 @@ impl Flight {
     /// Asks the memory for what the next transmission will need.
     #[inline]
     pub(super) fn prefetch(&self) {
-        let [first, .., last] = &self.few;
-        near::value(&first.start);
-        near::value(&last.start);
-        near::value(&self.more);
+        let [_, second, third, _] = &self.few;
+        near::value(&self.head);
+        near::value(second);
+        near::value(third);
     }
 
     /// Adds a transmission of bytes beyond all that were sent before. Of a direction in trouble,

@@ -42,6 +42,7 @@ impl Rtt {
     /// Asks the memory for what the next measurement will need.
     #[inline]
     pub(super) fn prefetch(&self) {
+        near::value(&self.histogram);
         near::value(&self.smoothed);
     }
 

@@ -20,47 +20,50 @@ use crate::tcp::{Extras, Marks, SackBlock, Segment, Seq, Side};
 
 /// What one endpoint sent.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Stream {
+    // Perf: in this order, see `Connection::prefetch`. What a segment of either side touches:
     /// A recent sequence number and its offset: distances from it never reach 2^31.
     pub(super) reference: (Seq, i64),
-    /// Whether `reference` was ever set.
-    started: bool,
-    /// Whether the SYN was seen, so that offsets are true positions.
-    pub(super) syn_seen: bool,
-    /// How often in a row the peer has acknowledged the same.
-    pub(super) dup_acks: u32,
-    /// The interface of the acknowledgment that moved `acknowledged`: at others it is a copy.
-    pub(super) acknowledged_at: u8,
     /// The offset after the last byte (or FIN) sent.
     pub(super) end: i64,
     /// The highest acknowledgment from the peer.
     pub(super) acknowledged: i64,
+    /// The offset at which the peer's window ends; `i64::MAX` while its scale is unknown.
+    pub(super) window_edge: i64,
+    pub(super) coverage: Coverage,
+    /// Made with the first payload.
+    pub(super) sending: Option<Box<Sending>>,
+    /// Made with the first trouble.
+    pub(super) repair: Option<Box<Repair>>,
+    /// The acknowledgment that last moved `acknowledged`, and the time of the last one of any kind.
+    pub(super) advanced: Mark,
+    pub(super) last_ack: Time,
     /// Offset of the FIN.
     pub(super) fin: Option<i64>,
-    pub(super) coverage: Coverage,
-    pub(super) options: OfferedOptions,
-    pub(super) traffic: Counters,
-    last_data_sent: Option<Mark>,
+    /// How often in a row the peer has acknowledged the same.
+    pub(super) dup_acks: u32,
     repeated_unacknowledged: u32,
+    /// The peer's window field, and the shift that it has outside SYNs, if known.
+    pub(super) peer_window: u16,
+    pub(super) peer_shift: Option<u8>,
+    /// The interface of the acknowledgment that moved `acknowledged`: at others it is a copy.
+    pub(super) acknowledged_at: u8,
+    /// Whether `reference` was ever set.
+    started: bool,
+    /// Whether the SYN was seen, so that offsets are true positions.
+    pub(super) syn_seen: bool,
+    // What one of this side touches besides:
     /// What tells the last segment from others.
     pub(super) print: u64,
     /// Its place.
     pub(super) place: u16,
     pub(super) numbers: Numbers,
-    /// The acknowledgment that last moved `acknowledged`, and the time of the last one of any kind.
-    pub(super) advanced: Mark,
-    pub(super) last_ack: Time,
-    /// The offset at which the peer's window ends; `i64::MAX` while its scale is unknown.
-    pub(super) window_edge: i64,
-    /// The peer's window field, and the shift that it has outside SYNs, if known.
-    pub(super) peer_window: u16,
-    pub(super) peer_shift: Option<u8>,
     /// The smallest and largest window field that this side sent outside SYNs.
     pub(super) windows: (u16, u16),
-    /// Made with the first payload.
-    pub(super) sending: Option<Box<Sending>>,
-    /// Made with the first trouble.
-    pub(super) repair: Option<Box<Repair>>,
+    pub(super) traffic: Counters,
+    last_data_sent: Option<Mark>,
+    pub(super) options: OfferedOptions,
 }
 
 compact!(struct Stream {
@@ -71,6 +74,7 @@ compact!(struct Stream {
 
 /// What only a direction with payload has.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(super) struct Sending {
     pub(super) flight: Flight,
     pub(super) rtt: Rtt,
@@ -91,18 +95,19 @@ impl Sending {
 
 /// Counts of every segment.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(super) struct Counters {
     pub(super) segments: u64,
     pub(super) data_segments: u64,
     pub(super) ip_bytes: u64,
     pub(super) payload_bytes: u64,
     pub(super) unique_bytes: u64,
+    pub(super) max_in_flight: u64,
+    pub(super) last_segment: Option<Mark>,
+    pub(super) last_data: Option<Mark>,
+    pub(super) first_data: Option<Mark>,
     pub(super) zero_windows: u64,
     pub(super) bad_checksums: u64,
-    pub(super) max_in_flight: u64,
-    pub(super) first_data: Option<Mark>,
-    pub(super) last_data: Option<Mark>,
-    pub(super) last_segment: Option<Mark>,
 }
 
 compact!(struct Counters {
@@ -164,10 +169,13 @@ impl Stream {
     /// Asks the memory for every part that the next segment will need.
     #[inline]
     pub(super) fn prefetch(&self) {
-        near::value(&self.end);
-        self.coverage.prefetch();
-        near::value(&self.traffic.segments);
+        near::value(&self.reference);
+        near::value(&self.repair);
+        near::value(&self.print);
         near::value(&self.traffic.max_in_flight);
+        // The other side does not begin at a line.
+        near::value(&self.traffic.last_data);
+        near::value(&self.last_data_sent);
     }
 
     /// The same, of what only a direction with payload has.

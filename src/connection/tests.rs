@@ -3,8 +3,10 @@
 //! The snapshots are read by people; the decisive facts are asserted beside them.
 
 use std::fmt::Write as _;
+use std::mem::offset_of;
 use std::path::Path;
 
+use super::stream::Stream;
 use super::*;
 use crate::stamp::Time;
 use crate::testkit::{Observation, Scenario};
@@ -676,4 +678,14 @@ fn one_captured_syn_tells_the_scale_of_its_senders_windows_and_its_lack_that_of_
 fn a_connection_fits_the_allocators_class_of_two_kibibytes() {
     // The next one is of 2,560 bytes: a fifth of every connection's memory would be lost.
     assert!(size_of::<Connection>() <= 2_048, "{}", size_of::<Connection>());
+}
+
+#[test]
+fn what_the_short_way_touches_lies_together() {
+    const LINE: usize = crate::near::LINE;
+    assert_eq!(offset_of!(Connection, zeek), LINE);
+    assert_eq!(offset_of!(Connection, sides) % LINE, 0);
+    // What is heard from the peer, and what is sent besides.
+    assert!(offset_of!(Endpoint, stream) == 0 && offset_of!(Stream, print) == 2 * LINE);
+    assert!(offset_of!(Endpoint, unanswered) < 5 * LINE);
 }

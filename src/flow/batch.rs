@@ -31,7 +31,6 @@ pub struct Batch {
     wide: WideFlows,
     late: Vec<Late>,
     answers: Vec<Answer>,
-    syns: u64,
     is_ordered: bool,
 }
 
@@ -52,7 +51,6 @@ impl Default for Batch {
             wide: WideFlows::default(),
             late: Vec::new(),
             answers: Vec::new(),
-            syns: 0,
             is_ordered: false,
         }
     }
@@ -67,7 +65,7 @@ impl Batch {
         self.late.clear();
         self.answers.clear();
         self.before.clear();
-        (self.last, self.syns, self.is_ordered) = (Strip::default(), 0, false);
+        (self.last, self.is_ordered) = (Strip::default(), false);
     }
 
     /// Gives back the memory that it does not need, since it will wait.
@@ -135,12 +133,6 @@ impl Batch {
         self.strips().map(Strip::segments).sum()
     }
 
-    /// SYNs among them, without those that were inserted.
-    #[must_use]
-    pub const fn syns(&self) -> u64 {
-        self.syns
-    }
-
     /// How many segments wait for the shard.
     #[must_use]
     pub fn waiting(&self, shard: usize) -> usize {
@@ -183,7 +175,6 @@ impl Batch {
         if (extras.is_some() && options.is_none()) || segment.flags.syn() && segment.flags.ack() {
             return self.append(shard, Packed::new(segment, frame, flow, kind), extras);
         }
-        self.syns += u64::from(segment.flags.syn());
         let latest = self.last.latest;
         if segment.time < latest {
             kind = kind.with(Kind::LATE);
@@ -449,7 +440,6 @@ impl Batch {
             packed.kind = packed.kind.with(Kind::LATE);
             self.late.push(Late { frame: packed.frame, clock: latest });
         }
-        self.syns += u64::from(packed.is_syn());
         if packed.is_syn_ack() {
             self.note_answer(self.before.len(), &packed);
         }

@@ -121,11 +121,6 @@ impl Packed {
         addresses ^ (ports as u64).wrapping_mul(MULTIPLIER)
     }
 
-    /// Whether it has a SYN.
-    pub(super) const fn is_syn(&self) -> bool {
-        Flags(self.flags).syn()
-    }
-
     /// Whether it acknowledges and is none of those.
     pub(super) const fn acknowledges_alone(&self) -> bool {
         let flags = Flags(self.flags);

@@ -58,12 +58,16 @@ impl<T> Slab<T> {
         self.pages.get(index / Self::PAGE)?.get(index % Self::PAGE)?.as_ref()
     }
 
-    /// Asks the memory for a place.
+    /// Asks the memory for a place, and for its end where it may lie in the next line.
     #[inline]
     pub(super) fn prefetch(&self, index: u32) {
         let index = index as usize;
         if let Some(page) = self.pages.get(index / Self::PAGE) {
-            near::element(page, index % Self::PAGE);
+            let place = index % Self::PAGE;
+            near::element(page, place);
+            if size_of::<Option<T>>() > near::LINE {
+                near::element(page, place + 1);
+            }
         }
     }
 

@@ -50,8 +50,6 @@ pub(super) struct Reading<'a> {
     pub(super) bytes_done: u64,
     /// Bytes of an input for a segment, in the last wave.
     bytes_per_segment: u64,
-    /// Few segments of it were SYNs.
-    has_few_syns: bool,
 }
 
 /// A guess for the first wave, low, so that a flood's is not too large.
@@ -77,7 +75,6 @@ impl<'a> Reading<'a> {
             effort: Arc::default(),
             bytes_done: 0,
             bytes_per_segment: FEW_BYTES,
-            has_few_syns: false,
         }
     }
 
@@ -85,9 +82,7 @@ impl<'a> Reading<'a> {
     /// the memory for a wave is meant for.
     pub(super) fn wave_budget(&self) -> u64 {
         let most = self.options.wave_segments;
-        let is_small = self.options.threads == 1 && self.has_few_syns;
-        let segments = if is_small { most.min(Options::SEGMENTS_ALONE) } else { most };
-        let enough = self.bytes_per_segment.saturating_mul(segments);
+        let enough = self.bytes_per_segment.saturating_mul(most);
         self.options.wave_size.min(enough).max(1)
     }
 
@@ -113,8 +108,7 @@ impl<'a> Reading<'a> {
             self.keep_rest();
             wave.ready = self.settle();
             wave.begun.append(&mut self.begun);
-            let (bytes, segments, syns) = wave.extent();
-            self.has_few_syns = syns.saturating_mul(Options::SEGMENTS_A_SYN) < segments;
+            let (bytes, segments) = wave.extent();
             self.bytes_per_segment = (bytes / segments.max(1)).max(FEW_BYTES);
         }
     }

@@ -118,14 +118,12 @@ impl Wave {
         self.chunks.get(..self.used).unwrap_or_default()
     }
 
-    /// Bytes of inputs in the wave, segments, and SYNs among them.
-    pub(super) fn extent(&self) -> (u64, u64, u64) {
-        self.chunks().iter().fold((0, 0, 0), |(bytes, segments, syns), chunk| {
+    /// Bytes of inputs in the wave, and segments.
+    pub(super) fn extent(&self) -> (u64, u64) {
+        self.chunks().iter().fold((0, 0), |(bytes, segments), chunk| {
             let range = chunk.order.as_ref().map_or(0..0, |order| order.range.clone());
             let whole: u64 = chunk.wholes.iter().map(Whole::len).sum();
-            let batch = &chunk.batch;
-            let bytes = bytes + range.end - range.start + whole;
-            (bytes, segments + batch.segments(), syns + batch.syns())
+            (bytes + range.end - range.start + whole, segments + chunk.batch.segments())
         })
     }
 

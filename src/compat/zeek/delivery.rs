@@ -7,6 +7,7 @@ use crate::compact::compact;
 
 /// One direction's payload.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Delivery {
     /// Everything below was delivered or given up.
     next: u64,

@@ -104,25 +104,20 @@ pub(super) mod once {
 
 /// One endpoint.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(super) struct Endpoint {
+    /// After the highest number sent.
+    pub(super) last: Counted,
+    /// The highest acknowledgment of what it sent.
+    pub(super) acked: Counted,
+    /// The SYN's number, or the one before the first.
+    pub(super) start: Seq,
     pub(super) state: EndpointState,
     pub(super) before: EndpointState,
     /// Letters that a history has once per direction, as bits.
     pub(super) entered: u8,
     /// A FIN was sent.
     pub(super) finished: bool,
-    /// Zeek has taken note of its close.
-    pub(super) closed: bool,
-    /// Everything up to its close was delivered.
-    pub(super) ended: bool,
-    /// Something was processed of it (`first_packet_seen`).
-    pub(super) seen: bool,
-    /// The SYN's number, or the one before the first.
-    pub(super) start: Seq,
-    /// After the highest number sent.
-    pub(super) last: Counted,
-    /// The highest acknowledgment of what it sent.
-    pub(super) acked: Counted,
     pub(super) delivery: Delivery,
     pub(super) counts: Counts,
     /// Offset after the last FIN.
@@ -135,6 +130,12 @@ pub(super) struct Endpoint {
     pub(super) zero_windows: Scaled,
     pub(super) gaps: Scaled,
     pub(super) bad_checksums: Scaled,
+    /// Zeek has taken note of its close.
+    pub(super) closed: bool,
+    /// Everything up to its close was delivered.
+    pub(super) ended: bool,
+    /// Something was processed of it (`first_packet_seen`).
+    pub(super) seen: bool,
 }
 
 compact!(struct Endpoint {
@@ -148,8 +149,8 @@ impl Endpoint {
 
     #[inline]
     pub(super) fn prefetch(&self) {
-        near::value(&self.last.seq);
-        near::value(&self.entered);
+        near::value(&self.last);
+        near::value(&self.counts);
     }
 
     pub(super) const fn enter(&mut self, state: EndpointState) {

@@ -1,6 +1,8 @@
 //! Small connections, segment by segment. Upper case in a test's letters is the originator's, as in
 //! the history.
 
+use std::mem::offset_of;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -313,4 +315,12 @@ fn zeek_forgets_attempts_after_5_s_silence_after_5_min_and_what_is_closed_after_
         assert_eq!(due(&segments, Timers::DEFAULT), with_defaults);
         assert_eq!(due(&segments, Timers::ONE_DAY), 86_400);
     }
+}
+
+#[test]
+fn what_the_short_way_touches_of_an_endpoint_lies_together() {
+    use endpoint::Endpoint as Side;
+    const LINE: usize = crate::near::LINE;
+    assert_eq!((offset_of!(Side, counts), size_of::<Side>()), (LINE, 2 * LINE));
+    assert!(offset_of!(Side, delivery) + size_of::<delivery::Delivery>() <= LINE);
 }

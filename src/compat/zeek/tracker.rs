@@ -13,22 +13,23 @@ use crate::tcp::{FourTuple, Marks, Segment};
 
 /// Follows one connection.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Tracker {
     forward: Endpoint,
     backward: Endpoint,
-    originator_is_forward: bool,
+    pub(super) last: Time,
     /// The first segment of a side was no SYN (`is_partial`).
     pub(super) is_partial: bool,
+    /// Only data and acknowledgments are to be expected.
+    is_calm: bool,
+    originator_is_forward: bool,
     /// A close waits for payload to be delivered.
     pub(super) close_deferred: bool,
     /// Zeek still asks now and then whether the connection is over.
     pub(super) is_active: bool,
-    /// Only data and acknowledgments are to be expected.
-    is_calm: bool,
-    history: History,
     pub(super) missed_bytes: u64,
     first: Time,
-    pub(super) last: Time,
+    history: History,
 }
 
 compact!(struct Tracker {
