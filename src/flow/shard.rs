@@ -135,6 +135,10 @@ impl Shard {
                 }
                 place += 1;
                 if taken.contains(index) {
+                    if watched {
+                        let is_repeated = self.sightings.is_repeated_in(from, packed);
+                        debug_assert!(!is_repeated, "taken ahead, where an input is alone");
+                    }
                     continue;
                 }
                 let clock = batch.clock_at(from.1, packed);
@@ -146,14 +150,18 @@ impl Shard {
                     self.quote(from, packed, settings, emit);
                     continue;
                 }
-                if !watched && !O::SEGMENTS {
-                    let until = if runs { end - first } else { index + 1 };
+                if watched && self.sightings.is_repeated_in(from, packed) {
+                    continue;
+                }
+                if !O::SEGMENTS {
+                    let is_ahead = runs && (!watched || from.1.is_alone());
+                    let until = if is_ahead { end - first } else { index + 1 };
                     if self.take_run(from, (block, &ahead), index..until, &mut taken) {
                         continue;
                     }
                 }
                 let likely = ahead.likely(index);
-                self.arrive(from, (packed, likely), watched, settings, emit);
+                self.arrive(from, (packed, likely), settings, emit);
                 if emit.is_full() {
                     portion.stop_before(place, taken.behind(index + 1));
                     return Some((clock, self.cause + 1));
@@ -189,7 +197,6 @@ impl Shard {
         &mut self,
         from: (&Batch, &Strip),
         (packed, likely): (&Packed, Likely),
-        watched: bool,
         settings: &Settings,
         emit: &mut impl Observer,
     ) {
@@ -197,9 +204,6 @@ impl Shard {
         let extras = from.0.extras_of(self.index, packed, &mut options);
         let arrival = Arrival::new(from, packed, extras);
         self.cause = arrival.id;
-        if watched && self.sightings.is_repeated_in(from, packed, &arrival.segment) {
-            return;
-        }
         self.place(&arrival, likely, settings, emit);
     }
 

@@ -20,7 +20,7 @@ use super::identity::Flow;
 use super::packed::{Kind, Packed};
 use super::strip::Strip;
 use crate::stamp::{Span, Time};
-use crate::tcp::Segment;
+use crate::tcp::{Segment, Seq};
 
 /// How far two sightings of one transmission may lie apart: the way between the taps and the
 /// difference of their clocks. Linux retransmits after 200 ms at the earliest (`TCP_RTO_MIN`), and
@@ -34,13 +34,17 @@ const MAX_SIGHTINGS: usize = 3_584;
 /// Inputs that are told apart for one segment; further ones count as repeating it.
 const MAX_SOURCES: usize = 4;
 
-/// Where and when a segment was seen.
+/// A segment as it was seen.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
-    group: u32,
-    source: u32,
+struct Sighting {
+    /// Hash of everything that makes two sightings those of one segment.
+    print: u64,
+    /// Hash of what pieces of it would have in common with it.
+    train: u64,
     clock: Time,
-    forward: bool,
+    seq: Seq,
+    payload_len: u32,
+    ip_id: u16,
 }
 
 /// The latest segments of a shard, with who saw them.
@@ -53,12 +57,16 @@ pub(super) struct Sightings {
     queue: VecDeque<(u64, u32)>,
     next_number: u32,
     trains: Trains,
+    /// What was seen and not looked up so far, since no other input could have shown it.
+    put_off: Vec<Sighting>,
+    /// The group of that, and the input.
+    put_off_of: (u32, u32),
     repeated: BTreeMap<u32, u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Hash of everything that makes two sightings those of one segment.
+    /// [`Sighting::print`].
     print: u64,
     clock: Time,
     number: u32,
@@ -76,6 +84,8 @@ impl Sightings {
             queue: VecDeque::new(),
             next_number: 0,
             trains: Trains::default(),
+            put_off: Vec::new(),
+            put_off_of: (0, 0),
             repeated: BTreeMap::new(),
         }
     }
@@ -85,37 +95,75 @@ impl Sightings {
         &self.repeated
     }
 
-    /// The same for a segment of a batch, if it is watched.
+    /// Remembers a segment of a batch, if it is watched; true if another input has shown this
+    /// transmission of it already.
     #[cold]
     pub(super) fn is_repeated_in(
         &mut self,
         (batch, strip): (&Batch, &Strip),
         packed: &Packed,
-        segment: &Segment,
     ) -> bool {
         let clock = batch.clock_at(strip, packed);
-        let (group, source) = (strip.group, strip.first.file());
-        let seen = Seen { group, source, clock, forward: packed.kind.contains(Kind::FORWARD) };
-        clock >= strip.watched_from && self.is_repeated(seen, batch.flow_of(packed), segment)
+        if clock < strip.watched_from {
+            return false;
+        }
+        let way = (strip.group, packed.kind.contains(Kind::FORWARD));
+        let segment = packed.segment(strip.first);
+        let sighting = self.sighting(clock, (batch.flow_of(packed), way), &segment);
+        self.see((strip.group, strip.first.file()), sighting, clock < strip.alone_until)
+    }
+
+    /// Takes a sighting of a group's input in; true if another input has shown it. It is not looked for
+    /// while the input is alone.
+    fn see(&mut self, of: (u32, u32), sighting: Sighting, is_alone: bool) -> bool {
+        if is_alone {
+            self.put_off(of, sighting);
+            return false;
+        }
+        self.make_up(of.0);
+        self.is_repeated(of.1, &sighting)
+    }
+
+    /// Keeps a sighting of an input that is the only one of its group so far, until there is another.
+    fn put_off(&mut self, of: (u32, u32), sighting: Sighting) {
+        if self.put_off.len() >= MAX_SIGHTINGS {
+            self.make_up(of.0);
+        }
+        if self.put_off_of != of {
+            // Nobody asks for another group's any more.
+            self.put_off.clear();
+            self.put_off_of = of;
+        }
+        self.put_off.push(sighting);
+    }
+
+    /// Remembers what was put off, if that is of the group.
+    fn make_up(&mut self, group: u32) {
+        let (of, source) = self.put_off_of;
+        for sighting in std::mem::take(&mut self.put_off) {
+            if of == group {
+                let is_repeated = self.is_repeated(source, &sighting);
+                debug_assert!(!is_repeated, "no other input has shown anything");
+            }
+        }
     }
 
     /// Remembers a segment; true if another input has shown this transmission of it already.
-    fn is_repeated(&mut self, seen: Seen, flow: Flow<'_>, segment: &Segment) -> bool {
-        self.forget(seen.clock);
-        let print = self.print(seen, flow, segment);
+    fn is_repeated(&mut self, source: u32, sighting: &Sighting) -> bool {
+        let Sighting { print, clock, .. } = *sighting;
+        self.forget(clock);
         if let Some(entry) = self.entries.find_mut(print, |entry| entry.print == print) {
-            if entry.count(seen.source) {
-                *self.repeated.entry(seen.source).or_default() += 1;
+            if entry.count(source) {
+                *self.repeated.entry(source).or_default() += 1;
                 return true;
             }
-            entry.number = self.next_number;
-            entry.clock = seen.clock;
+            (entry.number, entry.clock) = (self.next_number, clock);
         } else {
-            if segment.payload_len > 0 && self.is_cut_otherwise(seen, flow, segment) {
-                *self.repeated.entry(seen.source).or_default() += 1;
+            if sighting.payload_len > 0 && self.is_cut_otherwise(source, sighting) {
+                *self.repeated.entry(source).or_default() += 1;
                 return true;
             }
-            let entry = Entry::new(print, self.next_number, seen);
+            let entry = Entry::new((print, clock), self.next_number, source);
             self.entries.insert_unique(print, entry, |entry| entry.print);
         }
         self.queue.push_back((print, self.next_number));
@@ -125,14 +173,10 @@ impl Sightings {
     }
 
     /// Whether another input has shown the bytes in a larger segment, or in smaller ones.
-    fn is_cut_otherwise(&mut self, seen: Seen, flow: Flow<'_>, segment: &Segment) -> bool {
-        let mut hasher = self.hash_of(seen, flow);
-        let stamps = segment.timestamps;
-        (segment.ack.0, stamps.value, stamps.echo).hash(&mut hasher);
-        let (key, Seen { source, clock, .. }) = (hasher.finish(), seen);
-        let is_held = self.trains.hold(key, source, clock, segment);
+    fn is_cut_otherwise(&mut self, source: u32, sighting: &Sighting) -> bool {
+        let is_held = self.trains.hold(source, sighting);
         if !is_held {
-            self.trains.note(key, source, clock, segment);
+            self.trains.note(source, sighting);
         }
         is_held
     }
@@ -154,30 +198,36 @@ impl Sightings {
         }
     }
 
-    /// What stays the same on the way from tap to tap: not the TTL, nor a checksum that offload
-    /// fills in later.
-    fn print(&self, seen: Seen, flow: Flow<'_>, segment: &Segment) -> u64 {
-        let mut hasher = self.hash_of(seen, flow);
+    /// What was seen at `clock` of a flow, on its way in a group and a direction. The print is of what
+    /// stays the same from tap to tap: not the TTL, nor a checksum that offload fills in later.
+    fn sighting(
+        &self,
+        clock: Time,
+        (flow, (group, forward)): (Flow<'_>, (u32, bool)),
+        segment: &Segment,
+    ) -> Sighting {
         let Segment { seq, ack, timestamps, payload_len, window, flags, ip_id, .. } = *segment;
-        (seq.0, ack.0, payload_len).hash(&mut hasher);
-        (timestamps.value, timestamps.echo, window, flags.0, ip_id).hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// A hasher that knows who talks to whom, in which group.
-    fn hash_of(&self, seen: Seen, flow: Flow<'_>) -> impl Hasher + use<> {
         let mut hasher = self.hasher.build_hasher();
         match flow {
-            Flow::Narrow(flow) => flow.hash(&mut hasher),
+            Flow::Narrow([low, high, ports]) => hasher.write_u128(joined([low, high, ports, 0])),
             Flow::Wide(tuple, layers) => (tuple, layers).hash(&mut hasher),
         }
-        (seen.group, seen.forward).hash(&mut hasher);
-        hasher
+        let way = group << 1 | u32::from(forward);
+        hasher.write_u128(joined([way, ack.0, timestamps.value, timestamps.echo]));
+        let train = hasher.finish();
+        let rest = u32::from(window) << 16 | u32::from(flags.0);
+        hasher.write_u128(joined([seq.0, payload_len, rest, u32::from(ip_id)]));
+        Sighting { print: hasher.finish(), train, clock, seq, payload_len, ip_id }
     }
 }
 
+/// Four numbers as one, which takes a hasher one step.
+const fn joined([a, b, c, d]: [u32; 4]) -> u128 {
+    (a as u128) << 96 | (b as u128) << 64 | (c as u128) << 32 | d as u128
+}
+
 impl Entry {
-    fn new(print: u64, number: u32, Seen { source, clock, .. }: Seen) -> Self {
+    fn new((print, clock): (u64, Time), number: u32, source: u32) -> Self {
         let (mut sources, mut counts) = ([u32::MAX; MAX_SOURCES], [0; MAX_SOURCES]);
         (sources[0], counts[0]) = (source, 1);
         Self { print, clock, number, sources, counts }
@@ -200,7 +250,6 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::Seq;
 
     fn sightings() -> Sightings {
         Sightings::new(RandomState::default())
@@ -208,10 +257,14 @@ mod tests {
 
     /// Shows the segment `seq` as `source` saw it after so many milliseconds.
     fn show(it: &mut Sightings, source: u32, millis: i64, seq: u32) -> bool {
+        let sighting = sighting(it, millis, seq);
+        it.see((0, source), sighting, false)
+    }
+
+    fn sighting(it: &Sightings, millis: i64, seq: u32) -> Sighting {
         let clock = Time::from_nanos(millis * 1_000_000);
         let segment = Segment { seq: Seq(seq), payload_len: 100, ..Segment::default() };
-        let seen = Seen { group: 0, source, clock, forward: true };
-        it.is_repeated(seen, Flow::Narrow([1, 2, 3]), &segment)
+        it.sighting(clock, (Flow::Narrow([1, 2, 3]), (0, true)), &segment)
     }
 
     #[test]
@@ -262,5 +315,70 @@ mod tests {
         let mut it = sightings();
         assert!(!show(&mut it, 0, 0, 7));
         assert!((1..6).all(|source| show(&mut it, source, 1, 7)));
+    }
+
+    /// A segment is shown: by which input, when, which one, and whether there is no other input yet.
+    type Shown = (u32, i64, u32, bool);
+
+    /// Segments of an input that is alone at first, some of them several times, and of a second one.
+    fn shown(alone: u32, beside: u32) -> Vec<Shown> {
+        let mut draw = 1_u32;
+        let mut next = |below: u32| {
+            draw = draw.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (draw >> 8) % below
+        };
+        let all = alone + beside;
+        (0..all)
+            .map(|at| {
+                let is_alone = at < alone;
+                let source = if is_alone { 0 } else { next(2) };
+                // The window is a third of all of it.
+                let millis = i64::from(at * 600 / all);
+                (source, millis, (at / 2).saturating_sub(next(all / 8)), is_alone)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_an_input_shows_while_it_is_alone_is_found_again_as_if_it_had_been_looked_up_at_once() {
+        for (alone, beside) in [(100, 300), (1_000, 300), (9_000, 6_000), (20_000, 4_000)] {
+            let (mut at_once, mut later) = (sightings(), sightings());
+            for (source, millis, seq, is_alone) in shown(alone, beside) {
+                let expected = show(&mut at_once, source, millis, seq);
+                let sighting = sighting(&later, millis, seq);
+                assert_eq!(later.see((0, source), sighting, is_alone), expected, "{alone} {seq}");
+            }
+            assert_eq!(at_once.repeated(), later.repeated());
+            assert!(!later.repeated().is_empty());
+        }
+    }
+
+    #[test]
+    fn nothing_is_looked_up_of_inputs_that_stay_alone() {
+        let mut it = sightings();
+        for group in 0..4 {
+            for seq in 0..2_000 {
+                let sighting = sighting(&it, i64::from(group) * 100, seq);
+                assert!(!it.see((group, group), sighting, true));
+            }
+        }
+        assert!(it.entries.is_empty() && it.trains.is_empty());
+        assert_eq!(it.put_off.len(), 2_000, "those before are over");
+        let (own, other) = (sighting(&it, 301, 7), sighting(&it, 301, 8));
+        assert!(!it.see((4, 4), other, false), "of another group");
+        assert!(it.entries.len() == 1 && !it.see((3, 3), own, false), "given up");
+    }
+
+    #[test]
+    fn the_number_of_segments_put_off_is_bounded() {
+        let mut it = sightings();
+        for seq in 0..20_000 {
+            let sighting = sighting(&it, 0, seq);
+            assert!(!it.see((0, 0), sighting, true));
+            assert!(it.put_off.len() <= MAX_SIGHTINGS);
+        }
+        // What a run can be held to counts on it.
+        assert!(size_of::<Sighting>() <= 40 && it.put_off.capacity() <= 4_096);
+        assert!(show(&mut it, 1, 0, 19_999) && it.put_off.capacity() == 0);
     }
 }

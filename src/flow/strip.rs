@@ -29,6 +29,9 @@ pub struct Strip {
     /// From here on sightings of segments are remembered, to be found again in other inputs of
     /// the group.
     pub watched_from: Time,
+    /// Before that, no other input of the group has shown anything: what comes until then is
+    /// remembered, and need not be looked for.
+    pub alone_until: Time,
     /// The highest time in the range.
     pub(super) latest: Time,
     pub(super) segments: u64,
@@ -46,6 +49,7 @@ impl Default for Strip {
             clock: Time::MIN,
             group: 0,
             watched_from: Time::MAX,
+            alone_until: Time::MIN,
             latest: Time::MIN,
             segments: 0,
             quotes: 0,
@@ -82,6 +86,11 @@ impl Strip {
     /// Some of it is watched.
     pub(super) fn is_watched(&self) -> bool {
         self.clock_after() >= self.watched_from
+    }
+
+    /// Nothing in it can have been shown by another input before.
+    pub(super) fn is_alone(&self) -> bool {
+        self.clock_after() < self.alone_until
     }
 }
 

@@ -127,10 +127,10 @@ impl ZeekShard {
             }
             let extras = batch.extras_of(self.index, packed, &mut options);
             let from = (batch, strip);
-            let arrival = Arrival::new(from, packed, extras);
-            if strip.is_watched() && self.sightings.is_repeated_in(from, packed, &arrival.segment) {
+            if strip.is_watched() && self.sightings.is_repeated_in(from, packed) {
                 continue;
             }
+            let arrival = Arrival::new(from, packed, extras);
             self.expire(arrival.clock, emit);
             self.place(&arrival, emit);
         }

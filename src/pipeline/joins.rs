@@ -133,6 +133,11 @@ impl Joins {
         others.any(|(shown, other)| *other != u32::MAX && *shown >= clock - SIGHTING_WINDOW)
     }
 
+    /// Whether no other input of the group has shown anything.
+    pub(super) fn is_only(&self, input: u32) -> bool {
+        self.highest.iter().all(|(_, other)| [input, u32::MAX].contains(other))
+    }
+
     /// The fragments of the input that ended last before `floor`, if that is not long ago.
     fn succeed(&mut self, floor: Time, accounts: &mut [Account]) -> Reassembler {
         let is_stale = |ended: &mut Ended| floor.since(ended.clock) > FRAGMENT_EXPIRY;

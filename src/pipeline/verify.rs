@@ -121,10 +121,11 @@ impl Reading<'_> {
     ) {
         let Some(account) = self.accounts.get(input as usize) else { return };
         let (group, clock) = (account.group, account.clock);
-        let watched_from = self.watched_from(input, clock);
+        let (watched_from, alone_until) = self.watch(input, clock);
         let Some(account) = self.accounts.get_mut(input as usize) else { return };
         let strip = batch.strip_mut(index);
-        (strip.clock, strip.group, strip.watched_from) = (clock, group, watched_from);
+        (strip.clock, strip.group) = (clock, group);
+        (strip.watched_from, strip.alone_until) = (watched_from, alone_until);
         strip.first = FrameId::new(input, account.numbered + 1);
         strip.frames_before = account.base.saturating_add(account.numbered);
         self.frames += found.frames;

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
-use super::WINDOW;
+use super::{Sighting, WINDOW};
 use crate::stamp::Time;
-use crate::tcp::{Part, Segment, Seq};
+use crate::tcp::{Part, Seq};
 
 /// Trains remembered by a shard; the oldest leaves first. Half of what fits into a table of 2,048 places, as in
 /// [`super::MAX_SIGHTINGS`].
@@ -19,6 +19,7 @@ const MAX_TRAINS: usize = 896;
 /// Bytes that an input showed, of one key.
 #[derive(Clone, Copy, Debug)]
 struct Train {
+    /// [`Sighting::train`].
     key: u64,
     number: u64,
     clock: Time,
@@ -42,31 +43,36 @@ pub(super) struct Trains {
 
 impl Trains {
     /// Whether another input than `source` has shown the segment's bytes in a segment of another
-    /// size, or in several. `key` stands for the flow, the direction, and all that pieces and whole
-    /// have in common.
-    pub(super) fn hold(&mut self, key: u64, source: u32, clock: Time, segment: &Segment) -> bool {
-        self.forget(clock);
+    /// size, or in several.
+    pub(super) fn hold(&mut self, source: u32, segment: &Sighting) -> bool {
+        let key = segment.train;
+        self.forget(segment.clock);
         let holds =
             |train: &Train| train.key == key && train.source != source && train.holds(segment);
         self.latest.find(key, holds).is_some()
     }
 
     /// Remembers a segment that `source` showed.
-    pub(super) fn note(&mut self, key: u64, source: u32, clock: Time, segment: &Segment) {
+    pub(super) fn note(&mut self, source: u32, segment: &Sighting) {
+        let Sighting { train: key, clock, seq, payload_len: len, ip_id, .. } = *segment;
         let continues = |train: &Train| {
             train.key == key && train.source == source && train.is_continued_by(segment)
         };
         if let Some(train) = self.latest.find_mut(key, continues) {
-            train.len += segment.payload_len;
+            train.len += len;
             train.pieces += 1;
             return;
         }
         let number = self.next_number;
         self.next_number += 1;
-        let Segment { seq, payload_len: len, ip_id, .. } = *segment;
         let train = Train { key, number, clock, source, seq, len, ip_id, pieces: 1, step: len };
         self.latest.insert_unique(key, train, |train| train.key);
         self.queue.push_back((key, number));
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.latest.is_empty() && self.queue.is_empty()
     }
 
     /// Lets go of what is too old at `clock`, or too much.
@@ -90,7 +96,7 @@ impl Train {
         self.seq.plus(self.len)
     }
 
-    fn is_continued_by(&self, segment: &Segment) -> bool {
+    fn is_continued_by(&self, segment: &Sighting) -> bool {
         let is_whole = self.len == self.step.saturating_mul(u32::from(self.pieces));
         let next = self.ip_id.wrapping_add(self.pieces);
         is_whole
@@ -100,7 +106,7 @@ impl Train {
             && (segment.ip_id == next || (self.ip_id | segment.ip_id) == 0)
     }
 
-    fn holds(&self, segment: &Segment) -> bool {
+    fn holds(&self, segment: &Sighting) -> bool {
         let (offset, len) = (segment.seq.distance(self.seq), segment.payload_len);
         let Ok(offset) = u32::try_from(offset) else { return false };
         let is_inside = offset < self.len && len <= self.len - offset;
@@ -108,7 +114,7 @@ impl Train {
     }
 
     /// Whether the segment's identification is that of a piece at `offset`.
-    fn counts_up_to(&self, segment: &Segment, offset: u32) -> bool {
+    fn counts_up_to(&self, segment: &Sighting, offset: u32) -> bool {
         let (ip_ids, len) = ((segment.ip_id, self.ip_id), segment.payload_len);
         let part = Part { offset, len, whole: self.len, ip_ids };
         // IPv6 has none, and some hosts leave it at zero where nothing is fragmented.
@@ -125,22 +131,22 @@ impl Train {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stamp::Span;
 
     const START: Time = Time::from_nanos(1_000_000_000);
 
-    fn segment(seq: u32, payload_len: u32, ip_id: u16) -> Segment {
-        Segment { seq: Seq(seq), payload_len, ip_id, ..Segment::default() }
+    /// What is shown at the start of the train 7.
+    fn segment(seq: u32, payload_len: u32, ip_id: u16) -> Sighting {
+        Sighting { print: 0, train: 7, clock: START, seq: Seq(seq), payload_len, ip_id }
     }
 
     /// Whether what the second input shows was all shown by the first.
     fn are_held(shown: &[(u32, u32, u16)], seen: &[(u32, u32, u16)]) -> Vec<bool> {
         let mut trains = Trains::default();
         for &(seq, len, ip_id) in shown {
-            trains.note(7, 0, START, &segment(seq, len, ip_id));
+            trains.note(0, &segment(seq, len, ip_id));
         }
-        let held = seen
-            .iter()
-            .map(|&(seq, len, ip_id)| trains.hold(7, 1, START, &segment(seq, len, ip_id)));
+        let held = seen.iter().map(|&(seq, len, ip_id)| trains.hold(1, &segment(seq, len, ip_id)));
         held.collect()
     }
 
@@ -181,15 +187,19 @@ mod tests {
     #[test]
     fn only_what_another_input_showed_a_moment_ago_counts_and_little_is_kept() {
         let mut trains = Trains::default();
-        trains.note(7, 0, START, &segment(0, 3_000, 10));
-        assert!(!trains.hold(7, 0, START, &segment(0, 1_000, 10)), "the same input");
-        assert!(!trains.hold(8, 1, START, &segment(0, 1_000, 10)), "another flow");
-        assert!(trains.hold(7, 1, START + WINDOW, &segment(0, 1_000, 10)));
+        let later = |millis, train, len| {
+            let clock = START + Span::from_millis(millis);
+            Sighting { clock, train, ..segment(0, len, 10) }
+        };
+        trains.note(0, &segment(0, 3_000, 10));
+        assert!(!trains.hold(0, &segment(0, 1_000, 10)), "the same input");
+        assert!(!trains.hold(1, &later(0, 8, 1_000)), "another flow");
+        assert!(trains.hold(1, &later(200, 7, 1_000)));
         for key in 0..5_000 {
             trains.forget(START + WINDOW);
-            trains.note(key, 0, START + WINDOW, &segment(0, 3_000, 10));
+            trains.note(0, &later(200, key, 3_000));
         }
         assert!(trains.latest.len() <= MAX_TRAINS && trains.queue.len() <= MAX_TRAINS);
-        assert!(!trains.hold(7, 1, START + WINDOW + WINDOW, &segment(0, 1_000, 10)), "too old");
+        assert!(!trains.hold(1, &later(401, 7, 1_000)), "too old");
     }
 }
