@@ -58,7 +58,7 @@ impl Compact for Flight {
     fn unpack(from: &mut Unpacker<'_>) -> Self {
         if from.take(1) == 1 {
             let Ring { many, more, head, len, acknowledged } = Ring::unpack(from);
-            return Self { many, more, head, len, acknowledged, ..Self::default() };
+            return Self { head, len, acknowledged, more, many, ..Self::default() };
         }
         let mut count = || usize::try_from(from.take(COUNT)).unwrap_or(0).min(Self::FEW);
         let (len, acknowledged) = (count(), count());
