@@ -189,7 +189,7 @@ mod tests {
         let mut trains = Trains::default();
         let later = |millis, train, len| {
             let clock = START + Span::from_millis(millis);
-            Sighting { clock, train, ..segment(0, len, 10) }
+            Sighting { train, clock, ..segment(0, len, 10) }
         };
         trains.note(0, &segment(0, 3_000, 10));
         assert!(!trains.hold(0, &segment(0, 1_000, 10)), "the same input");
