@@ -94,8 +94,8 @@ impl Connection {
     pub(crate) fn prefetch(&self) {
         near::value(&self.last);
         let Sides { client, server } = &self.sides;
-        client.prefetch();
-        server.prefetch();
+        client.stream.prefetch();
+        server.stream.prefetch();
         self.zeek.prefetch();
     }
 

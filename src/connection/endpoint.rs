@@ -18,9 +18,10 @@ use crate::tcp::Timestamps;
 pub(super) struct Endpoint {
     /// What this side sent.
     pub(super) stream: Stream,
-    /// When that was last over.
+    // Perf: these stand in the line in which the stream ends, see `Connection::prefetch`.
+    /// When data in flight, or a closed window, last ceased to hold back what the application wrote.
     pub(super) released: Time,
-    /// Data in flight or a closed window may be holding back what the application wrote.
+    /// They may be holding it back now.
     pub(super) held: bool,
     /// Probes and repetitions since the peer was last heard: it may hear nothing either.
     pub(super) unanswered: u8,
@@ -40,7 +41,7 @@ pub(super) struct Endpoint {
     pub(super) timer_grace: Span,
     /// First FIN sent.
     pub(super) fin: Option<Mark>,
-    /// When it sent that, by its own clock.
+    /// When it sent what it sent, by its own clock.
     pub(super) clock: Clock,
     timeline: Vec<Entry>,
     dropped: u32,
@@ -237,13 +238,7 @@ impl Endpoint {
         Some(last)
     }
 
-    /// Asks the memory for every part that the next segment will need.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        self.stream.prefetch();
-    }
-
-    /// The same, of the states that are behind.
+    /// Asks the memory for the states that are behind.
     pub(super) fn prefetch_past(&self) {
         // Every other one: two share a line.
         self.timeline.iter().step_by(2).for_each(near::value);

@@ -98,6 +98,7 @@ impl Flight {
     /// Asks the memory for what the next transmission will need.
     #[inline]
     pub(super) fn prefetch(&self) {
+        // Each in another line; what is behind them is asked for with the round trips.
         let [_, second, third, _] = &self.few;
         near::value(&self.head);
         near::value(second);

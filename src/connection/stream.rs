@@ -166,7 +166,7 @@ impl Stream {
         self.reference.0.plus(distance)
     }
 
-    /// Asks the memory for every part that the next segment will need.
+    /// Asks the memory for every part that the next segment will need, and for the endpoint's behind them.
     #[inline]
     pub(super) fn prefetch(&self) {
         near::value(&self.reference);

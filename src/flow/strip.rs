@@ -29,8 +29,8 @@ pub struct Strip {
     /// From here on sightings of segments are remembered, to be found again in other inputs of
     /// the group.
     pub watched_from: Time,
-    /// Before that, no other input of the group has shown anything: what comes until then is
-    /// remembered, and need not be looked for.
+    /// Up to here no other input of the group has shown anything: what comes before is remembered,
+    /// and need not be looked for.
     pub alone_until: Time,
     /// The highest time in the range.
     pub(super) latest: Time,

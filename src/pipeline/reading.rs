@@ -81,8 +81,7 @@ impl<'a> Reading<'a> {
     /// Bytes of the next wave: what was asked for, or what is likely to hold as many segments as
     /// the memory for a wave is meant for.
     pub(super) fn wave_budget(&self) -> u64 {
-        let most = self.options.wave_segments;
-        let enough = self.bytes_per_segment.saturating_mul(most);
+        let enough = self.bytes_per_segment.saturating_mul(self.options.wave_segments);
         self.options.wave_size.min(enough).max(1)
     }
 
